@@ -1,0 +1,61 @@
+"""Ask the running daemon. Imports nothing heavy: ``status`` is typed in a hurry."""
+
+import json
+import socket
+from pathlib import Path
+
+from dnsguard import PROTOCOL
+from dnsguard.errors import NoDaemonError
+
+_TIMEOUT = 3.0
+_MAX_REPLY = 1 << 20
+
+
+def ask(path: Path, request: str) -> dict[str, object]:
+    """Return the daemon's answer.
+
+    :raises NoDaemonError: nobody listens, the reply is none, or of another version.
+    """
+    line = json.dumps({"version": PROTOCOL, "request": request}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_TIMEOUT)
+            connection.connect(str(path))
+            connection.sendall(line)
+            reply = _read_line(connection)
+    except TimeoutError as error:
+        raise NoDaemonError(
+            f"the daemon at {path} does not answer: see journalctl -u dnsguard"
+        ) from error
+    except OSError as error:
+        hint = "is it running? systemctl status dnsguard"
+        raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
+    return _checked(path, reply)
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    reply = bytearray()
+    while not reply.endswith(b"\n") and len(reply) < _MAX_REPLY:
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        reply += piece
+    return bytes(reply)
+
+
+def _checked(path: Path, reply: bytes) -> dict[str, object]:
+    try:
+        data = json.loads(reply)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise NoDaemonError(f"{path} answers something else than dnsguard: what listens there?")
+    if data.get("version") != PROTOCOL:
+        raise NoDaemonError(
+            f"the daemon speaks version {data.get('version')!r}, this command {PROTOCOL}:"
+            " systemctl restart dnsguard"
+        )
+    answer = data.get("answer")
+    if data.get("ok") is not True or not isinstance(answer, dict):
+        raise NoDaemonError(f"the daemon refused: {data.get('error')}")
+    return answer

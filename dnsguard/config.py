@@ -1,0 +1,254 @@
+"""dnsguard.toml: read, checked against one table of keys, turned into a policy.
+
+The table below is the reference: the shipped file, the manual and the errors follow it.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.core.answers import Question
+from dnsguard.core.model import Ask, HandoverMode, Policy
+from dnsguard.errors import ConfigError
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class LogLevel(StrEnum):
+    """``log.level``: the least that is logged, in syslog's words."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration; the defaults are those of an empty file."""
+
+    policy: Policy
+    cluster_question: str
+    """The name that NodeLocalDNS must know."""
+    upstream_question: str
+    """The name whose NS records any real resolver knows."""
+    timeout: float
+    """Seconds until a question counts as unanswered."""
+    log_level: LogLevel
+
+    def question(self, address: IPAddress, ask: Ask) -> Question:
+        """Return what to ask this address."""
+        if ask is Ask.UPSTREAM:
+            return Question(name=self.upstream_question, rdtype="NS")
+        return Question(name=self.cluster_question, rdtype="A" if address.version == 4 else "AAAA")
+
+
+class _InvalidError(ValueError):
+    """Raised by a reader; says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its default as TOML writes it, its reader, and what it is for."""
+
+    default: object
+    read: Callable[[object], object]
+    about: str
+
+
+def _address(value: object) -> IPAddress:
+    if not isinstance(value, str):
+        raise _InvalidError('an IP address in quotes, such as "10.0.0.2"')
+    try:
+        return parse_address(value)
+    except ValueError:
+        raise _InvalidError(f"an IP address, {value!r} is none") from None
+
+
+def _addresses(value: object) -> tuple[IPAddress, ...]:
+    if not isinstance(value, list):
+        raise _InvalidError('a list of IP addresses, such as ["10.0.0.2"]')
+    return tuple(dict.fromkeys(_address(entry) for entry in value))
+
+
+def _some_addresses(value: object) -> tuple[IPAddress, ...]:
+    found = _addresses(value)
+    if not found:
+        raise _InvalidError("at least one IP address")
+    return found
+
+
+def _usable_servers(value: object) -> tuple[IPAddress, ...]:
+    found = _addresses(value)
+    for address in found:
+        if address.is_unspecified or address.is_multicast:
+            raise _InvalidError(f"addresses of servers, {address} can't be one")
+    return found
+
+
+def _name(value: object) -> str:
+    is_name = isinstance(value, str) and value.isascii() and len(value) <= 253
+    if not is_name or any(
+        not 0 < len(label) <= 63 for label in str(value).strip(".").split(".") if str(value) != "."
+    ):
+        raise _InvalidError("a domain name (RFC 1035, 2.3.4)")
+    return str(value)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 100:
+        raise _InvalidError("a whole number from 1 to 100")
+    return value
+
+
+def _seconds(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0.05 <= float(str(value)) <= 3600:
+        raise _InvalidError("a number of seconds from 0.05 to 3600")
+    return float(str(value))
+
+
+def _one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
+    def read(value: object) -> _Choice:
+        try:
+            return choices(str(value))
+        except ValueError:
+            raise _InvalidError("one of " + ", ".join(f'"{choice}"' for choice in choices)) from None
+
+    return read
+
+
+KEYS: dict[str, Key] = {
+    "upstream.servers": Key(
+        [], _usable_servers, "Real nameservers, preferred to all that is found on the node."
+    ),
+    "upstream.question": Key(
+        ".",
+        _name,
+        "Upstreams are asked for the NS records of this name; any resolver knows the root's.",
+    ),
+    "nodelocal.addresses": Key(
+        ["169.254.25.10"],
+        _some_addresses,
+        "Where NodeLocalDNS listens; 169.254.25.10 is Kubespray's.",
+    ),
+    "nodelocal.question": Key(
+        "",
+        lambda value: value if value == "" else _name(value),
+        "NodeLocalDNS is asked for this name; empty: kubernetes.default.svc.<cluster.domain>.",
+    ),
+    "cluster.dns": Key(
+        ["10.233.0.3"], _addresses, "Cluster DNS service addresses; never upstreams."
+    ),
+    "cluster.domain": Key("cluster.local", _name, "The cluster's domain."),
+    "handover.mode": Key(
+        "auto",
+        _one_of(HandoverMode),
+        '"auto": hand over unless kubelet gives /etc/resolv.conf to pods; "always"; "never".',
+    ),
+    "health.successes": Key(3, _count, "Answers in a row that make NodeLocalDNS healthy."),
+    "health.failures": Key(2, _count, "Failures in a row that end it."),
+    "health.fast": Key(0.2, _seconds, "Seconds between questions while something changes."),
+    "health.slow": Key(5.0, _seconds, "Seconds between questions while nothing does."),
+    "health.timeout": Key(1.0, _seconds, "Seconds until a question counts as unanswered."),
+    "log.level": Key("info", _one_of(LogLevel), "The least that is logged."),
+}
+
+KNOWN_NODELOCAL = ("169.254.25.10", "169.254.20.10", "169.254.10.10")
+"""Kubespray's, upstream Kubernetes' and AKS' node-local addresses: never upstreams."""
+
+
+def load(path: Path) -> Config:
+    """Read the configuration; a missing file is an empty one.
+
+    :raises ConfigError: unreadable, no TOML, an unknown key or an impossible value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: {reason}: make it a readable text file") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}: correct the line, see dnsguard.toml(5)") from error
+    return _build(path, dict(_flatten(path, data)))
+
+
+def defaults() -> Config:
+    """Return the configuration of an empty file."""
+    return _build(Path("defaults"), {})
+
+
+def _flatten(path: Path, data: dict[str, object]) -> Iterator[tuple[str, object]]:
+    tables = {key.partition(".")[0] for key in KEYS}
+    for table, content in data.items():
+        if table not in tables:
+            raise ConfigError(f"{path}: {table}: unknown table{_nearest(table, tables)}")
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: {table}: write it as a table, [{table}]")
+        for name, value in content.items():
+            key = f"{table}.{name}"
+            if key not in KEYS:
+                raise ConfigError(f"{path}: {key}: unknown key{_nearest(key, KEYS)}")
+            yield key, value
+
+
+def _nearest(word: str, known: dict[str, Key] | set[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f", did you mean {near[0]}?" if near else ": remove it, see dnsguard.toml(5)"
+
+
+def _build(path: Path, given: dict[str, object]) -> Config:
+    values: dict[str, object] = {}
+    for name, key in KEYS.items():
+        try:
+            values[name] = key.read(given.get(name, key.default))
+        except _InvalidError as error:
+            raise ConfigError(f"{path}: {name}: must be {error}") from error
+    config = _assemble(values)
+    poisoned = [str(server) for server in config.policy.servers if server in config.policy.cluster]
+    if poisoned:
+        raise ConfigError(
+            f"{path}: upstream.servers: {poisoned[0]} is a cluster address: name a real nameserver"
+        )
+    return config
+
+
+def _assemble(values: dict[str, object]) -> Config:
+    def get(name: str, kind: type[_Value]) -> _Value:
+        value = values[name]
+        assert isinstance(value, kind), name  # noqa: S101 -- its reader made it so
+        return value
+
+    domain = get("cluster.domain", str).strip(".")
+    nodelocal: tuple[IPAddress, ...] = get("nodelocal.addresses", tuple)
+    known = (parse_address(text) for text in KNOWN_NODELOCAL)
+    policy = Policy(
+        servers=get("upstream.servers", tuple),
+        nodelocal=nodelocal,
+        cluster=frozenset((*nodelocal, *get("cluster.dns", tuple), *known)),
+        cluster_domain=domain,
+        handover=get("handover.mode", HandoverMode),
+        successes=get("health.successes", int),
+        failures=get("health.failures", int),
+        fast=get("health.fast", float),
+        slow=get("health.slow", float),
+    )
+    return Config(
+        policy=policy,
+        cluster_question=get("nodelocal.question", str) or f"kubernetes.default.svc.{domain}",
+        upstream_question=get("upstream.question", str),
+        timeout=get("health.timeout", float),
+        log_level=get("log.level", LogLevel),
+    )
+
+
+_Value = TypeVar("_Value")

@@ -1,0 +1,89 @@
+"""The control socket: one JSON line in, one JSON line out; anyone may ask.
+
+Bounded in every direction: the length of a line, the time a client may take and the
+number of clients. Nothing that arrives here can change anything.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from dnsguard import PROTOCOL
+
+MAX_LINE = 4096
+"""Bytes of a request; the longest valid one has about 40."""
+MAX_CLIENTS = 32
+PATIENCE = 2.0
+"""Seconds a client has to say and to hear everything."""
+
+Answer = Callable[[], dict[str, object]]
+
+
+class Control:
+    """The listening socket and the requests it answers."""
+
+    def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
+        self._path = path
+        self._answers = answers
+        self._clients = 0
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen. A socket that a dead daemon left is replaced.
+
+        :raises OSError: the directory can't be made or the path can't be bound.
+        """
+        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        self._server = await asyncio.start_unix_server(
+            self._serve, path=str(self._path), limit=MAX_LINE
+        )
+        self._path.chmod(0o666)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            with suppress(OSError):
+                self._path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._clients += 1
+        try:
+            if self._clients <= MAX_CLIENTS:
+                async with asyncio.timeout(PATIENCE):
+                    await self._answer(reader, writer)
+        except (TimeoutError, ConnectionError):
+            pass  # a client that is slow or gone is its own trouble
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+        except ValueError:  # longer than MAX_LINE
+            line = b""
+        writer.write(json.dumps(self._reply(line)).encode() + b"\n")
+        await writer.drain()
+
+    def _reply(self, line: bytes) -> dict[str, object]:
+        try:
+            request = json.loads(line)
+        except (ValueError, RecursionError):
+            request = None
+        if not isinstance(request, dict):
+            return _refusal("send one line of JSON, an object, of at most 4096 bytes")
+        if request.get("version") != PROTOCOL:
+            return _refusal(f"this daemon speaks version {PROTOCOL}")
+        name = request.get("request")
+        answer = self._answers.get(name) if isinstance(name, str) else None
+        if answer is None:
+            return _refusal("unknown request; known: " + ", ".join(sorted(self._answers)))
+        return {"version": PROTOCOL, "ok": True, "answer": answer()}
+
+
+def _refusal(reason: str) -> dict[str, object]:
+    return {"version": PROTOCOL, "ok": False, "error": reason}

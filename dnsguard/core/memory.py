@@ -1,0 +1,36 @@
+"""What one decision hands to the next: a frozen value, returned and never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.fight import Fight
+from dnsguard.core.health import Health
+from dnsguard.core.model import Candidate, Identity, Mode
+from dnsguard.core.upstreams import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """All that the guard knows beside what it sees right now."""
+
+    mode: Mode = Mode.GUARDING
+    mode_since: float | None = None
+    identity: Identity | None = None
+    """The version of the file that the last look found."""
+    written: bytes | None = None
+    """The file as the last decision left it; None before the first."""
+    foreign: bytes | None = None
+    """The file as someone else wrote it last."""
+    unfinished_since: float | None = None
+    """Since when the file has been empty, missing or open for writing."""
+    learned: tuple[Candidate, ...] = ()
+    """Candidates that the foreign file names."""
+    remembered: tuple[Candidate, ...] = ()
+    verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
+    health: Health = field(default_factory=Health)
+    bound: frozenset[IPAddress] | None = None
+    fight: Fight = field(default_factory=Fight)
+    tramples: int = 0
+    last_trample: float | None = None
+    """Seconds since the epoch."""

@@ -1,0 +1,222 @@
+"""The values that pass between looking, deciding and doing.
+
+DESIGN.md's words, one type each. All are frozen: a decision can be replayed.
+Times called ``now`` or ``..._at`` are seconds of CLOCK_MONOTONIC, ``wall`` and
+``seen`` are seconds since the epoch, for people and for the state on disk.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Answer
+
+
+class Mode(StrEnum):
+    """Who serves the node."""
+
+    GUARDING = "guarding"  # real upstreams, no cluster address
+    HANDED_OVER = "handed-over"  # NodeLocalDNS first, upstreams behind it
+
+
+class NodeLocal(StrEnum):
+    """What is known of NodeLocalDNS."""
+
+    UNKNOWN = "unknown"  # nobody has looked yet: the first milliseconds
+    ABSENT = "absent"  # no node-local address is bound
+    SILENT = "silent"  # bound, no answer
+    WARMING = "warming"  # answers, the streak is too short
+    HEALTHY = "healthy"
+
+
+class UpstreamState(StrEnum):
+    """How far the upstreams in use can be trusted."""
+
+    VERIFIED = "verified"  # one of them answered lately
+    UNVERIFIED = "unverified"  # candidates, none has answered yet
+    NONE = "none"  # no source names any
+
+
+class Source(StrEnum):
+    """Where a candidate was learned. The order here is the rank, best first."""
+
+    CONFIG = "config"  # upstream.servers
+    RESOLV_CONF = "resolv.conf"  # as someone else wrote it last
+    REMEMBERED = "remembered"  # seen earlier, kept in the state
+    LEASE = "lease"  # dhclient's lease file
+    BACKUP = "backup"  # a copy of resolv.conf that some tool left
+
+
+RANK = {source: rank for rank, source in enumerate(Source)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A nameserver that some source names."""
+
+    address: IPAddress
+    source: Source
+    origin: str
+    """The file, key or earlier source, for people."""
+    seen: float
+
+
+class HandoverMode(StrEnum):
+    """``handover.mode``."""
+
+    AUTO = "auto"  # only when pods can't inherit the loop
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator wants; the defaults are dnsguard.toml's. Durations in seconds."""
+
+    servers: tuple[IPAddress, ...] = ()
+    nodelocal: tuple[IPAddress, ...] = ()
+    cluster: frozenset[IPAddress] = frozenset()
+    """Every cluster address, the node-local ones included."""
+    cluster_domain: str = "cluster.local"
+    handover: HandoverMode = HandoverMode.AUTO
+    successes: int = 3
+    failures: int = 2
+    fast: float = 0.2
+    """Between two questions to NodeLocalDNS while its health changes."""
+    slow: float = 5.0
+    """The same while nothing changes; upstreams in use are asked as often."""
+
+
+class Trouble(StrEnum):
+    """Why the file could not be read as a file of text."""
+
+    MISSING = "missing"
+    TOO_BIG = "too-big"  # over MAX_FILE bytes
+    NOT_A_FILE = "not-a-file"  # a directory, FIFO, device or socket
+    UNREADABLE = "unreadable"  # open(2) or read(2) failed
+
+
+MAX_FILE = 64 * 1024
+"""A resolv.conf over this many bytes is set aside, not edited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What stat(2) says of one version of a file, for compare-and-swap."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSeen:
+    """resolv.conf at one look."""
+
+    content: bytes = b""
+    trouble: Trouble | None = None
+    detail: str = ""
+    """What the kernel said of the trouble, for people."""
+    identity: Identity | None = None
+    """None only where nothing is there."""
+    being_written: bool = False
+    """Some process still has the file open for writing."""
+    link: str | None = None
+    """readlink(2) of the path, where it is a symbolic link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything seen in one look, failures included."""
+
+    now: float
+    wall: float
+    file: FileSeen
+    pod_file: bytes | None = None
+    """/var/lib/dnsguard/resolv.conf, None where it can't be read."""
+    found: tuple[Candidate, ...] = ()
+    """Candidates from the configuration, leases and backups."""
+    bound: frozenset[IPAddress] | None = None
+    """The node's addresses; None while or where they can't be listed."""
+    answers: tuple[Answer, ...] = ()
+    """Each answer is in exactly one observation."""
+    pods_read: str | None = None
+    """The file that kubelet hands to pods; None where no kubelet is configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceFile:
+    """Make resolv.conf say this, if it still is what was observed."""
+
+    content: bytes
+    seen: FileSeen
+    wanted: tuple[IPAddress, ...]
+
+    def describe(self) -> str:
+        servers = ", ".join(str(address) for address in self.wanted) or "no nameserver"
+        return f"write {servers} to resolv.conf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepForeign:
+    """Keep what someone else wrote last."""
+
+    content: bytes
+
+    def describe(self) -> str:
+        return f"keep the foreign resolv.conf ({len(self.content)} bytes)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplacePodFile:
+    """Make the file for kubelet say this."""
+
+    content: bytes
+    wanted: tuple[IPAddress, ...]
+
+    def describe(self) -> str:
+        servers = ", ".join(str(address) for address in self.wanted)
+        return f"write {servers} to the file for kubelet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remember:
+    """Keep these candidates across reboots."""
+
+    candidates: tuple[Candidate, ...]
+
+    def describe(self) -> str:
+        known = ", ".join(str(candidate.address) for candidate in self.candidates)
+        return f"remember {known}"
+
+
+Action = ReplaceFile | KeepForeign | ReplacePodFile | Remember
+
+
+class Ask(StrEnum):
+    """Which question a nameserver is asked."""
+
+    CLUSTER = "cluster"  # a name NodeLocalDNS must know
+    UPSTREAM = "upstream"  # a name any real resolver knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do now, and why."""
+
+    mode: Mode
+    nodelocal: NodeLocal
+    upstream: UpstreamState
+    wanted: tuple[IPAddress, ...]
+    """The nameservers that belong into resolv.conf now."""
+    actions: tuple[Action, ...]
+    because: tuple[tuple[str, str], ...]
+    """The decision's trace: fact and value, in the order they counted."""
+    questions: tuple[tuple[IPAddress, Ask], ...]
+    """To be asked now, side by side."""
+    is_settled: bool
+    """Whether resolv.conf is as it should be once the actions are done."""
+    look_at: float
+    """When to look again, whatever happens (CLOCK_MONOTONIC)."""

@@ -1,0 +1,172 @@
+"""The text of resolv.conf: what it says, and how it is guarded without losing a byte.
+
+Two readings matter. glibc (``resolv/res_init.c``) wants ``nameserver`` in the first
+column; Go's resolver, kubelet and CoreDNS split on white space and so accept an
+indented line or one that ends in a carriage return. What must not be there is
+judged by the wider reading, what can be relied on by glibc's.
+
+A guarded file explains itself: ``# added by dnsguard:`` names the nameservers that
+the next lines add, ``# held back by dnsguard:`` keeps a foreign line as it was. So
+:func:`unguard` needs no memory to return what the last foreign writer wrote.
+
+Every function takes any bytes and never raises.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dnsguard.core.address import IPAddress, parse_nameserver, plain
+
+ADDED = b"# added by dnsguard: "
+HELD = b"# held back by dnsguard: "
+MAXNS = 3
+"""glibc's limit of nameservers (<resolv.h>)."""
+
+_KEYWORD = b"nameserver"
+
+
+@dataclass(frozen=True, slots=True)
+class Nameserver:
+    """One ``nameserver`` line."""
+
+    line: int
+    """Index of the line in the file, from 0."""
+    address: IPAddress
+    glibc: bool
+    """Whether glibc takes it; if not, Go's readers still do."""
+
+
+@lru_cache(maxsize=256)
+def _read_line(line: bytes) -> tuple[IPAddress, bool] | None:
+    """Return the address of a nameserver line and whether glibc takes the line."""
+    if _KEYWORD not in line:
+        return None
+    if line.startswith((b"nameserver ", b"nameserver\t")):
+        # glibc cuts at a blank (strpbrk " \t\n"), C strings end at a NUL.
+        words = line[len(_KEYWORD) :].split(b"\0", 1)[0].replace(b"\t", b" ").split(b" ")
+        word = next((word for word in words if word), b"")
+        address = parse_nameserver(word.decode("latin-1"))
+        if address is not None:
+            return plain(address), True
+    fields = line.split()
+    if len(fields) > 1 and fields[0] == _KEYWORD:
+        address = parse_nameserver(fields[1].decode("latin-1"))
+        if address is not None:
+            return plain(address), False
+    return None
+
+
+def nameservers(content: bytes) -> tuple[Nameserver, ...]:
+    """Return the nameserver lines of the file, in its order."""
+    return _nameservers(content.split(b"\n"))
+
+
+def _nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
+    read = ((index, _read_line(line)) for index, line in enumerate(lines))
+    return tuple(Nameserver(index, *found) for index, found in read if found is not None)
+
+
+def is_guarded(content: bytes) -> bool:
+    """Tell whether the file carries a line of ours."""
+    return any(line.startswith((ADDED, HELD)) for line in content.split(b"\n"))
+
+
+def unguard(content: bytes) -> bytes:
+    """Return the file as the last foreign writer left it: ours removed, theirs put back."""
+    if ADDED not in content and HELD not in content:
+        return content
+    lines = [_released(line) for line in content.split(b"\n")]
+    ours: Counter[bytes] = Counter()
+    for line in lines:
+        if line.startswith(ADDED):
+            ours.update(_KEYWORD + b" " + word for word in line[len(ADDED) :].split())
+    kept = []
+    for line in lines:
+        if line.startswith(ADDED):
+            continue
+        if ours[line] > 0:
+            ours[line] -= 1
+            continue
+        kept.append(line)
+    return b"\n".join(kept)
+
+
+def _released(line: bytes) -> bytes:
+    while line.startswith(HELD):
+        line = line[len(HELD) :]
+    return line
+
+
+def guard(foreign: bytes, wanted: Sequence[IPAddress]) -> bytes:
+    """Return the foreign file with exactly ``wanted`` as its nameservers, in this order.
+
+    Foreign nameserver lines that fit stay where they are, the others become
+    comments; what is missing is added beside them. All other bytes stay.
+    ``unguard(guard(x, any)) == x`` for every ``x`` that is not guarded itself.
+    """
+    lines = foreign.split(b"\n")
+    found = {server.line: server for server in _nameservers(lines)}
+    guarded: list[bytes] = []
+    missing = list(wanted)
+    last = max((index for index, server in found.items() if server.glibc), default=None)
+    for index, line in enumerate(lines):
+        server = found.get(index)
+        if server is not None:
+            if server.glibc and server.address in missing:
+                place = missing.index(server.address)
+                guarded += _added(missing[:place])
+                guarded.append(line)
+                del missing[: place + 1]
+            elif server.glibc or server.address not in wanted:
+                guarded.append(HELD + line)
+            else:
+                guarded.append(line)
+            if index == last:
+                guarded += _added(missing)
+        else:
+            guarded.append(line)
+    if last is None:
+        # Before the empty piece behind a final newline; behind a line that lacks one.
+        end = len(guarded) - (guarded[-1] == b"")
+        guarded[end:end] = _added(missing)
+    return b"\n".join(guarded)
+
+
+def _added(addresses: Sequence[IPAddress]) -> list[bytes]:
+    if not addresses:
+        return []
+    words = [str(address).encode() for address in addresses]
+    return [ADDED + b" ".join(words), *(_KEYWORD + b" " + word for word in words)]
+
+
+def search_list(content: bytes) -> tuple[str, ...]:
+    """Return the effective search list: the last ``search`` or ``domain`` line wins."""
+    found: tuple[str, ...] = ()
+    for line in content.split(b"\n"):
+        keyword = line[:6]
+        if keyword in (b"search", b"domain") and line[6:7] in (b" ", b"\t"):
+            words = line[6:].split(b"\0", 1)[0].decode("utf-8", "replace").split()
+            found = tuple(words if keyword == b"search" else words[:1])
+    return found
+
+
+def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
+    """Return the names that are not in the cluster's domain (RFC 4343: case is folded)."""
+    zone = cluster_domain.strip(".").lower()
+
+    def is_inside(name: str) -> bool:
+        folded = name.strip(".").lower()
+        return folded == zone or folded.endswith("." + zone)
+
+    return tuple(name for name in names if not is_inside(name))
+
+
+def pod_file(servers: Sequence[IPAddress], search: Sequence[str]) -> bytes:
+    """Return the resolv.conf that kubelet hands to pods: real upstreams and no cluster name."""
+    lines = ["# Real upstreams for kubelet (resolvConf), kept by dnsguard(8)."]
+    if search:
+        lines.append("search " + " ".join(search))
+    lines += [f"nameserver {server}" for server in servers]
+    return "\n".join(lines).encode() + b"\n"

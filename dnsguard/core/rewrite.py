@@ -1,0 +1,187 @@
+"""What resolv.conf is to say, and whether now is the time to write it."""
+
+from dataclasses import dataclass, replace
+
+from dnsguard.core import resolvconf, upstreams
+from dnsguard.core.address import IPAddress
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import (
+    FileSeen,
+    Mode,
+    NodeLocal,
+    Observation,
+    Policy,
+    ReplaceFile,
+    ReplacePodFile,
+    Trouble,
+)
+from dnsguard.core.upstreams import Pool
+
+MOST_BACKUPS = resolvconf.MAXNS - 1
+"""Upstreams behind NodeLocalDNS."""
+GRACE = 0.1
+"""Seconds that an empty or missing file may stay so: its writer is likely on the way."""
+PATIENCE = 0.25
+"""Seconds that a writer which keeps the file open is waited for."""
+PEEK = 0.001
+"""Seconds between two looks at a file that is being written."""
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The file's nameservers, sorted by what they mean to the guard."""
+
+    usual: tuple[IPAddress, ...]
+    """What glibc uses: the first three it takes."""
+    real: tuple[IPAddress, ...]
+    """Those of them that are upstreams."""
+    poison: tuple[IPAddress, ...]
+    """Cluster addresses, wherever any reader would find them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """The decision about resolv.conf."""
+
+    wanted: tuple[IPAddress, ...]
+    action: ReplaceFile | None
+    because: Pairs
+    is_settled: bool = True
+    """False while a write is put off, or while too little is known to decide."""
+    look_at: float = float("inf")
+    """When a write that is put off is due."""
+
+
+def read(file: FileSeen, policy: Policy) -> Reading:
+    """Sort the nameservers of the file; one in trouble has none."""
+    found = resolvconf.nameservers(file.content) if file.trouble is None else ()
+    usual = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
+    return Reading(
+        usual=usual,
+        real=tuple(address for address in usual if upstreams.is_upstream(address, policy)),
+        poison=tuple(server.address for server in found if server.address in policy.cluster),
+    )
+
+
+def rewrite(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+) -> tuple[Memory, Rewrite]:
+    """Decide about resolv.conf; ``memory.mode`` is already the new one."""
+    file = seen.file
+    reading = read(file, policy)
+    wanted, why = _wanted(memory, file, reading, pool)
+    because = (("file", _describe(file, reading)), *why)
+    content = file.content if wanted is None else resolvconf.guard(_base(memory, file), wanted)
+    if wanted is None or (file.trouble is None and content == file.content):
+        memory = replace(memory, written=content, unfinished_since=None)
+        is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
+        shown = reading.usual if wanted is None else wanted
+        return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=not is_open)
+    due, reason = _due(memory, seen)
+    if seen.now < due:
+        since = seen.now if memory.unfinished_since is None else memory.unfinished_since
+        peek = seen.now + PEEK if file.being_written else due
+        put_off = Rewrite(
+            wanted=wanted,
+            action=None,
+            because=(*because, reason),
+            is_settled=False,
+            look_at=min(due, peek),
+        )
+        return replace(memory, unfinished_since=since), put_off
+    memory = replace(
+        memory,
+        written=content,
+        unfinished_since=None,
+        fight=memory.fight.repaired(seen.now),
+    )
+    action = ReplaceFile(content=content, seen=file, wanted=wanted)
+    return memory, Rewrite(wanted=wanted, action=action, because=because)
+
+
+def _base(memory: Memory, file: FileSeen) -> bytes:
+    """Return the foreign text to guard: a lost file comes back as it was written last."""
+    if file.trouble is None and file.content:
+        return resolvconf.unguard(file.content)
+    return memory.foreign or b""
+
+
+def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
+    """Return the earliest time to write, and why it is not now."""
+    file = seen.file
+    since = seen.now if memory.unfinished_since is None else memory.unfinished_since
+    if file.being_written:
+        return since + PATIENCE, ("write", "put off: its writer has the file open")
+    if file.trouble is Trouble.MISSING or (file.trouble is None and not file.content.strip()):
+        return since + GRACE, ("write", "put off: empty or missing, as while it is replaced")
+    fight = memory.fight
+    return fight.until, ("write", f"put off by {fight.delay:g} s: rewritten again and again")
+
+
+def _describe(file: FileSeen, reading: Reading) -> str:
+    if file.trouble is not None:
+        return f"{file.trouble}: {file.detail}"
+    if reading.poison:
+        return "names cluster address " + ", ".join(str(address) for address in reading.poison)
+    if reading.real:
+        return "names " + ", ".join(str(address) for address in reading.real)
+    return "names no nameserver"
+
+
+def _wanted(
+    memory: Memory, file: FileSeen, reading: Reading, pool: Pool
+) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
+    """Return the nameservers that belong into the file, None to leave it as it is."""
+    if memory.mode is Mode.HANDED_OVER and memory.health.address is not None:
+        return _behind(memory.health.address, reading, pool), ()
+    if reading.real and not reading.poison and upstreams.can_stay(reading.real, pool):
+        return None, ()
+    if pool:
+        return upstreams.select(pool, reading.real, resolvconf.MAXNS), ()
+    return _of_nothing(memory, file, reading)
+
+
+def _behind(nodelocal: IPAddress, reading: Reading, pool: Pool) -> tuple[IPAddress, ...] | None:
+    """NodeLocalDNS first, real servers behind it as backup."""
+    is_alone = reading.usual[:1] == reading.poison == (nodelocal,)
+    if is_alone and upstreams.can_stay(reading.real, pool):
+        return None
+    return (nodelocal, *upstreams.select(pool, reading.real, MOST_BACKUPS))
+
+
+def _of_nothing(
+    memory: Memory, file: FileSeen, reading: Reading
+) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
+    """No source names an upstream.
+
+    No nameserver beats a loop, so cluster addresses are held back; but an answering
+    NodeLocalDNS is no dead end, and taking away the one server that works would be
+    the very outage the guard is for. So it is left, never written, until it falls silent.
+    """
+    if file.trouble is not None or not reading.poison:
+        return None, (("upstream", "none known"),)
+    if memory.health.answers or memory.health.state is NodeLocal.UNKNOWN:
+        return None, (("upstream", "none known, and NodeLocalDNS may answer: left as it is"),)
+    return reading.real, (("upstream", "none known: cluster addresses are held back"),)
+
+
+def pod_file(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+) -> tuple[ReplacePodFile, ...]:
+    """Keep real upstreams in the file for kubelet; with none known it stays as it is.
+
+    A loopback address of the node is nobody in a pod's network namespace.
+    """
+    reachable = tuple(upstream for upstream in pool if not upstream.address.is_loopback)
+    current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
+    are_real = all(upstreams.is_upstream(address, policy) for address in current)
+    wanted = current
+    if not (are_real and upstreams.can_stay(current, reachable)):
+        wanted = upstreams.select(reachable, current, resolvconf.MAXNS)
+    search = resolvconf.search_list(memory.foreign or b"")
+    content = resolvconf.pod_file(wanted, resolvconf.outside(search, policy.cluster_domain))
+    if not wanted or content == seen.pod_file:
+        return ()
+    return (ReplacePodFile(content=content, wanted=wanted),)

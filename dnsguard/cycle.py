@@ -1,0 +1,215 @@
+"""One look after another: observe, decide, apply. No policy, no library, no waiting.
+
+The same cycle runs before anything heavy is imported (``secure``), in the daemon, and
+for ``plan``. Only the standard library is behind it, so that the very first look
+comes 50 ms after the process starts.
+"""
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Answer
+from dnsguard.core.decide import decide
+from dnsguard.core.event import Event, Level, changes
+from dnsguard.core.health import Health
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import (
+    Action,
+    Candidate,
+    KeepForeign,
+    Observation,
+    Plan,
+    Policy,
+    Remember,
+    ReplaceFile,
+    ReplacePodFile,
+)
+from dnsguard.host import kubelet, resolvfile, sources, store
+from dnsguard.host.resolvfile import Replaced, Replacement
+from dnsguard.paths import Paths
+
+_REMEDIES = {
+    errno.EPERM: "the file is immutable: chattr -i {path}",
+    errno.EACCES: "make the directory of {path} writable to root",
+    errno.EROFS: "the filesystem of {path} is read-only: mount it read-write",
+    errno.ENOSPC: "the disk is full: free space",
+    errno.EBUSY: "{path} is mounted over: unmount it",
+}
+_TRIES = 3
+"""Looks in a row at a file that changes under our hands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is looked up now and then, and reused by the looks between."""
+
+    found: tuple[Candidate, ...] = ()
+    pods_read: str | None = None
+    pod_file: bytes | None = None
+    bound: frozenset[IPAddress] | None = None
+
+
+class Cycle:
+    """The guard's working memory and the hands it has on the files."""
+
+    def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
+        self.paths = paths
+        self.policy = policy
+        self.facts = Facts()
+        self.plan: Plan | None = None
+        self.seen: Observation | None = None
+        self.failure: str | None = None
+        """Why resolv.conf could not be written at the last try."""
+        self.unsynced: set[str] = set()
+        """Files written since the last fsync(2), as str for the hot path."""
+        self.tell = tell
+        state = store.load(paths.state, paths.foreign)
+        self._is_state_damaged = state.complaint is not None
+        if self._is_state_damaged:
+            details = (("why", state.complaint),)
+            tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
+        self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
+        self._later: list[Action] = []
+
+    def bind(self, bound: frozenset[IPAddress] | None) -> None:
+        """Take in the node's addresses, None where they can't be listed."""
+        self.facts = replace(self.facts, bound=bound)
+
+    def refresh(self) -> None:
+        """Look up what changes seldom: sources, kubelet, the file for kubelet."""
+        self.facts = replace(
+            self.facts,
+            found=sources.candidates(self.paths, self.policy),
+            pods_read=kubelet.pods_read(self.paths.kubelet_configs),
+            pod_file=_read(self.paths),
+        )
+
+    def look(self, answers: tuple[Answer, ...] = ()) -> Plan:
+        """Observe, decide, and write resolv.conf if that is due.
+
+        What else the plan holds is left to :meth:`settle`, so that nothing stands
+        between a foreign write and its repair.
+        """
+        for _ in range(_TRIES):
+            plan, replacement = self._turn(answers)
+            answers = ()  # each counts once
+            if replacement is None or replacement.result is not Replaced.CHANGED:
+                break
+        return plan
+
+    def _turn(self, answers: tuple[Answer, ...]) -> tuple[Plan, Replacement | None]:
+        seen = self.observe(answers)
+        before = self.plan
+        self.memory, plan = decide(self.memory, seen, self.policy)
+        replacement = None
+        for action in plan.actions:
+            if isinstance(action, ReplaceFile):
+                replacement = resolvfile.replace(self.paths.resolv_conf, action.content, seen.file)
+                self._wrote(action, replacement, plan)
+            else:
+                self._later.append(action)
+        self.plan, self.seen = plan, seen
+        for event in changes(before, plan):
+            self.tell(event)
+        return plan, replacement
+
+    def observe(self, answers: tuple[Answer, ...] = ()) -> Observation:
+        """Return everything there is to see now."""
+        facts = self.facts
+        return Observation(
+            now=time.monotonic(),
+            wall=time.time(),
+            file=resolvfile.observe(self.paths.resolv_conf),
+            pod_file=facts.pod_file,
+            found=facts.found,
+            bound=facts.bound,
+            answers=answers,
+            pods_read=facts.pods_read,
+        )
+
+    def settle(self) -> None:
+        """Do what could wait until resolv.conf was safe. Never raises OSError."""
+        actions, self._later = self._later, []
+        for action in actions:
+            try:
+                self._apply(action)
+            except OSError as error:
+                self.tell(
+                    Event(
+                        name="state_not_written",
+                        level=Level.ERROR,
+                        details=(("what", action.describe()), ("error", str(error))),
+                    )
+                )
+
+    def _apply(self, action: Action) -> None:
+        match action:
+            case ReplacePodFile():
+                self._write(str(self.paths.pod_file), action.content)
+                self.facts = replace(self.facts, pod_file=action.content)
+                self.tell(Event(name="pod_file_written", details=_servers(action.wanted)))
+            case KeepForeign():
+                self._write(str(self.paths.foreign), action.content)
+            case Remember():
+                if self._is_state_damaged:
+                    store.set_aside(self.paths.state)
+                    self._is_state_damaged = False
+                self._write(str(self.paths.state), store.dump(action.candidates))
+            case ReplaceFile():
+                raise AssertionError("resolv.conf is never written late")
+
+    def _write(self, path: str, content: bytes) -> None:
+        store.write(type(self.paths.root)(path), content)
+        self.unsynced.add(path)
+
+    def _wrote(self, action: ReplaceFile, outcome: Replacement, plan: Plan) -> None:
+        if outcome.result is Replaced.CHANGED:
+            return
+        path = str(self.paths.resolv_conf)
+        if outcome.result is Replaced.FAILED:
+            self._failed(path, outcome.error)
+            return
+        self.failure = None
+        self.unsynced.add(path)
+        details = (*_servers(action.wanted), ("result", outcome.result), *plan.because)
+        if outcome.aside is not None:
+            details = (*details, ("set_aside", str(outcome.aside)))
+        level = Level.INFO if outcome.result is Replaced.DONE else Level.WARNING
+        self.tell(Event(name="resolv_conf_written", level=level, details=details))
+
+    def _failed(self, path: str, error: OSError | None) -> None:
+        number = error.errno if error is not None and error.errno is not None else 0
+        remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=path)
+        failure = f"{path} could not be written: {error.strerror if error else ''}: {remedy}"
+        if failure != self.failure:
+            details = (("why", failure),)
+            self.tell(Event(name="resolv_conf_not_written", level=Level.ERROR, details=details))
+        self.failure = failure
+
+    def stand_down(self) -> None:
+        """Leave real upstreams behind: nobody will watch NodeLocalDNS any more."""
+        self.memory = replace(self.memory, health=Health())
+        self.bind(None)
+        self.look()
+        self.settle()
+        self.sync()
+
+    def sync(self) -> None:
+        """Bring what was written to the disk (fsync(2)); takes milliseconds."""
+        paths, self.unsynced = self.unsynced, set()
+        for path in sorted(paths):
+            resolvfile.sync(type(self.paths.root)(path))
+
+
+def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, object], ...]:
+    return (("nameservers", " ".join(str(address) for address in addresses) or "none"),)
+
+
+def _read(paths: Paths) -> bytes | None:
+    try:
+        return paths.pod_file.read_bytes()
+    except OSError:
+        return None

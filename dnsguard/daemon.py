@@ -1,0 +1,259 @@
+"""The daemon: hints come in, each leads to a look; one loop, no policy.
+
+inotify, netlink, answers, signals and a timer all end in :meth:`Daemon.look`. A hint
+carries no truth, so a lost one costs at most the slow re-read.
+"""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from dnsguard import __version__, config
+from dnsguard.control import Control
+from dnsguard.core.address import IPAddress
+from dnsguard.core.event import Event, Level
+from dnsguard.core.model import Ask, Plan
+from dnsguard.core.report import report
+from dnsguard.cycle import Cycle
+from dnsguard.errors import ConfigError
+from dnsguard.host import resolvfile
+from dnsguard.host.addresses import Addresses, Unknown
+from dnsguard.host.notify import Notifier, watchdog_interval
+from dnsguard.host.probe import ask
+from dnsguard.host.watch import Watch, places
+from dnsguard.log import Journal
+from dnsguard.preview import preview
+
+SYNC_AFTER = 0.05
+"""Seconds of quiet before what was written is synced, off the loop."""
+REFRESH = 5.0
+"""Seconds after which everything is looked up again, hints or none."""
+_Source = TypeVar("_Source")
+
+
+class Daemon:
+    """The loop's side of the guard."""
+
+    def __init__(self, cycle: Cycle, settings: config.Config, journal: Journal) -> None:
+        self._cycle = cycle
+        self._settings = settings
+        self._journal = journal
+        self._notifier = Notifier()
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._watch = _opened(Watch, journal)
+        self._addresses = _opened(Addresses, journal)
+        self._timer: asyncio.TimerHandle | None = None
+        self._syncing: asyncio.TimerHandle | None = None
+        self._questions: set[asyncio.Task[None]] = set()
+        self._names: frozenset[str] = frozenset()
+        self._refresh_at = 0.0
+        self._is_ready = False
+        self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
+        self._status = ""
+        self._started = time.monotonic()
+        self._reload_trouble: str | None = None
+        answers = {"status": self._report, "plan": self._preview}
+        self._control = Control(cycle.paths.socket, answers)
+
+    async def run(self) -> None:
+        """Guard until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stopped.set)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        try:
+            await self._control.open()
+        except OSError as error:
+            self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
+        self._cover()
+        if self._watch is not None:
+            self._loop.add_reader(self._watch.fileno(), self._on_files)
+        if self._addresses is not None:
+            self._loop.add_reader(self._addresses.fileno(), self._on_addresses)
+        self.look()
+        await self._stopped.wait()
+        self._stop()
+
+    def look(self) -> None:
+        """Look at everything that is cheap; at the rest when it is due."""
+        if time.monotonic() >= self._refresh_at:
+            self._refresh()
+        self._after(self._cycle.look())
+
+    def _after(self, plan: Plan) -> None:
+        """Do what could wait until the file was safe, and plan the next look."""
+        self._cycle.settle()
+        if self._cycle.unsynced and self._syncing is None:
+            self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
+        for address, kind in plan.questions:
+            task = self._loop.create_task(self._ask(address, kind))
+            self._questions.add(task)
+            task.add_done_callback(self._questions.discard)
+        if self._timer is not None:
+            self._timer.cancel()
+        latest = self._loop.time() + self._pulse
+        self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
+        self._announce(plan)
+
+    def _on_files(self) -> None:
+        """Drain inotify, which has something. resolv.conf first, before anything else is done."""
+        assert self._watch is not None  # noqa: S101 -- its descriptor called
+        touched = self._watch.drain()
+        if touched.overflowed:
+            self._refresh_at = 0.0
+        if touched.overflowed or any(path.name in self._names for path in touched.paths):
+            self._after(self._cycle.look())
+        self._cover()
+        hooks = self._cycle.paths.dhclient_hooks
+        for path in sorted(touched.paths):
+            if path in hooks or path.parent in hooks:
+                self._refresh_at = 0.0
+                self._tell("dhclient_hook_changed", path=path, means="it acts at the next lease")
+
+    def _on_addresses(self) -> None:
+        assert self._addresses is not None  # noqa: S101 -- its descriptor called
+        if self._addresses.drain():
+            self._list_addresses()
+            self._after(self._cycle.look())
+
+    def _list_addresses(self) -> None:
+        bound = None if self._addresses is None else self._addresses.bound()
+        if isinstance(bound, Unknown):
+            self._tell("addresses_not_listed", Level.ERROR, error=bound)
+            bound = None
+        self._cycle.bind(bound)
+
+    def _refresh(self) -> None:
+        self._list_addresses()
+        self._cycle.refresh()
+        self._refresh_at = time.monotonic() + REFRESH
+        self._cover()
+
+    def _cover(self) -> None:
+        """Watch what resolv.conf is made of now, and what dhclient will read next."""
+        if self._watch is None:
+            return
+        paths = self._cycle.paths
+        chain = resolvfile.chain(paths.resolv_conf)
+        self._names = frozenset(path.name for path in chain)
+        hooks = paths.dhclient_hooks
+        wanted = (*places(paths.resolv_conf, root=paths.root), hooks[0].parent, *hooks[1:])
+        if self._watch.cover(wanted):
+            # What happened there before the watch gave no event.
+            self._loop.call_soon(self.look)
+
+    async def _ask(self, address: IPAddress, kind: Ask) -> None:
+        settings = self._settings
+        question = settings.question(address, kind)
+        answer = await ask(address, question, timeout=settings.timeout)
+        self._after(self._cycle.look((answer,)))
+
+    def _announce(self, plan: Plan) -> None:
+        """Tell systemd. The watchdog is fed only here, after a completed look."""
+        status = f"{plan.mode}; NodeLocalDNS {plan.nodelocal}; upstream {plan.upstream}: " + (
+            " ".join(str(address) for address in plan.wanted) or "none"
+        )
+        if plan.is_settled and not self._is_ready:
+            self._is_ready = self._notifier.ready(status)
+            self._tell(
+                "started",
+                version=__version__,
+                milliseconds=round(1000 * (time.monotonic() - self._started)),
+            )
+        elif status != self._status:
+            self._notifier.status(status)
+        self._status = status
+        self._notifier.watchdog()
+
+    def _sync(self) -> None:
+        """Sync in a thread: fsync takes milliseconds, and every repair goes first."""
+        self._syncing = None
+        self._loop.run_in_executor(None, self._cycle.sync)
+
+    def _reload(self) -> None:
+        """SIGHUP: take the new configuration, or keep the old one and say so."""
+        self._notifier.reloading()
+        path = self._cycle.paths.config
+        try:
+            self._settings = config.load(path)
+        except ConfigError as error:
+            self._reload_trouble = f"the configuration was not reloaded: {error}"
+            self._tell("reload_refused", Level.ERROR, why=error, means="the old one stays")
+        else:
+            self._reload_trouble = None
+            self._cycle.policy = self._settings.policy
+            self._journal.set_level(self._settings.log_level)
+            self._tell("reloaded", path=path)
+        self._refresh_at = 0.0
+        self.look()
+        self._notifier.ready(self._status)
+
+    def _stop(self) -> None:
+        self._notifier.stopping("leaving real upstreams behind")
+        self._control.close()
+        for task in self._questions:
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._cycle.stand_down()
+        self._tell("stopped")
+        if self._watch is not None:
+            self._loop.remove_reader(self._watch.fileno())
+            self._watch.close()
+        if self._addresses is not None:
+            self._loop.remove_reader(self._addresses.fileno())
+            self._addresses.close()
+        self._notifier.close()
+
+    def _report(self) -> dict[str, object]:
+        cycle = self._cycle
+        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
+        seen = cycle.observe()
+        found = (self._reload_trouble, cycle.failure)
+        trouble = tuple(line for line in found if line is not None)
+        status = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=trouble)
+        return {
+            "dnsguard": __version__,
+            "pid": os.getpid(),
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            **status,
+        }
+
+    def _preview(self) -> dict[str, object]:
+        self._refresh()
+        return preview(self._cycle)
+
+    def _tell(self, name: str, level: Level = Level.INFO, **details: object) -> None:
+        self._journal(Event(name=name, level=level, details=tuple(details.items())))
+
+
+def _opened(open_it: Callable[[], _Source], journal: Journal) -> _Source | None:
+    """Open a source of hints; without it the slow re-read still sees everything."""
+    try:
+        return open_it()
+    except OSError as error:
+        details = (
+            ("source", open_it),
+            ("error", error),
+            ("means", f"changes are seen only every {REFRESH:g} s"),
+        )
+        journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
+        return None
+
+
+def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
+    """Run the daemon after the first look; ``early`` are the lines it could not write yet."""
+    journal = Journal(settings.log_level)
+    for event in early:
+        journal(event)
+    cycle.tell = journal
+    # A lease on resolv.conf that somebody breaks raises SIGIO, whose default is death.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+
+    async def main() -> None:
+        await Daemon(cycle, settings, journal).run()
+
+    asyncio.run(main())

@@ -1,0 +1,33 @@
+"""The errors a person sees, each with what to do about it.
+
+The exit statuses are sysexits.h's, as systemd and Debian's tools use them.
+"""
+
+EX_USAGE = 64
+EX_CONFIG = 78
+
+
+class DnsguardError(Exception):
+    """Raised when a command can't go on; ``str()`` is one line for the operator."""
+
+    status = 1
+
+
+class ConfigError(DnsguardError):
+    """Raised when the configuration can't be used; names file, key and remedy."""
+
+    status = EX_CONFIG
+
+
+class UsageError(DnsguardError):
+    """Raised when the command line makes no sense."""
+
+    status = EX_USAGE
+
+
+class NoDaemonError(DnsguardError):
+    """Raised when the daemon can't be asked, or answers something else than expected."""
+
+
+class ForeignStateError(DnsguardError):
+    """Raised when the state on disk is not one this version can read."""

@@ -1,0 +1,106 @@
+"""What outlives the daemon: remembered candidates and the foreign resolv.conf.
+
+The state has a version. One from the future or a damaged one is said and kept aside,
+and the daemon starts with an empty memory: the other sources remain.
+"""
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsguard.core.address import parse_address
+from dnsguard.core.model import MAX_FILE, Candidate, Source
+from dnsguard.errors import ForeignStateError
+
+VERSION = 1
+_MAX_STATE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What is read back at the start."""
+
+    remembered: tuple[Candidate, ...] = ()
+    foreign: bytes | None = None
+    complaint: str | None = None
+    """One line for the operator where the state could not be read."""
+
+
+def load(state: Path, foreign: Path) -> State:
+    """Read the state and change nothing. Never raises OSError."""
+    complaint = None
+    remembered: tuple[Candidate, ...] = ()
+    try:
+        remembered = _parse(_read(state, _MAX_STATE))
+    except FileNotFoundError:
+        pass
+    except (OSError, ForeignStateError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        complaint = f"{state}: {reason}: starting without what was remembered"
+    content = None
+    with suppress(OSError):
+        content = _read(foreign, MAX_FILE)
+    return State(remembered=remembered, foreign=content, complaint=complaint)
+
+
+def set_aside(state: Path) -> Path | None:
+    """Keep a state that could not be read as ``state.json.unreadable``."""
+    aside = state.with_name(state.name + ".unreadable")
+    with suppress(OSError):
+        state.replace(aside)
+        return aside
+    return None
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _parse(content: bytes) -> tuple[Candidate, ...]:
+    """Return the candidates of a state file.
+
+    :raises ForeignStateError: not JSON, not ours, or of a later version.
+    """
+    try:
+        data = json.loads(content)
+        version = data["version"]
+        if version != VERSION:
+            raise ForeignStateError(f"version {version!r} is not {VERSION}")
+        return tuple(_candidate(entry) for entry in data["remembered"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ForeignStateError(f"damaged ({error})") from error
+
+
+def _candidate(entry: dict[str, object]) -> Candidate:
+    seen = entry["seen"]
+    if not isinstance(seen, int | float):
+        raise TypeError("seen is no number")
+    return Candidate(
+        address=parse_address(str(entry["address"])),
+        source=Source.REMEMBERED,
+        origin=str(entry["origin"]),
+        seen=float(seen),
+    )
+
+
+def dump(candidates: tuple[Candidate, ...]) -> bytes:
+    """Return the state file that :func:`load` reads."""
+    entries = [
+        {"address": str(c.address), "origin": c.origin, "seen": round(c.seen, 3)}
+        for c in candidates
+    ]
+    return json.dumps({"version": VERSION, "remembered": entries}, indent=1).encode() + b"\n"
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file of ours in one step; the caller syncs.
+
+    :raises OSError: the directory can't be made or written.
+    """
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)

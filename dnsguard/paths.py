@@ -1,0 +1,64 @@
+"""Every path the guard touches, below one root.
+
+The root is ``/`` on a node; ``--root`` moves it for tests, the bench and the demo,
+which is how all of them run the very same code.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where things are; hier(7) and dhclient(8) say why there."""
+
+    root: Path = Path("/")
+
+    @property
+    def resolv_conf(self) -> Path:
+        return self.root / "etc/resolv.conf"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "etc/dnsguard/dnsguard.toml"
+
+    @property
+    def state(self) -> Path:
+        """Remembered candidates."""
+        return self.root / "var/lib/dnsguard/state.json"
+
+    @property
+    def foreign(self) -> Path:
+        """resolv.conf as someone else wrote it last."""
+        return self.root / "var/lib/dnsguard/resolv.conf.foreign"
+
+    @property
+    def pod_file(self) -> Path:
+        """The file for kubelet."""
+        return self.root / "var/lib/dnsguard/resolv.conf"
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "run/dnsguard/control.sock"
+
+    @property
+    def dhclient_hooks(self) -> tuple[Path, ...]:
+        """What dhclient(8) and dhclient-script(8) read at the next lease."""
+        dhcp = self.root / "etc/dhcp"
+        return (
+            dhcp / "dhclient.conf",
+            dhcp / "dhclient-enter-hooks.d",
+            dhcp / "dhclient-exit-hooks.d",
+        )
+
+    @property
+    def lease_directories(self) -> tuple[Path, ...]:
+        return (self.root / "var/lib/dhcp", self.root / "var/lib/dhclient")
+
+    @property
+    def kubelet_configs(self) -> tuple[Path, ...]:
+        """Kubespray's place and kubeadm's."""
+        return (
+            self.root / "etc/kubernetes/kubelet-config.yaml",
+            self.root / "var/lib/kubelet/config.yaml",
+        )

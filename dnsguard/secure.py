@@ -1,0 +1,46 @@
+"""Make the file safe and leave: at the stop, after a crash, before the removal.
+
+Knows what is on the disk and asks nobody, so it takes a fraction of a second whatever
+the network does.
+"""
+
+import sys
+import time
+
+from dnsguard import config
+from dnsguard.core.event import Event, Level
+from dnsguard.core.model import Policy
+from dnsguard.cycle import Cycle
+from dnsguard.errors import ConfigError
+from dnsguard.paths import Paths
+
+PATIENCE = 1.0
+"""Seconds for a file that somebody is just writing."""
+
+
+def secure(paths: Paths) -> int:
+    """Return 0 when resolv.conf is safe, 1 when it can't be made so."""
+    lines: list[Event] = []
+    cycle = Cycle(paths, _policy(paths), lines.append)
+    cycle.refresh()
+    deadline = time.monotonic() + PATIENCE
+    plan = cycle.look()
+    while not plan.is_settled and time.monotonic() < deadline:
+        time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
+        plan = cycle.look()
+    cycle.settle()
+    cycle.sync()
+    for line in lines:
+        if line.level is not Level.INFO or line.name == "resolv_conf_written":
+            pairs = " ".join(f"{key}={value}" for key, value in line.details)
+            print(f"dnsguard: {line.name} {pairs}", file=sys.stderr)
+    return 0 if cycle.failure is None else 1
+
+
+def _policy(paths: Paths) -> Policy:
+    """Return the operator's policy; a broken configuration must not keep the file unsafe."""
+    try:
+        return config.load(paths.config).policy
+    except ConfigError as error:
+        print(f"dnsguard: {error}; going by the defaults", file=sys.stderr)
+        return config.defaults().policy
