@@ -13,19 +13,11 @@ from typing import TypeVar
 
 from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.answers import Question
+from dnsguard.core.event import Level
 from dnsguard.core.model import Ask, HandoverMode, Policy
 from dnsguard.errors import ConfigError
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
-
-
-class LogLevel(StrEnum):
-    """``log.level``: the least that is logged, in syslog's words."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +31,7 @@ class Config:
     """The name whose NS records any real resolver knows."""
     timeout: float
     """Seconds until a question counts as unanswered."""
-    log_level: LogLevel
+    log_level: Level
 
     def question(self, address: IPAddress, ask: Ask) -> Question:
         """Return what to ask this address."""
@@ -118,7 +110,9 @@ def _one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
         try:
             return choices(str(value))
         except ValueError:
-            raise _InvalidError("one of " + ", ".join(f'"{choice}"' for choice in choices)) from None
+            raise _InvalidError(
+                "one of " + ", ".join(f'"{choice}"' for choice in choices)
+            ) from None
 
     return read
 
@@ -156,7 +150,7 @@ KEYS: dict[str, Key] = {
     "health.fast": Key(0.2, _seconds, "Seconds between questions while something changes."),
     "health.slow": Key(5.0, _seconds, "Seconds between questions while nothing does."),
     "health.timeout": Key(1.0, _seconds, "Seconds until a question counts as unanswered."),
-    "log.level": Key("info", _one_of(LogLevel), "The least that is logged."),
+    "log.level": Key("info", _one_of(Level), "The least that is logged."),
 }
 
 KNOWN_NODELOCAL = ("169.254.25.10", "169.254.20.10", "169.254.10.10")
@@ -247,7 +241,7 @@ def _assemble(values: dict[str, object]) -> Config:
         cluster_question=get("nodelocal.question", str) or f"kubernetes.default.svc.{domain}",
         upstream_question=get("upstream.question", str),
         timeout=get("health.timeout", float),
-        log_level=get("log.level", LogLevel),
+        log_level=get("log.level", Level),
     )
 
 

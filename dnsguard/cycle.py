@@ -9,6 +9,7 @@ import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer
@@ -63,8 +64,7 @@ class Cycle:
         self.seen: Observation | None = None
         self.failure: str | None = None
         """Why resolv.conf could not be written at the last try."""
-        self.unsynced: set[str] = set()
-        """Files written since the last fsync(2), as str for the hot path."""
+        self._unsynced: set[Path] = set()
         self.tell = tell
         state = store.load(paths.state, paths.foreign)
         self._is_state_damaged = state.complaint is not None
@@ -148,39 +148,39 @@ class Cycle:
     def _apply(self, action: Action) -> None:
         match action:
             case ReplacePodFile():
-                self._write(str(self.paths.pod_file), action.content)
+                self._write(self.paths.pod_file, action.content)
                 self.facts = replace(self.facts, pod_file=action.content)
                 self.tell(Event(name="pod_file_written", details=_servers(action.wanted)))
             case KeepForeign():
-                self._write(str(self.paths.foreign), action.content)
+                self._write(self.paths.foreign, action.content)
             case Remember():
                 if self._is_state_damaged:
                     store.set_aside(self.paths.state)
                     self._is_state_damaged = False
-                self._write(str(self.paths.state), store.dump(action.candidates))
+                self._write(self.paths.state, store.dump(action.candidates))
             case ReplaceFile():
                 raise AssertionError("resolv.conf is never written late")
 
-    def _write(self, path: str, content: bytes) -> None:
-        store.write(type(self.paths.root)(path), content)
-        self.unsynced.add(path)
+    def _write(self, path: Path, content: bytes) -> None:
+        store.write(path, content)
+        self._unsynced.add(path)
 
     def _wrote(self, action: ReplaceFile, outcome: Replacement, plan: Plan) -> None:
         if outcome.result is Replaced.CHANGED:
             return
-        path = str(self.paths.resolv_conf)
+        path = self.paths.resolv_conf
         if outcome.result is Replaced.FAILED:
             self._failed(path, outcome.error)
             return
         self.failure = None
-        self.unsynced.add(path)
+        self._unsynced.add(path)
         details = (*_servers(action.wanted), ("result", outcome.result), *plan.because)
         if outcome.aside is not None:
             details = (*details, ("set_aside", str(outcome.aside)))
         level = Level.INFO if outcome.result is Replaced.DONE else Level.WARNING
         self.tell(Event(name="resolv_conf_written", level=level, details=details))
 
-    def _failed(self, path: str, error: OSError | None) -> None:
+    def _failed(self, path: Path, error: OSError | None) -> None:
         number = error.errno if error is not None and error.errno is not None else 0
         remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=path)
         failure = f"{path} could not be written: {error.strerror if error else ''}: {remedy}"
@@ -197,11 +197,14 @@ class Cycle:
         self.settle()
         self.sync()
 
+    def take_unsynced(self) -> tuple[Path, ...]:
+        """Return the files written since the last call; the caller syncs them."""
+        written, self._unsynced = self._unsynced, set()
+        return tuple(sorted(written))
+
     def sync(self) -> None:
-        """Bring what was written to the disk (fsync(2)); takes milliseconds."""
-        paths, self.unsynced = self.unsynced, set()
-        for path in sorted(paths):
-            resolvfile.sync(type(self.paths.root)(path))
+        """Bring what was written to the disk."""
+        resolvfile.sync(self.take_unsynced())
 
 
 def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, object], ...]:

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from dnsguard import __version__, config
@@ -86,7 +87,7 @@ class Daemon:
     def _after(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
         self._cycle.settle()
-        if self._cycle.unsynced and self._syncing is None:
+        if self._syncing is None:
             self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
         for address, kind in plan.questions:
             task = self._loop.create_task(self._ask(address, kind))
@@ -140,7 +141,7 @@ class Daemon:
         chain = resolvfile.chain(paths.resolv_conf)
         self._names = frozenset(path.name for path in chain)
         hooks = paths.dhclient_hooks
-        wanted = (*places(paths.resolv_conf, root=paths.root), hooks[0].parent, *hooks[1:])
+        wanted = (*places(Path("/etc/resolv.conf"), root=paths.root), hooks[0].parent, *hooks[1:])
         if self._watch.cover(wanted):
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
@@ -161,17 +162,19 @@ class Daemon:
             self._tell(
                 "started",
                 version=__version__,
-                milliseconds=round(1000 * (time.monotonic() - self._started)),
             )
         elif status != self._status:
             self._notifier.status(status)
         self._status = status
         self._notifier.watchdog()
+        self._journal.flush()
 
     def _sync(self) -> None:
         """Sync in a thread: fsync takes milliseconds, and every repair goes first."""
         self._syncing = None
-        self._loop.run_in_executor(None, self._cycle.sync)
+        written = self._cycle.take_unsynced()
+        if written:
+            self._loop.run_in_executor(None, resolvfile.sync, written)
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""

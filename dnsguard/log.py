@@ -10,23 +10,22 @@ import time
 
 import structlog
 
-from dnsguard.config import LogLevel
-from dnsguard.core.event import Event, Repeats
+from dnsguard.core.event import Event, Level, Repeats
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 """syslog(3)."""
-_LEVELS = {LogLevel.DEBUG: 10, LogLevel.INFO: 20, LogLevel.WARNING: 30, LogLevel.ERROR: 40}
+_LEVELS = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ERROR: 40}
 
 
 class Journal:
     """Where events become lines. Call it with one."""
 
-    def __init__(self, level: LogLevel) -> None:
+    def __init__(self, level: Level) -> None:
         self._repeats = Repeats()
         self._under_systemd = _is_journal(sys.stderr.fileno())
         self.set_level(level)
 
-    def set_level(self, level: LogLevel) -> None:
+    def set_level(self, level: Level) -> None:
         processors: list[structlog.typing.Processor] = [_flatten]
         if not self._under_systemd:
             processors.append(structlog.processors.TimeStamper(fmt="iso"))
@@ -38,13 +37,16 @@ class Journal:
         )
 
     def __call__(self, event: Event) -> None:
-        held_back = self._repeats.allow((event.name, event.details), time.monotonic())
-        if held_back is None:
-            return
-        details = dict(event.details)
-        if held_back:
-            details["held_back_lines"] = held_back
-        getattr(self._log, event.level)(event.name, **details)
+        if self._repeats.allows(event, time.monotonic()):
+            self._write(event)
+
+    def flush(self) -> None:
+        """Write the counts of what was held back, once its time is over."""
+        for event in self._repeats.due(time.monotonic()):
+            self._write(event)
+
+    def _write(self, event: Event) -> None:
+        getattr(self._log, event.level)(event.name, **dict(event.details))
 
     def _render(
         self, _: structlog.typing.WrappedLogger, level: str, line: structlog.typing.EventDict

@@ -6,7 +6,6 @@ import time
 
 from dnsguard.config import Config
 from dnsguard.core.decide import decide
-from dnsguard.core.memory import Memory
 from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
 from dnsguard.cycle import Cycle
 
@@ -28,7 +27,7 @@ async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
     cycle.bind(None if isinstance(bound, Unknown) else bound)
     cycle.refresh()
     seen = cycle.observe()
-    memory: Memory = cycle.memory
+    memory = cycle.memory
     memory, plan = decide(memory, seen, cycle.policy)
     for _ in range(cycle.policy.successes):
         asked = [

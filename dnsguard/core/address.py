@@ -29,7 +29,10 @@ def _number(part: str) -> int:
 
 
 def inet_aton(text: str) -> IPv4Address | None:
-    """Read an IPv4 address in any of inet_aton(3)'s forms; None where it refuses."""
+    """Read an IPv4 address in all the forms that C does, None where C refuses.
+
+    The manual is inet(3), the forms are a.b.c.d, a.b.c, a.b and a, in any base.
+    """
     parts = text.split(".")
     if len(parts) > 4:
         return None

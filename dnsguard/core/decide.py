@@ -43,6 +43,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         memory = replace(memory, mode=mode, mode_since=seen.now)
     memory, file = rewrite(memory, seen, policy, pool)
     memory, asked = questions(memory, seen.now, policy, pool)
+    trust, trusted = upstreams.state(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
     actions += pod_file(memory, seen, policy, pool)
     if memory.foreign is not None and memory.foreign != before.foreign:
@@ -52,10 +53,10 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     return replace(memory, identity=seen.file.identity), Plan(
         mode=mode,
         nodelocal=memory.health.state,
-        upstream=_upstream_state(pool),
+        upstream=trust,
         wanted=file.wanted,
         actions=tuple(actions),
-        because=(*because, *file.because),
+        because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
         is_settled=file.is_settled,
         look_at=min(seen.now + policy.slow, asked.next_at, file.look_at),
@@ -116,12 +117,6 @@ def _remember(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> 
     return replace(memory, remembered=upstreams.remember(memory.remembered, worth, policy))
 
 
-def _upstream_state(pool: Pool) -> UpstreamState:
-    if any(upstream.is_usable for upstream in pool):
-        return UpstreamState.VERIFIED
-    return UpstreamState.UNVERIFIED if pool else UpstreamState.NONE
-
-
 def _mode(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[Mode, Pairs]:
     """Choose who serves the node. Every condition of a handover stands here."""
     health = memory.health
@@ -138,6 +133,6 @@ def _mode(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tupl
         return guarding(f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop")
     if not pool:
         return guarding("no upstream is known to stand behind NodeLocalDNS")
-    if memory.mode is Mode.GUARDING and _upstream_state(pool) is not UpstreamState.VERIFIED:
+    if memory.mode is Mode.GUARDING and upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
         return guarding("waits until an upstream answers")
     return Mode.HANDED_OVER, (*because, ("handover", "done"))

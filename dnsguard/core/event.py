@@ -4,10 +4,11 @@ Names are past-tense snake_case constants; a line is written when something chan
 and a storm of the same line is collapsed without losing the count.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dnsguard.core.model import NodeLocal, Plan
+from dnsguard.core.model import NodeLocal, Plan, UpstreamState
+from dnsguard.core.upstreams import NOT_ASKED
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""
@@ -34,18 +35,27 @@ class Event:
 
 @dataclass(slots=True)
 class Repeats:
-    """Counts what is held back. The one mutable thing here; ``now`` is monotonic."""
+    """Holds repeated lines back and keeps their count; ``now`` is monotonic seconds."""
 
-    _seen: dict[object, tuple[float, int]] = field(default_factory=dict)
+    _seen: dict[object, tuple[float, int, Event]] = field(default_factory=dict)
 
-    def allow(self, key: object, now: float) -> int | None:
-        """Return None to hold a line back, else how many were held back before it."""
-        since, count = self._seen.get(key, (now, 0))
-        if now - since < WINDOW:
-            self._seen[key] = (since, count + 1)
-            return None if count >= BURST else 0
-        self._seen[key] = (now, 1)
-        return max(0, count - BURST)
+    def allows(self, event: Event, now: float) -> bool:
+        """Tell whether to write the line now: BURST times in WINDOW, then no more."""
+        # The first detail says what the line is about; the others hold times and texts.
+        key = (event.name, event.details[:1])
+        since, count, _ = self._seen.get(key, (now, 0, event))
+        self._seen[key] = (since, count + 1, event)
+        return count < BURST
+
+    def due(self, now: float) -> tuple[Event, ...]:
+        """Return the lines whose window has closed, each with the count held back."""
+        over = [key for key, (since, _, _) in self._seen.items() if now - since >= WINDOW]
+        closed = [self._seen.pop(key) for key in over]
+        return tuple(
+            replace(event, details=(*event.details, ("lines_held_back", count - BURST)))
+            for _, count, event in closed
+            if count > BURST
+        )
 
 
 def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
@@ -65,26 +75,23 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         )
     elif dict(before.because).get("handover") != because.get("handover"):
         events.append(Event(name="handover_reason_changed", details=after.because))
-    if before is None or before.upstream is not after.upstream:
-        events.append(_upstream(after))
+    if before is None or dict(before.because)["upstream"] != because["upstream"]:
+        events += _upstream(after, because["upstream"])
     return tuple(events)
 
 
-def _upstream(plan: Plan) -> Event:
-    level = {"verified": Level.INFO, "unverified": Level.WARNING, "none": Level.ERROR}
-    remedy = {
-        "verified": (),
-        "unverified": (("means", "no upstream answers; the best known one is used"),),
-        "none": (
-            ("means", "no source names a real nameserver"),
-            ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml"),
-        ),
-    }
-    return Event(
-        name="upstream_changed",
-        level=level[plan.upstream],
-        details=(("upstream", plan.upstream), *_nameservers(plan), *remedy[plan.upstream]),
-    )
+def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
+    """Tell of the upstreams, but not of those that just have not been asked yet."""
+    servers = (("upstream", state), *_nameservers(plan))
+    if state.endswith(NOT_ASKED):
+        return ()
+    if plan.upstream is UpstreamState.VERIFIED:
+        return (Event(name="upstream_changed", details=servers),)
+    if plan.upstream is UpstreamState.UNVERIFIED:
+        means = ("means", "the best known one is used all the same")
+        return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
+    remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
+    return (Event(name="upstream_changed", level=Level.ERROR, details=(*servers, remedy)),)
 
 
 def _nameservers(plan: Plan) -> tuple[tuple[str, object], ...]:

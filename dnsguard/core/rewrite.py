@@ -123,11 +123,13 @@ def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
 def _describe(file: FileSeen, reading: Reading) -> str:
     if file.trouble is not None:
         return f"{file.trouble}: {file.detail}"
-    if reading.poison:
-        return "names cluster address " + ", ".join(str(address) for address in reading.poison)
-    if reading.real:
-        return "names " + ", ".join(str(address) for address in reading.real)
-    return "names no nameserver"
+    if not (reading.usual or reading.poison):
+        return "names no nameserver"
+    names = [
+        f"{address} (cluster address)" if address in reading.poison else str(address)
+        for address in dict.fromkeys((*reading.usual, *reading.poison))
+    ]
+    return "names " + ", ".join(names)
 
 
 def _wanted(
@@ -161,10 +163,14 @@ def _of_nothing(
     the very outage the guard is for. So it is left, never written, until it falls silent.
     """
     if file.trouble is not None or not reading.poison:
-        return None, (("upstream", "none known"),)
+        return None, ()
     if memory.health.answers or memory.health.state is NodeLocal.UNKNOWN:
-        return None, (("upstream", "none known, and NodeLocalDNS may answer: left as it is"),)
-    return reading.real, (("upstream", "none known: cluster addresses are held back"),)
+        return None, (
+            ("write", "left as it is: no upstream is known, and NodeLocalDNS may answer"),
+        )
+    return reading.real, (
+        ("write", "no upstream is known: cluster addresses are held back all the same"),
+    )
 
 
 def pod_file(

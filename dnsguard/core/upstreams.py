@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress, plain
 from dnsguard.core.answers import Answer, Outcome
-from dnsguard.core.model import RANK, Candidate, Policy, Source
+from dnsguard.core.model import RANK, Candidate, Policy, Source, UpstreamState
 
 MOST_REMEMBERED = 16
 MOST_ASKED = 8
@@ -17,6 +17,7 @@ REFRESH = 3600.0
 """Seconds after which the time of a remembered candidate is brought up to date."""
 
 _BROADCAST = 0xFFFFFFFF
+NOT_ASKED = "not asked yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Verdict:
     answered_at: float | None = None
     rtt: float | None = None
     failures: int = 0
-    detail: str = "not asked yet"
+    detail: str = NOT_ASKED
 
     @property
     def is_usable(self) -> bool:
@@ -68,6 +69,17 @@ def is_upstream(address: IPAddress, policy: Policy) -> bool:
         or address.is_multicast
         or (address.version == 4 and int(address) == _BROADCAST)
     )
+
+
+def state(among: Pool) -> tuple[UpstreamState, str]:
+    """Return how far the upstreams can be trusted, and the same as a line."""
+    if any(upstream.is_usable for upstream in among):
+        return UpstreamState.VERIFIED, UpstreamState.VERIFIED
+    if not among:
+        return UpstreamState.NONE, "none: no source names a real nameserver"
+    is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among[:MOST_ASKED])
+    reason = "none of the known ones answers" if is_asked else NOT_ASKED
+    return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
 
 
 def from_text(

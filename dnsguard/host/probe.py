@@ -148,11 +148,21 @@ def _connected(address: IPAddress, port: int) -> socket.socket:
 def _sockaddr(address: IPAddress, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
     if not isinstance(address, IPv6Address):
         return str(address), port
-    zone = address.scope_id
-    host = str(address).partition("%")[0]
-    if zone is None:
-        return host, port, 0, 0
-    return host, port, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    return str(address).partition("%")[0], port, 0, _zone_index(address.scope_id)
+
+
+def _zone_index(zone: str | None) -> int:
+    """Return the index of the link that a zone names, 0 where there is no zone (RFC 4007).
+
+    :raises OSError: ENODEV, there is no such link.
+    """
+    if zone is None or zone.isdecimal():
+        return int(zone or 0)
+    try:
+        return socket.if_nametoindex(zone)
+    except OSError as error:
+        # Python 3.11 raises it without a number.
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
 
 
 def _match(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:

@@ -4,6 +4,7 @@ Readers see the old file or the new one. A replacement is refused when the file 
 longer the one that was observed. What can't be edited is set aside, never deleted.
 """
 
+import dataclasses
 import errno
 import fcntl
 import os
@@ -23,6 +24,10 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _LINKS_MAX = 40
 """The kernel's MAXSYMLINKS (path_resolution(7))."""
+
+
+_MOST_ASIDE = 9
+"""Set-aside files; the last is overwritten, so that a loop can't fill the disk."""
 
 
 class Replaced(StrEnum):
@@ -144,9 +149,9 @@ def replace(path: Path, content: bytes, seen: FileSeen) -> Replacement:
     if target == path or replacement.result is not Replaced.FAILED:
         return replacement
     at_link = _replace_at(path, path, content, seen)
-    if at_link.result is Replaced.DONE:
-        return Replacement(result=Replaced.LINK_REPLACED, error=replacement.error)
-    return at_link
+    if at_link.result is not Replaced.DONE:
+        return at_link
+    return dataclasses.replace(at_link, result=Replaced.LINK_REPLACED, error=replacement.error)
 
 
 def _replace_at(target: Path, path: Path, content: bytes, seen: FileSeen) -> Replacement:
@@ -161,7 +166,7 @@ def _replace_at(target: Path, path: Path, content: bytes, seen: FileSeen) -> Rep
             os.link(temporary, target)
             temporary.unlink()
         else:
-            if seen.trouble not in (None, Trouble.MISSING):
+            if seen.trouble not in (None, Trouble.MISSING) or target.is_symlink():
                 aside = _set_aside(target)
             os.rename(temporary, target)  # noqa: PTH104 -- the hot path
     except FileExistsError:
@@ -200,21 +205,21 @@ def _give_up(temporary: Path, outcome: Replacement) -> Replacement:
     return outcome
 
 
-def _set_aside(path: Path) -> Path | None:
+def _set_aside(path: Path) -> Path:
     """Keep what can't be edited under another name; nothing foreign is deleted.
 
     A second name (link(2)) leaves no instant without a file; directories have none.
     """
-    for number in range(1, 100):
-        aside = path.with_name(f"{path.name}.dnsguard-aside.{number}")
-        if os.path.lexists(aside):
-            continue
-        if path.is_dir():
-            path.rename(aside)
-        else:
-            os.link(path, aside)
+    names = (path.with_name(f"{path.name}.dnsguard-aside.{n}") for n in range(1, _MOST_ASIDE))
+    last = path.with_name(f"{path.name}.dnsguard-aside.{_MOST_ASIDE}")
+    aside = next((name for name in names if not os.path.lexists(name)), last)
+    if path.is_dir() and not path.is_symlink():
+        path.rename(aside)
         return aside
-    raise OSError(errno.EEXIST, "99 files are set aside already: remove them", str(path))
+    with suppress(FileNotFoundError):
+        aside.unlink()
+    os.link(path, aside, follow_symlinks=False)
+    return aside
 
 
 def _overwrite(path: Path, content: bytes, reason: OSError) -> Replacement:
@@ -235,15 +240,15 @@ def _overwrite(path: Path, content: bytes, reason: OSError) -> Replacement:
     return Replacement(result=Replaced.IN_PLACE, error=reason)
 
 
-def sync(path: Path) -> None:
-    """Bring the file and its name to the disk (fsync(2)); 3-7 ms, so never before a rename.
+def sync(paths: tuple[Path, ...]) -> None:
+    """Bring files and their names to the disk (fsync(2)): 3-7 ms, so never before a rename.
 
     Until then a power cut leaves the old file or the new one on ext4 (auto_da_alloc),
     and at worst an empty one elsewhere, which the next start repairs before the network.
     """
-    for name, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+    for path in (*paths, *{path.parent for path in paths}):
         with suppress(OSError):
-            descriptor = os.open(name, flags | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
             finally:
