@@ -19,6 +19,7 @@ from dnsguard.core.health import Health
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Action,
+    Ask,
     Candidate,
     KeepForeign,
     Observation,
@@ -30,6 +31,7 @@ from dnsguard.core.model import (
 )
 from dnsguard.host import kubelet, resolvfile, sources, store
 from dnsguard.host.resolvfile import Replaced, Replacement
+from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
 
 _REMEDIES = {
@@ -72,7 +74,10 @@ class Cycle:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
         self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
+        self.spare = Spare(paths.resolv_conf)
         self._later: list[Action] = []
+        self._news: list[Event] = []
+        self._questions: list[tuple[IPAddress, Ask]] = []
 
     def bind(self, bound: frozenset[IPAddress] | None) -> None:
         """Take in the node's addresses, None where they can't be listed."""
@@ -86,6 +91,21 @@ class Cycle:
             pods_read=kubelet.pods_read(self.paths.kubelet_configs),
             pod_file=_read(self.paths),
         )
+
+    def strike(self) -> bool:
+        """Put the spare in place if the file says what it is the remedy for.
+
+        The one write that is made before it is decided: it was decided when the spare
+        was made. What it means is decided right after.
+        """
+        ready = self.spare.remedy
+        struck = self.spare.strike()
+        if struck is None or ready is None:
+            return False
+        seen = replace(self.observe(), file=struck, repaired=ready.content)
+        plan = self._decide(seen)
+        self._wrote(plan.wanted, Replacement(result=Replaced.DONE), plan)
+        return True
 
     def look(self, answers: tuple[Answer, ...] = ()) -> Plan:
         """Observe, decide, and write resolv.conf if that is due.
@@ -102,19 +122,22 @@ class Cycle:
 
     def _turn(self, answers: tuple[Answer, ...]) -> tuple[Plan, Replacement | None]:
         seen = self.observe(answers)
-        before = self.plan
-        self.memory, plan = decide(self.memory, seen, self.policy)
+        plan = self._decide(seen)
         replacement = None
         for action in plan.actions:
             if isinstance(action, ReplaceFile):
                 replacement = resolvfile.replace(self.paths.resolv_conf, action.content, seen.file)
-                self._wrote(action, replacement, plan)
-            else:
-                self._later.append(action)
-        self.plan, self.seen = plan, seen
-        for event in changes(before, plan):
-            self.tell(event)
+                self._wrote(action.wanted, replacement, plan)
         return plan, replacement
+
+    def _decide(self, seen: Observation) -> Plan:
+        before = self.plan
+        self.memory, plan = decide(self.memory, seen, self.policy)
+        self.plan, self.seen = plan, seen
+        self._later += [action for action in plan.actions if not isinstance(action, ReplaceFile)]
+        self._questions += plan.questions
+        self._news += changes(before, plan)
+        return plan
 
     def observe(self, answers: tuple[Answer, ...] = ()) -> Observation:
         """Return everything there is to see now."""
@@ -131,7 +154,10 @@ class Cycle:
         )
 
     def settle(self) -> None:
-        """Do what could wait until resolv.conf was safe. Never raises OSError."""
+        """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""
+        news, self._news = self._news, []
+        for event in news:
+            self.tell(event)
         actions, self._later = self._later, []
         for action in actions:
             try:
@@ -165,7 +191,7 @@ class Cycle:
         store.write(path, content)
         self._unsynced.add(path)
 
-    def _wrote(self, action: ReplaceFile, outcome: Replacement, plan: Plan) -> None:
+    def _wrote(self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan) -> None:
         if outcome.result is Replaced.CHANGED:
             return
         path = self.paths.resolv_conf
@@ -174,11 +200,11 @@ class Cycle:
             return
         self.failure = None
         self._unsynced.add(path)
-        details = (*_servers(action.wanted), ("result", outcome.result), *plan.because)
+        details = (*_servers(wanted), ("result", outcome.result), *plan.because)
         if outcome.aside is not None:
             details = (*details, ("set_aside", str(outcome.aside)))
         level = Level.INFO if outcome.result is Replaced.DONE else Level.WARNING
-        self.tell(Event(name="resolv_conf_written", level=level, details=details))
+        self._news.append(Event(name="resolv_conf_written", level=level, details=details))
 
     def _failed(self, path: Path, error: OSError | None) -> None:
         number = error.errno if error is not None and error.errno is not None else 0
@@ -186,7 +212,8 @@ class Cycle:
         failure = f"{path} could not be written: {error.strerror if error else ''}: {remedy}"
         if failure != self.failure:
             details = (("why", failure),)
-            self.tell(Event(name="resolv_conf_not_written", level=Level.ERROR, details=details))
+            event = Event(name="resolv_conf_not_written", level=Level.ERROR, details=details)
+            self._news.append(event)
         self.failure = failure
 
     def stand_down(self) -> None:
@@ -196,6 +223,12 @@ class Cycle:
         self.look()
         self.settle()
         self.sync()
+        self.spare.discard()
+
+    def take_questions(self) -> tuple[tuple[IPAddress, Ask], ...]:
+        """Return what is to be asked since the last call."""
+        questions, self._questions = self._questions, []
+        return tuple(questions)
 
     def take_unsynced(self) -> tuple[Path, ...]:
         """Return the files written since the last call; the caller syncs them."""

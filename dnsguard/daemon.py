@@ -5,10 +5,12 @@ carries no truth, so a lost one costs at most the slow re-read.
 """
 
 import asyncio
+import errno
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,8 +30,8 @@ from dnsguard.host.watch import Watch, places
 from dnsguard.log import Journal
 from dnsguard.preview import preview
 
-SYNC_AFTER = 0.05
-"""Seconds of quiet before what was written is synced, off the loop."""
+QUIET = 0.02
+"""Seconds after a look before what was written is synced, off the loop."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
 _Source = TypeVar("_Source")
@@ -48,8 +50,8 @@ class Daemon:
         self._watch = _opened(Watch, journal)
         self._addresses = _opened(Addresses, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._syncing: asyncio.TimerHandle | None = None
-        self._questions: set[asyncio.Task[None]] = set()
+        self._writing_back: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._names: frozenset[str] = frozenset()
         self._refresh_at = 0.0
         self._is_ready = False
@@ -87,25 +89,31 @@ class Daemon:
     def _after(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
         self._cycle.settle()
-        if self._syncing is None:
-            self._syncing = self._loop.call_later(SYNC_AFTER, self._sync)
-        for address, kind in plan.questions:
-            task = self._loop.create_task(self._ask(address, kind))
-            self._questions.add(task)
-            task.add_done_callback(self._questions.discard)
+        if self._writing_back is None or self._writing_back.done():
+            self._writing_back = self._start(self._write_back())
+        for address, kind in self._cycle.take_questions():
+            self._start(self._ask(address, kind))
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
         self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
         self._announce(plan)
 
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     def _on_files(self) -> None:
-        """Drain inotify, which has something. resolv.conf first, before anything else is done."""
+        """Look at once if it is about resolv.conf; everything else comes behind."""
         assert self._watch is not None  # noqa: S101 -- its descriptor called
+        struck = self._cycle.strike()
         touched = self._watch.drain()
         if touched.overflowed:
             self._refresh_at = 0.0
-        if touched.overflowed or any(path.name in self._names for path in touched.paths):
+        is_about_it = any(path.name in self._names for path in touched.paths)
+        if struck or is_about_it or touched.overflowed:
             self._after(self._cycle.look())
         self._cover()
         hooks = self._cycle.paths.dhclient_hooks
@@ -145,6 +153,9 @@ class Daemon:
         if self._watch.cover(wanted):
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
+        for path, number in self._watch.uncovered:
+            if number not in (errno.ENOENT, errno.ENOTDIR):
+                _tell_no_hints(self._journal, path, os.strerror(number))
 
     async def _ask(self, address: IPAddress, kind: Ask) -> None:
         settings = self._settings
@@ -159,22 +170,27 @@ class Daemon:
         )
         if plan.is_settled and not self._is_ready:
             self._is_ready = self._notifier.ready(status)
-            self._tell(
-                "started",
-                version=__version__,
-            )
+            self._tell("started", version=__version__)
         elif status != self._status:
             self._notifier.status(status)
         self._status = status
         self._notifier.watchdog()
         self._journal.flush()
 
-    def _sync(self) -> None:
-        """Sync in a thread: fsync takes milliseconds, and every repair goes first."""
-        self._syncing = None
-        written = self._cycle.take_unsynced()
+    async def _write_back(self) -> None:
+        """Sync what was written and lay a new spare ready: milliseconds, in a thread."""
+        await asyncio.sleep(QUIET)
+        cycle, thread = self._cycle, partial(self._loop.run_in_executor, None)
+        written = cycle.take_unsynced()
         if written:
-            self._loop.run_in_executor(None, resolvfile.sync, written)
+            await thread(resolvfile.sync, written)
+        remedy = None if cycle.plan is None else cycle.plan.remedy
+        if remedy is None:
+            cycle.spare.discard()
+        elif remedy != cycle.spare.remedy:
+            cycle.spare.remedy = None
+            if await thread(cycle.spare.prepare, remedy):
+                cycle.spare.remedy = remedy
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
@@ -197,7 +213,7 @@ class Daemon:
     def _stop(self) -> None:
         self._notifier.stopping("leaving real upstreams behind")
         self._control.close()
-        for task in self._questions:
+        for task in self._tasks:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -233,18 +249,23 @@ class Daemon:
         self._journal(Event(name=name, level=level, details=tuple(details.items())))
 
 
-def _opened(open_it: Callable[[], _Source], journal: Journal) -> _Source | None:
+def _opened(open_it: type[_Source], journal: Journal) -> _Source | None:
     """Open a source of hints; without it the slow re-read still sees everything."""
     try:
         return open_it()
     except OSError as error:
-        details = (
-            ("source", open_it),
-            ("error", error),
-            ("means", f"changes are seen only every {REFRESH:g} s"),
-        )
-        journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
+        _tell_no_hints(journal, open_it.__name__, str(error))
         return None
+
+
+def _tell_no_hints(journal: Journal, source: object, error: str) -> None:
+    details = (
+        ("source", source),
+        ("error", error),
+        ("means", f"its changes are seen only every {REFRESH:g} s"),
+        ("remedy", "raise fs.inotify.max_user_watches or max_user_instances (sysctl)"),
+    )
+    journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
 
 
 def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
@@ -253,8 +274,6 @@ def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
     for event in early:
         journal(event)
     cycle.tell = journal
-    # A lease on resolv.conf that somebody breaks raises SIGIO, whose default is death.
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
 
     async def main() -> None:
         await Daemon(cycle, settings, journal).run()

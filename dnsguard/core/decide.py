@@ -26,7 +26,7 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.questions import questions
-from dnsguard.core.rewrite import Pairs, pod_file, rewrite
+from dnsguard.core.rewrite import Pairs, pod_file, remedy, rewrite
 from dnsguard.core.upstreams import Pool
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -58,6 +58,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions=tuple(actions),
         because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
+        remedy=remedy(memory, seen, policy),
         is_settled=file.is_settled,
         look_at=min(seen.now + policy.slow, asked.next_at, file.look_at),
     )

@@ -142,6 +142,8 @@ class Observation:
     """The node's addresses; None while or where they can't be listed."""
     answers: tuple[Answer, ...] = ()
     """Each answer is in exactly one observation."""
+    repaired: bytes | None = None
+    """What the spare has put in the file's place already, before this was decided."""
     pods_read: str | None = None
     """The file that kubelet hands to pods; None where no kubelet is configured."""
 
@@ -195,6 +197,14 @@ class Remember:
 Action = ReplaceFile | KeepForeign | ReplacePodFile | Remember
 
 
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to put in place, at once, should the file ever say ``poisoned`` again."""
+
+    poisoned: bytes
+    content: bytes
+
+
 class Ask(StrEnum):
     """Which question a nameserver is asked."""
 
@@ -216,6 +226,7 @@ class Plan:
     """The decision's trace: fact and value, in the order they counted."""
     questions: tuple[tuple[IPAddress, Ask], ...]
     """To be asked now, side by side."""
+    remedy: Remedy | None
     is_settled: bool
     """Whether resolv.conf is as it should be once the actions are done."""
     look_at: float

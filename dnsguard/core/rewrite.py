@@ -11,6 +11,7 @@ from dnsguard.core.model import (
     NodeLocal,
     Observation,
     Policy,
+    Remedy,
     ReplaceFile,
     ReplacePodFile,
     Trouble,
@@ -79,6 +80,11 @@ def rewrite(
         is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
         shown = reading.usual if wanted is None else wanted
         return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=not is_open)
+    if seen.repaired is not None:
+        fight = memory.fight.repaired(seen.now)
+        memory = replace(memory, written=seen.repaired, unfinished_since=None, fight=fight)
+        is_settled = seen.repaired == content
+        return memory, Rewrite(wanted=wanted, action=None, because=because, is_settled=is_settled)
     due, reason = _due(memory, seen)
     if seen.now < due:
         since = seen.now if memory.unfinished_since is None else memory.unfinished_since
@@ -99,6 +105,24 @@ def rewrite(
     )
     action = ReplaceFile(content=content, seen=file, wanted=wanted)
     return memory, Rewrite(wanted=wanted, action=action, because=because)
+
+
+def remedy(memory: Memory, seen: Observation, policy: Policy) -> Remedy | None:
+    """Return what to do at once when the poison that is held back now comes again.
+
+    None where the next poison has to be thought about: while nothing is held back,
+    in a fight, and behind a symbolic link.
+    """
+    foreign, written = memory.foreign, memory.written
+    if memory.mode is not Mode.GUARDING or foreign is None or written is None:
+        return None
+    if seen.file.link is not None or memory.fight.delay or foreign == written:
+        return None
+    poisoned = read(FileSeen(content=foreign), policy).poison
+    left = read(FileSeen(content=written), policy)
+    if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
+        return None
+    return Remedy(foreign, written)
 
 
 def _base(memory: Memory, file: FileSeen) -> bytes:

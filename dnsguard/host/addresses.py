@@ -252,9 +252,8 @@ def _decode(message: bytes) -> IPAddress:
 
 
 def _zone(index: int) -> str:
-    """Return a link's name; its number where it has none that can be a zone (RFC 4007)."""
+    """Return a link's name, its number where the link is gone by now."""
     try:
-        name = socket.if_indextoname(index)
+        return socket.if_indextoname(index)
     except OSError:
         return str(index)
-    return str(index) if "%" in name else name

@@ -56,7 +56,7 @@ def _identity(status: os.stat_result) -> Identity:
     )
 
 
-def _identity_at(path: Path) -> Identity | None:
+def identity_at(path: Path) -> Identity | None:
     """Return the identity of what a reader of the path would get, None for nothing."""
     try:
         return _identity(os.stat(path))  # noqa: PTH116 -- the hot path: pathlib costs 3 us
@@ -76,10 +76,14 @@ def chain(path: Path) -> tuple[Path, ...]:
 def observe(path: Path) -> FileSeen:
     """Read the file, trouble included. Never raises OSError."""
     link = None
-    with suppress(OSError):  # EINVAL: no symbolic link
-        link = os.readlink(path)  # noqa: PTH115 -- the hot path
     try:
-        descriptor = os.open(path, _READ)
+        try:
+            descriptor = os.open(path, _READ | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            link = str(path.readlink())
+            descriptor = os.open(path, _READ)
     except FileNotFoundError as error:
         return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "", link=link)
     except OSError as error:
@@ -132,7 +136,7 @@ def _is_being_written(descriptor: int) -> bool:
 def _unreadable(path: Path, error: OSError, link: str | None) -> FileSeen:
     identity = None
     with suppress(OSError):
-        identity = _identity_at(path)
+        identity = identity_at(path)
     detail = error.strerror or str(error)
     return FileSeen(trouble=Trouble.UNREADABLE, detail=detail, identity=identity, link=link)
 
@@ -158,8 +162,8 @@ def _replace_at(target: Path, path: Path, content: bytes, seen: FileSeen) -> Rep
     temporary = target.with_name(f".{target.name}.dnsguard-{os.getpid()}")
     aside = None
     try:
-        _write_new(temporary, content, _mode_of(target))
-        if _identity_at(path) != seen.identity:
+        write_new(temporary, content, mode_of(target))
+        if identity_at(path) != seen.identity:
             return _give_up(temporary, Replacement(result=Replaced.CHANGED))
         if seen.identity is None and target == path and seen.link is None:
             # Nothing was there: link(2) refuses if somebody has been faster.
@@ -179,7 +183,7 @@ def _replace_at(target: Path, path: Path, content: bytes, seen: FileSeen) -> Rep
     return Replacement(result=Replaced.DONE, aside=aside)
 
 
-def _write_new(path: Path, content: bytes, mode: int) -> None:
+def write_new(path: Path, content: bytes, mode: int) -> None:
     descriptor = os.open(path, _CREATE, mode)
     try:
         os.write(descriptor, content)
@@ -188,7 +192,7 @@ def _write_new(path: Path, content: bytes, mode: int) -> None:
         os.close(descriptor)
 
 
-def _mode_of(path: Path) -> int:
+def mode_of(path: Path) -> int:
     """Return the permissions to keep; readable to all, as every resolver needs it."""
     try:
         status = os.stat(path)  # noqa: PTH116 -- the hot path

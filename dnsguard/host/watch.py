@@ -43,9 +43,11 @@ _MASK |= InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 
 _OVERFLOW = InotifyConstants.IN_Q_OVERFLOW
 
-_READ_SIZE = 64 * 1024
-_READS_MAX = 8
+_READ_SIZE = 16 * 1024
+_READS_MAX = 32
 """For one drain, some 16,000 events. The descriptor stays readable: the loop returns."""
+_EVENT_MAX = _HEADER.size + 256
+"""With the longest name there is (NAME_MAX and its NUL)."""
 
 _LINKS_MAX = 40
 """Symbolic links in one lookup: the kernel's MAXSYMLINKS (path_resolution(7))."""
@@ -148,6 +150,8 @@ class Watch:
                 # whatever it were, the slow re-read stands behind this.
                 return
             yield from parse(buffer)
+            if len(buffer) <= _READ_SIZE - _EVENT_MAX:
+                return  # one more would have fitted: that was all
 
     def _named(self, seen: set[tuple[int, bytes]]) -> Iterator[Path]:
         for wd, name in seen:

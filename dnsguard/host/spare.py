@@ -1,0 +1,61 @@
+"""A copy of the guarded file that is on the disk before it is needed.
+
+A program that poisoned resolv.conf once writes the same text again, at each lease or
+each boot. For that text the remedy is ready: written, synced, one rename(2) away. That
+is faster than writing it then (on ext4 a rename over a file flushes what was just
+written: 0.3 ms), and a power cut finds it whole, which fsync(2) before a rename would
+buy for 3 to 7 ms. For any other text the daemon decides anew.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from dnsguard.core.model import FileSeen, Remedy
+from dnsguard.host import resolvfile
+
+
+class Spare:
+    """The file beside resolv.conf, and the text it is the remedy for."""
+
+    def __init__(self, resolv_conf: Path) -> None:
+        self._resolv_conf = resolv_conf
+        self._path = resolv_conf.with_name(f".{resolv_conf.name}.dnsguard-spare")
+        self.remedy: Remedy | None = None
+        """What lies ready; None while nothing does."""
+
+    def prepare(self, remedy: Remedy) -> bool:
+        """Write the spare and sync it, which takes milliseconds; off the event loop."""
+        try:
+            mode = resolvfile.mode_of(self._resolv_conf)
+            resolvfile.write_new(self._path, remedy.content, mode)
+        except OSError:
+            return False
+        resolvfile.sync((self._path,))
+        return True
+
+    def strike(self) -> FileSeen | None:
+        """Put the spare in place if the file says just what it is the remedy for.
+
+        :returns: the file as it was; None where nothing was done.
+        """
+        if self.remedy is None:
+            return None
+        seen = resolvfile.observe(self._resolv_conf)
+        is_known = seen.content == self.remedy.poisoned and seen.trouble is None
+        if not is_known or seen.being_written or seen.link is not None:
+            return None
+        if resolvfile.identity_at(self._resolv_conf) != seen.identity:
+            return None
+        try:
+            os.rename(self._path, self._resolv_conf)  # noqa: PTH104 -- the hot path
+        except OSError:
+            return None
+        self.remedy = None
+        return seen
+
+    def discard(self) -> None:
+        """Remove the spare: nothing of ours stays in /etc without the daemon."""
+        self.remedy = None
+        with suppress(OSError):
+            self._path.unlink()
