@@ -37,8 +37,11 @@ _DIRECTORIES = ("etc/dhcp", "run", "var/lib/dhcp")
 
 PATIENCE = 5.0
 """Seconds that everything but a dead NodeLocalDNS may take."""
-_SPIN, _STEP = 0.1, 0.002
-"""Seconds that a condition is tried without a pause, and the pauses after that."""
+_TIGHT, _TIGHT_PAUSE, _PAUSE = 0.1, 50e-6, 0.002
+"""Seconds that a condition is tried tightly, the pauses of that time, and those later.
+
+Without any pause the reader would keep the daemon from working where there is one CPU.
+"""
 _LOG_LINE = re.compile(r"^\S+Z \w+ +")
 """The time and the level, which the story has no use for."""
 
@@ -117,10 +120,7 @@ class Node:
                 raise UnexpectedError(f"demo: expected {expected}, but {ended}")
             if waited > within:
                 raise UnexpectedError(f"demo: expected {expected}; not so after {within:g} s")
-            if waited < _SPIN:
-                os.sched_yield()  # where there is one CPU, the daemon needs it now
-            else:
-                time.sleep(_STEP)
+            time.sleep(_TIGHT_PAUSE if waited < _TIGHT else _PAUSE)
         return time.monotonic()
 
     def told(self) -> list[str]:

@@ -252,8 +252,16 @@ def sync(paths: tuple[Path, ...]) -> None:
     """
     for path in (*paths, *{path.parent for path in paths}):
         with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            fsync(path)
+
+
+def fsync(path: Path) -> None:
+    """Bring one file or directory to the disk.
+
+    :raises OSError: it is gone, or the disk failed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

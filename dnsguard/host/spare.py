@@ -29,9 +29,9 @@ class Spare:
         try:
             mode = resolvfile.mode_of(self._resolv_conf)
             resolvfile.write_new(self._path, remedy.content, mode)
+            resolvfile.fsync(self._path)
         except OSError:
             return False
-        resolvfile.sync((self._path,))
         return True
 
     def strike(self) -> FileSeen | None:
