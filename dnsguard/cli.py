@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dnsguard.core.event import Event
 
 DEGRADED = 2
+_PACKAGES = {"dns": "dnspython"}
+"""Where Debian's package is not called like its module."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +84,12 @@ def _run(options: argparse.Namespace) -> int:
     cycle.look()
     cycle.settle()
 
-    from dnsguard import daemon  # pyroute2 and dnspython: only now
+    try:
+        from dnsguard import daemon  # pyroute2 and dnspython: only now
+    except ModuleNotFoundError as error:
+        module = str(error.name).partition(".")[0]
+        package = f"python3-{_PACKAGES.get(module, module)}"
+        raise DnsguardError(f"{module} is missing: apt-get install {package}") from error
 
     daemon.run(cycle, settings, early)
     return 0

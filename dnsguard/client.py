@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from dnsguard import PROTOCOL
-from dnsguard.errors import NoDaemonError
+from dnsguard.errors import NoDaemonError, ProtocolError
 
 _TIMEOUT = 3.0
 _MAX_REPLY = 1 << 20
@@ -14,7 +14,8 @@ _MAX_REPLY = 1 << 20
 def ask(path: Path, request: str) -> dict[str, object]:
     """Return the daemon's answer.
 
-    :raises NoDaemonError: nobody listens, the reply is none, or of another version.
+    :raises NoDaemonError: nobody listens.
+    :raises ProtocolError: no reply, none of ours, or of another version.
     """
     line = json.dumps({"version": PROTOCOL, "request": request}).encode() + b"\n"
     try:
@@ -24,7 +25,7 @@ def ask(path: Path, request: str) -> dict[str, object]:
             connection.sendall(line)
             reply = _read_line(connection)
     except TimeoutError as error:
-        raise NoDaemonError(
+        raise ProtocolError(
             f"the daemon at {path} does not answer: see journalctl -u dnsguard"
         ) from error
     except OSError as error:
@@ -49,13 +50,13 @@ def _checked(path: Path, reply: bytes) -> dict[str, object]:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise NoDaemonError(f"{path} answers something else than dnsguard: what listens there?")
+        raise ProtocolError(f"{path} answers something else than dnsguard: what listens there?")
     if data.get("version") != PROTOCOL:
-        raise NoDaemonError(
+        raise ProtocolError(
             f"the daemon speaks version {data.get('version')!r}, this command {PROTOCOL}:"
             " systemctl restart dnsguard"
         )
     answer = data.get("answer")
     if data.get("ok") is not True or not isinstance(answer, dict):
-        raise NoDaemonError(f"the daemon refused: {data.get('error')}")
+        raise ProtocolError(f"the daemon refused: {data.get('error')}")
     return answer

@@ -4,6 +4,7 @@ The table below is the reference: the shipped file, the manual and the errors fo
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +12,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.core.address import IPAddress, parse_address, plain
 from dnsguard.core.answers import Question
 from dnsguard.core.event import Level
 from dnsguard.core.model import Ask, HandoverMode, Policy
 from dnsguard.errors import ConfigError
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_NAME = re.compile(rf"\.|{_LABEL}(\.{_LABEL})*\.?")
+_NAME_MAX = 253
+_SHORTEST = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +91,9 @@ def _usable_servers(value: object) -> tuple[IPAddress, ...]:
 
 
 def _name(value: object) -> str:
-    is_name = isinstance(value, str) and value.isascii() and len(value) <= 253
-    if not is_name or any(
-        not 0 < len(label) <= 63 for label in str(value).strip(".").split(".") if str(value) != "."
-    ):
-        raise _InvalidError("a domain name (RFC 1035, 2.3.4)")
-    return str(value)
+    if not isinstance(value, str) or len(value) > _NAME_MAX or not _NAME.fullmatch(value):
+        raise _InvalidError('a domain name in quotes (RFC 1035, 2.3.4), such as "example.com"')
+    return value
 
 
 def _count(value: object) -> int:
@@ -98,11 +102,15 @@ def _count(value: object) -> int:
     return value
 
 
-def _seconds(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0.05 <= float(str(value)) <= 3600:
-        raise _InvalidError("a number of seconds from 0.05 to 3600")
-    return float(str(value))
+def _seconds(longest: int) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        seconds = float(value) if is_number else 0.0  # type: ignore[arg-type]
+        if not _SHORTEST <= seconds <= longest:
+            raise _InvalidError(f"a number of seconds from {_SHORTEST} to {longest}")
+        return seconds
+
+    return read
 
 
 def _one_of(choices: type[_Choice]) -> Callable[[object], _Choice]:
@@ -147,9 +155,9 @@ KEYS: dict[str, Key] = {
     ),
     "health.successes": Key(3, _count, "Answers in a row that make NodeLocalDNS healthy."),
     "health.failures": Key(2, _count, "Failures in a row that end it."),
-    "health.fast": Key(0.2, _seconds, "Seconds between questions while something changes."),
-    "health.slow": Key(5.0, _seconds, "Seconds between questions while nothing does."),
-    "health.timeout": Key(1.0, _seconds, "Seconds until a question counts as unanswered."),
+    "health.fast": Key(0.2, _seconds(60), "Seconds between questions while something changes."),
+    "health.slow": Key(5.0, _seconds(3600), "Seconds between questions while nothing does."),
+    "health.timeout": Key(1.0, _seconds(4), "Seconds until a question counts as unanswered."),
     "log.level": Key("info", _one_of(Level), "The least that is logged."),
 }
 
@@ -208,7 +216,9 @@ def _build(path: Path, given: dict[str, object]) -> Config:
         except _InvalidError as error:
             raise ConfigError(f"{path}: {name}: must be {error}") from error
     config = _assemble(values)
-    poisoned = [str(server) for server in config.policy.servers if server in config.policy.cluster]
+    poisoned = [
+        str(server) for server in config.policy.servers if plain(server) in config.policy.cluster
+    ]
     if poisoned:
         raise ConfigError(
             f"{path}: upstream.servers: {poisoned[0]} is a cluster address: name a real nameserver"

@@ -6,6 +6,7 @@ number of clients. Nothing that arrives here can change anything.
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ MAX_CLIENTS = 32
 PATIENCE = 2.0
 """Seconds a client has to say and to hear everything."""
 
+FRESH = 0.02
+"""Seconds for which one answer serves all who ask."""
+
 Answer = Callable[[], dict[str, object]]
 
 
@@ -28,6 +32,7 @@ class Control:
         self._path = path
         self._answers = answers
         self._clients = 0
+        self._made: dict[str, tuple[float, dict[str, object]]] = {}
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -82,7 +87,16 @@ class Control:
         answer = self._answers.get(name) if isinstance(name, str) else None
         if answer is None:
             return _refusal("unknown request; known: " + ", ".join(sorted(self._answers)))
-        return {"version": PROTOCOL, "ok": True, "answer": answer()}
+        return {"version": PROTOCOL, "ok": True, "answer": self._fresh(str(name), answer)}
+
+    def _fresh(self, name: str, answer: Answer) -> dict[str, object]:
+        """Answer anew at most every FRESH seconds: no number of clients slows a repair."""
+        made_at, made = self._made.get(name, (float("-inf"), {}))
+        now = time.monotonic()
+        if now - made_at >= FRESH:
+            made_at, made = now, answer()
+            self._made[name] = made_at, made
+        return made
 
 
 def _refusal(reason: str) -> dict[str, object]:

@@ -70,7 +70,7 @@ class Cycle:
         self.tell = tell
         state = store.load(paths.state, paths.foreign)
         self._is_state_damaged = state.complaint is not None
-        if self._is_state_damaged:
+        if state.complaint is not None:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
         self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
@@ -88,7 +88,7 @@ class Cycle:
         self.facts = replace(
             self.facts,
             found=sources.candidates(self.paths, self.policy),
-            pods_read=kubelet.pods_read(self.paths.kubelet_configs),
+            pods_read=kubelet.pods_read(self.paths.kubelet_configs, self.paths.root),
             pod_file=_read(self.paths),
         )
 
@@ -158,11 +158,14 @@ class Cycle:
         news, self._news = self._news, []
         for event in news:
             self.tell(event)
-        actions, self._later = self._later, []
+        # Of each kind the newest counts; what fails is tried again at the next look.
+        actions = {type(action): action for action in self._later}.values()
+        self._later = []
         for action in actions:
             try:
                 self._apply(action)
             except OSError as error:
+                self._later.append(action)
                 self.tell(
                     Event(
                         name="state_not_written",
@@ -240,7 +243,7 @@ class Cycle:
         resolvfile.sync(self.take_unsynced())
 
 
-def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, object], ...]:
+def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, str], ...]:
     return (("nameservers", " ".join(str(address) for address in addresses) or "none"),)
 
 

@@ -33,9 +33,16 @@ from dnsguard.preview import preview
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""
+READY_LATEST = 3.0
+"""Seconds after which systemd hears READY though the file is not settled: no upstream
+is known and NodeLocalDNS can't be judged. A guard that runs beats one restarted."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
 _Source = TypeVar("_Source")
+_NO_HINTS_REMEDY = {
+    "Watch": "raise fs.inotify.max_user_watches or max_user_instances (sysctl)",
+    "Addresses": "allow AF_NETLINK sockets (RestrictAddressFamilies= of the unit)",
+}
 
 
 class Daemon:
@@ -156,7 +163,7 @@ class Daemon:
             self._loop.call_soon(self.look)
         for path, number in self._watch.uncovered:
             if number not in (errno.ENOENT, errno.ENOTDIR):
-                _tell_no_hints(self._journal, path, os.strerror(number))
+                _tell_no_hints(self._journal, str(path), os.strerror(number))
 
     async def _ask(self, address: IPAddress, kind: Ask) -> None:
         settings = self._settings
@@ -169,11 +176,13 @@ class Daemon:
         status = f"{plan.mode}; NodeLocalDNS {plan.nodelocal}; upstream {plan.upstream}: " + (
             " ".join(str(address) for address in plan.wanted) or "none"
         )
-        if plan.is_settled and not self._is_ready:
+        is_late = time.monotonic() - self._started > READY_LATEST
+        if not self._is_ready and (plan.is_settled or is_late):
             self._is_ready = self._notifier.ready(status)
-            self._tell("started", version=__version__)
-        elif status != self._status:
-            self._notifier.status(status)
+            if self._is_ready:
+                self._tell("started", version=__version__)
+        elif status != self._status and not self._notifier.status(status):
+            status = ""  # systemd is busy: said again at the next look
         self._status = status
         self._notifier.watchdog()
         self._journal.flush()
@@ -181,16 +190,18 @@ class Daemon:
     async def _write_back(self) -> None:
         """Lay a new spare ready and sync what was written: milliseconds, in a thread."""
         cycle, thread = self._cycle, partial(self._loop.run_in_executor, None)
-        remedy = None if cycle.plan is None else cycle.plan.remedy
-        if remedy is None:
-            cycle.spare.discard()
-        elif remedy != cycle.spare.remedy:
-            cycle.spare.remedy = None
-            if await thread(cycle.spare.prepare, remedy):
-                cycle.spare.remedy = remedy
-        await asyncio.sleep(QUIET)
-        written = cycle.take_unsynced()
-        if written:
+        while True:
+            remedy = None if cycle.plan is None else cycle.plan.remedy
+            if remedy is None:
+                cycle.spare.discard()
+            elif remedy != cycle.spare.remedy:
+                cycle.spare.remedy = None
+                if await thread(cycle.spare.prepare, remedy):
+                    cycle.spare.remedy = remedy
+            await asyncio.sleep(QUIET)
+            written = cycle.take_unsynced()
+            if not written:
+                return
             await thread(resolvfile.sync, written)
 
     def _reload(self) -> None:
@@ -243,11 +254,16 @@ class Daemon:
         }
 
     def _preview(self) -> dict[str, object]:
-        self._refresh()
         return preview(self._cycle)
 
     def _tell(self, name: str, level: Level = Level.INFO, **details: object) -> None:
-        self._journal(Event(name=name, level=level, details=tuple(details.items())))
+        self._journal(
+            Event(
+                name=name,
+                level=level,
+                details=tuple((key, str(value)) for key, value in details.items()),
+            )
+        )
 
 
 def _opened(open_it: type[_Source], journal: Journal) -> _Source | None:
@@ -259,12 +275,12 @@ def _opened(open_it: type[_Source], journal: Journal) -> _Source | None:
         return None
 
 
-def _tell_no_hints(journal: Journal, source: object, error: str) -> None:
+def _tell_no_hints(journal: Journal, source: str, error: str) -> None:
     details = (
         ("source", source),
         ("error", error),
         ("means", f"its changes are seen only every {REFRESH:g} s"),
-        ("remedy", "raise fs.inotify.max_user_watches or max_user_instances (sysctl)"),
+        ("remedy", _NO_HINTS_REMEDY.get(source, _NO_HINTS_REMEDY["Watch"])),
     )
     journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
 
@@ -284,3 +300,4 @@ def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
         await Daemon(cycle, settings, journal).run()
 
     asyncio.run(main())
+    cycle.spare.discard()  # a thread may have laid one ready after the stop

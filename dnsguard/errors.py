@@ -26,7 +26,11 @@ class UsageError(DnsguardError):
 
 
 class NoDaemonError(DnsguardError):
-    """Raised when the daemon can't be asked, or answers something else than expected."""
+    """Raised when no daemon can be asked."""
+
+
+class ProtocolError(DnsguardError):
+    """Raised when what answers is no daemon of this version."""
 
 
 class ForeignStateError(DnsguardError):

@@ -3,6 +3,7 @@
 import asyncio
 import difflib
 import time
+from contextlib import closing, suppress
 
 from dnsguard.config import Config
 from dnsguard.core.decide import decide
@@ -23,8 +24,9 @@ async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
     from dnsguard.host.addresses import Addresses, Unknown
     from dnsguard.host.probe import ask
 
-    bound = Addresses().bound()
-    cycle.bind(None if isinstance(bound, Unknown) else bound)
+    with suppress(OSError), closing(Addresses()) as addresses:
+        bound = addresses.bound()
+        cycle.bind(None if isinstance(bound, Unknown) else bound)
     cycle.refresh()
     seen = cycle.observe()
     memory = cycle.memory

@@ -24,11 +24,12 @@ def _status(data: Data) -> Iterator[str]:
         yield f"               held back: {_list(file['held_back'])}"
     if file["trouble"]:
         yield f"               {file['trouble']}"
-    yield f"NodeLocalDNS {nodelocal['state']}: {nodelocal['detail']}"
+    speed = "" if nodelocal["rtt_ms"] is None else f", {nodelocal['rtt_ms']} ms"
+    yield f"NodeLocalDNS {nodelocal['state']}: {nodelocal['detail']}{speed}"
     yield f"upstream     {upstream['state']}"
     for server in upstream["servers"]:
         yield _server(server)
-    yield f"for kubelet  {_list(data['pod_file']['nameservers'])} (/var/lib/dnsguard/resolv.conf)"
+    yield f"for kubelet  {_list(data['pod_file']['nameservers'])} in /var/lib/dnsguard/resolv.conf"
     tramples = data["tramples"]["count"]
     yield f"tramples     {tramples}" + (" since the daemon started" if tramples else "")
     for line in data["degraded"]:

@@ -19,7 +19,7 @@ PATIENCE = 1.0
 
 
 def secure(paths: Paths) -> int:
-    """Return 0 when resolv.conf is safe, 1 when it can't be made so."""
+    """Return 0 when resolv.conf is safe, 1 when it can't be made so; says which and why."""
     lines: list[Event] = []
     cycle = Cycle(paths, _policy(paths), lines.append)
     cycle.refresh()
@@ -30,11 +30,15 @@ def secure(paths: Paths) -> int:
         plan = cycle.look()
     cycle.settle()
     cycle.sync()
+    cycle.spare.discard()  # a killed daemon has left its own
     for line in lines:
         if line.level is not Level.INFO or line.name == "resolv_conf_written":
             pairs = " ".join(f"{key}={value}" for key, value in line.details)
             print(f"dnsguard: {line.name} {pairs}", file=sys.stderr)
-    return 0 if cycle.failure is None else 1
+    if not plan.is_settled:
+        why = dict(plan.because).get("write", "see dnsguard plan")
+        print(f"dnsguard: {paths.resolv_conf} is not safe: {why}", file=sys.stderr)
+    return 0 if plan.is_settled and cycle.failure is None else 1
 
 
 def _policy(paths: Paths) -> Policy:

@@ -58,6 +58,8 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions=tuple(actions),
         because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
+        tramples=memory.tramples,
+        delay=memory.fight.delay,
         remedy=remedy(memory, seen, policy),
         is_settled=file.is_settled,
         look_at=min(seen.now + policy.slow, asked.next_at, file.look_at),
@@ -78,7 +80,7 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
-            address: verdict if verdict.is_usable else replace(verdict, asked_at=None)
+            address: verdict if verdict.is_usable else upstreams.unasked(verdict)
             for address, verdict in verdicts.items()
         }
     bound = memory.bound if seen.bound is None else seen.bound

@@ -30,30 +30,28 @@ class Event:
 
     name: str
     level: Level = Level.INFO
-    details: tuple[tuple[str, object], ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
 class Repeats:
     """Holds repeated lines back and keeps their count; ``now`` is monotonic seconds."""
 
-    _seen: dict[object, tuple[float, int, Event]] = field(default_factory=dict)
+    _seen: dict[Event, tuple[float, int]] = field(default_factory=dict)
 
     def allows(self, event: Event, now: float) -> bool:
         """Tell whether to write the line now: BURST times in WINDOW, then no more."""
-        # The first detail says what the line is about; the others hold times and texts.
-        key = (event.name, event.details[:1])
-        since, count, _ = self._seen.get(key, (now, 0, event))
-        self._seen[key] = (since, count + 1, event)
+        since, count = self._seen.get(event, (now, 0))
+        self._seen[event] = (since, count + 1)
         return count < BURST
 
     def due(self, now: float) -> tuple[Event, ...]:
         """Return the lines whose window has closed, each with the count held back."""
-        over = [key for key, (since, _, _) in self._seen.items() if now - since >= WINDOW]
-        closed = [self._seen.pop(key) for key in over]
+        over = [event for event, (since, _) in self._seen.items() if now - since >= WINDOW]
+        closed = [(event, self._seen.pop(event)[1]) for event in over]
         return tuple(
-            replace(event, details=(*event.details, ("lines_held_back", count - BURST)))
-            for _, count, event in closed
+            replace(event, details=(*event.details, ("lines_held_back", str(count - BURST))))
+            for event, count in closed
             if count > BURST
         )
 
@@ -77,12 +75,27 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])
+    if after.delay and not (before is not None and before.delay):
+        events.append(_fight(after))
     return tuple(events)
+
+
+def _fight(plan: Plan) -> Event:
+    return Event(
+        name="resolv_conf_fought_over",
+        level=Level.WARNING,
+        details=(
+            ("tramples", str(plan.tramples)),
+            ("means", "a program rewrites resolv.conf again and again; repairs are now delayed"),
+            ("remedy", "stop it from writing resolv.conf; its text is in resolv.conf.foreign"),
+        ),
+    )
 
 
 def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
     """Tell of the upstreams, but not of those that just have not been asked yet."""
-    servers = (("upstream", state), *_nameservers(plan))
+    told = (("upstream", state),)
+    servers = (*told, *_nameservers(plan))
     if state.endswith(NOT_ASKED):
         return ()
     if plan.upstream is UpstreamState.VERIFIED:
@@ -91,8 +104,8 @@ def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
         means = ("means", "the best known one is used all the same")
         return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
     remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
-    return (Event(name="upstream_changed", level=Level.ERROR, details=(*servers, remedy)),)
+    return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)
 
 
-def _nameservers(plan: Plan) -> tuple[tuple[str, object], ...]:
+def _nameservers(plan: Plan) -> tuple[tuple[str, str], ...]:
     return (("nameservers", " ".join(str(address) for address in plan.wanted) or "none"),)

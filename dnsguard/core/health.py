@@ -19,6 +19,8 @@ class Health:
     state: NodeLocal = NodeLocal.UNKNOWN
     successes: int = 0
     failures: int = 0
+    rtt: float | None = None
+    """Seconds that the last answer took."""
     detail: str = "not asked yet"
     asked_at: float | None = None
     waiting: bool = False
@@ -55,13 +57,13 @@ def _heard(health: Health, answer: Answer, policy: Policy) -> Health:
     if answer.outcome is Outcome.ANSWERED:
         streak = health.successes + 1
         warm = health.state is NodeLocal.HEALTHY or streak >= policy.successes
-        rtt = f"{(answer.rtt or 0.0) * 1000:.1f} ms"
         return replace(
             health,
             state=NodeLocal.HEALTHY if warm else NodeLocal.WARMING,
             successes=streak,
             failures=0,
-            detail=f"{health.address} answers in {rtt}"
+            rtt=answer.rtt,
+            detail=f"{health.address} answers"
             + ("" if warm else f", {streak} of {policy.successes} times"),
         )
     failures = health.failures + 1

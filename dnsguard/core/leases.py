@@ -9,7 +9,7 @@ import re
 
 from dnsguard.core.address import IPAddress, inet_aton
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 18
 """Only this much from the end is read: dhclient appends, the newest lease is last."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{};]|#[^\n]*|[^\s{};"#]+')

@@ -227,6 +227,9 @@ class Plan:
     questions: tuple[tuple[IPAddress, Ask], ...]
     """To be asked now, side by side."""
     remedy: Remedy | None
+    tramples: int
+    delay: float
+    """Seconds that a fight for the file puts repairs off by; 0 in peace."""
     is_settled: bool
     """Whether resolv.conf is as it should be once the actions are done."""
     look_at: float

@@ -14,7 +14,7 @@ def report(
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
     pool = rank(memory, seen, policy)
-    wrong = (*trouble, *_wrong(memory, seen, plan))
+    wrong = (*trouble, *_wrong(seen, plan, trouble))
     return {
         "mode": plan.mode,
         "mode_seconds": round(seen.now - (memory.mode_since or seen.now), 1),
@@ -26,6 +26,7 @@ def report(
             "address": str(memory.health.address) if memory.health.address else None,
             "state": plan.nodelocal,
             "detail": memory.health.detail,
+            "rtt_ms": _milliseconds(memory.health.rtt),
         },
         "upstream": {
             "state": plan.upstream,
@@ -35,7 +36,7 @@ def report(
     }
 
 
-def _wrong(memory: Memory, seen: Observation, plan: Plan) -> list[str]:
+def _wrong(seen: Observation, plan: Plan, trouble: tuple[str, ...]) -> list[str]:
     wrong = []
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
@@ -43,7 +44,7 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan) -> list[str]:
         wrong.append("no upstream answers: the best known one is used")
     if seen.bound is None:
         wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
-    if not memory.fight.allows(seen.now):
+    if plan.delay and not trouble:
         wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
     return wrong
 
@@ -62,14 +63,17 @@ def _nameservers(content: bytes) -> list[str]:
 
 
 def _upstream(upstream: Upstream, plan: Plan) -> Json:
-    rtt = upstream.verdict.rtt
     return {
         "address": str(upstream.address),
         "source": upstream.candidate.source,
         "origin": upstream.candidate.origin,
         "seen": upstream.candidate.seen,
         "usable": upstream.is_usable,
-        "rtt_ms": None if rtt is None else round(rtt * 1000, 2),
+        "rtt_ms": _milliseconds(upstream.verdict.rtt),
         "detail": upstream.verdict.detail,
         "in_use": upstream.address in plan.wanted,
     }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)

@@ -63,6 +63,11 @@ def nameservers(content: bytes) -> tuple[Nameserver, ...]:
     return _nameservers(content.split(b"\n"))
 
 
+def addresses(content: bytes) -> tuple[IPAddress, ...]:
+    """Return the addresses that the file names, each once, in its order."""
+    return tuple(dict.fromkeys(server.address for server in nameservers(content)))
+
+
 def _nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
     read = ((index, _read_line(line)) for index, line in enumerate(lines))
     return tuple(Nameserver(index, *found) for index, found in read if found is not None)

@@ -202,9 +202,14 @@ def pod_file(
 ) -> tuple[ReplacePodFile, ...]:
     """Keep real upstreams in the file for kubelet; with none known it stays as it is.
 
-    A loopback address of the node is nobody in a pod's network namespace.
+    A loopback address or a zone of the node is nobody in a pod's network namespace.
     """
-    reachable = tuple(upstream for upstream in pool if not upstream.address.is_loopback)
+    reachable = tuple(
+        upstream
+        for upstream in pool
+        if not upstream.address.is_loopback
+        and not (upstream.address.version == 6 and upstream.address.is_link_local)
+    )
     current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
     are_real = all(upstreams.is_upstream(address, policy) for address in current)
     wanted = current

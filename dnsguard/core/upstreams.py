@@ -86,10 +86,9 @@ def from_text(
     content: bytes, policy: Policy, *, source: Source, origin: str, seen: float
 ) -> tuple[Candidate, ...]:
     """Return the candidates that a resolv.conf names, in its order."""
-    addresses = dict.fromkeys(server.address for server in resolvconf.nameservers(content))
     return tuple(
         Candidate(address=address, source=source, origin=origin, seen=seen)
-        for address in addresses
+        for address in resolvconf.addresses(content)
         if is_upstream(address, policy)
     )
 
@@ -150,6 +149,11 @@ def can_stay(servers: Sequence[IPAddress], among: Pool) -> bool:
         and all(server in usable for server in servers)
         and usable[servers[0]] == min(usable.values())
     )
+
+
+def unasked(verdict: Verdict) -> Verdict:
+    """Return the verdict on a silent server as if it had just fallen silent."""
+    return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
 
 
 def heard(verdicts: Verdicts, answers: Iterable[Answer]) -> Verdicts:

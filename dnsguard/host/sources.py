@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from time import time
 
-from dnsguard.core import leases, upstreams
+from dnsguard.core import leases, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.model import MAX_FILE, Candidate, Policy, Source
 from dnsguard.paths import Paths
@@ -27,7 +27,7 @@ def candidates(paths: Paths, policy: Policy) -> tuple[Candidate, ...]:
         Candidate(address=address, source=Source.CONFIG, origin="upstream.servers", seen=now)
         for address in policy.servers
     )
-    return (*configured, *_leases(paths), *_backups(paths, policy))
+    return (*configured, *_leases(paths), *_backups(paths))
 
 
 def _leases(paths: Paths) -> Iterator[Candidate]:
@@ -36,7 +36,7 @@ def _leases(paths: Paths) -> Iterator[Candidate]:
             yield from _named_by(path, Source.LEASE, leases.lease_nameservers, leases.MAX_BYTES)
 
 
-def _backups(paths: Paths, policy: Policy) -> Iterator[Candidate]:
+def _backups(paths: Paths) -> Iterator[Candidate]:
     resolv_conf = paths.resolv_conf
     found = {
         path
@@ -44,23 +44,30 @@ def _backups(paths: Paths, policy: Policy) -> Iterator[Candidate]:
         for path in _newest_first(resolv_conf.parent, resolv_conf.name + pattern)
     }
     for path in sorted(found, key=_mtime, reverse=True)[:MOST_BACKUPS]:
-        read = partial(_resolv_conf_addresses, policy)
-        yield from _named_by(path, Source.BACKUP, read, MAX_FILE)
-
-
-def _resolv_conf_addresses(policy: Policy, content: bytes) -> tuple[IPAddress, ...]:
-    named = upstreams.from_text(content, policy, source=Source.BACKUP, origin="", seen=0.0)
-    return tuple(candidate.address for candidate in named)
+        yield from _named_by(path, Source.BACKUP, resolvconf.addresses, MAX_FILE)
 
 
 def _named_by(
     path: Path, source: Source, read: Callable[[bytes], tuple[IPAddress, ...]], limit: int
 ) -> Iterator[Candidate]:
-    with suppress(OSError), path.open("rb") as file:
-        seen = _mtime(path)
+    with suppress(OSError):
+        status = path.stat()
+        version = (status.st_ino, status.st_size, status.st_mtime_ns)
+        for address in _addresses_of(path, version, read, limit):
+            yield Candidate(address=address, source=source, origin=str(path), seen=status.st_mtime)
+
+
+@lru_cache(maxsize=256)
+def _addresses_of(
+    path: Path,
+    _version: tuple[int, int, int],
+    read: Callable[[bytes], tuple[IPAddress, ...]],
+    limit: int,
+) -> tuple[IPAddress, ...]:
+    """Read the end of one version of a file, once: a long lease file takes a while."""
+    with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - limit))
-        for address in read(file.read(limit)):
-            yield Candidate(address=address, source=source, origin=str(path), seen=seen)
+        return read(file.read(limit))
 
 
 def _newest_first(directory: Path, pattern: str) -> list[Path]:

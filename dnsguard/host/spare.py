@@ -49,7 +49,8 @@ class Spare:
             return None
         try:
             os.rename(self._path, self._resolv_conf)  # noqa: PTH104 -- the hot path
-        except OSError:
+        except OSError:  # somebody has removed it
+            self.remedy = None
             return None
         self.remedy = None
         return seen
