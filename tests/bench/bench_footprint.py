@@ -1,0 +1,218 @@
+"""What dnsguard costs the node: memory, CPU, and the time until it guards.
+
+All of it from outside, of the daemon as the .deb starts it, with the files on a disk (where
+fsync takes its time) and everything it reads in the page cache (after the first start).
+"""
+
+import argparse
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_lab import (
+    KUBESPRAY,
+    CannotMeasureError,
+    Daemon,
+    Lab,
+    Probe,
+    Tree,
+    dnsguard_script,
+    enter_namespaces,
+    environment,
+    open_lab,
+    stop,
+)
+from bench_report import Bar, conclude, finite, percentile, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One question and what was measured, each time it was."""
+
+    name: str
+    values: Sequence[float]
+    unit: str
+    limit: float | None = None
+
+    @property
+    def median(self) -> float:
+        return percentile(self.values, 0.5)
+
+
+def start_poisoned(lab: Lab, tree: Tree) -> Daemon:
+    tree.replace(KUBESPRAY)
+    return lab.start_dnsguard(tree)
+
+
+def seconds_to_ready(lab: Lab, tree: Tree) -> float:
+    """From before the process is started to its READY=1, by when the file must be safe."""
+    daemon = start_poisoned(lab, tree)
+    ready = daemon.notifications.ready_at() - daemon.started_at
+    if tree.is_poisoned:
+        raise CannotMeasureError("READY=1 came while the file was still poisoned")
+    stop(daemon.process)
+    return ready
+
+
+def cpu_to_safe(lab: Lab, tree: Tree, probe: Probe) -> tuple[float, float]:
+    """Seconds of CPU, and of the clock, from the start of the process to a safe file.
+
+    The CPU clock of the process is read at the very moment the probe sees the safe file:
+    every thread, user and system, in nanoseconds. /proc/PID/stat has the same in ticks of
+    10 ms, and /proc/PID/schedstat only the first thread's.
+    """
+    daemon = start_poisoned(lab, tree)
+    safe_at, cpu = probe.await_safe(tree, daemon.pid)
+    daemon.notifications.ready_at()
+    stop(daemon.process)
+    return cpu, safe_at - daemon.started_at
+
+
+def cpu_of_status(lab: Lab, tree: Tree) -> float:
+    """User and system time of one `dnsguard status`, from its start to its end."""
+    command = [str(dnsguard_script(lab.base)), "--root", str(tree.root), "status"]
+    with (lab.base / "status").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        said = (lab.base / "status").read_text("utf-8", "replace")
+        raise CannotMeasureError(f"dnsguard status says {process.returncode}: {said}")
+    seconds: float = usage.ru_utime + usage.ru_stime
+    return seconds
+
+
+def memory_mib(pid: int, field: str) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) / 1024
+    raise CannotMeasureError(f"no {field} in /proc/{pid}/status")
+
+
+def cpu_so_far(pid: int) -> float:
+    """User and system seconds of a process; the fields count from behind its name."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    ticks: int = int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(lab: Lab, *, runs: int, settle_s: float) -> list[Figure]:
+    probe = lab.probe()
+    first = [cpu_to_safe(lab, lab.tree(f"first{run}"), probe) for run in range(runs)]
+    tree = lab.tree("tree")
+    seconds_to_ready(lab, tree)  # from here on it remembers, as after a reboot
+    later = [cpu_to_safe(lab, tree, probe) for _ in range(runs)]
+    ready = [seconds_to_ready(lab, tree) for _ in range(runs)]
+
+    daemon = start_poisoned(lab, tree)
+    daemon.notifications.ready_at()
+    lab.await_status_fine(tree)
+    status = [cpu_of_status(lab, tree) for _ in range(runs)]
+    before = cpu_so_far(daemon.pid)
+    time.sleep(settle_s)
+    at_rest = (cpu_so_far(daemon.pid) - before) / settle_s
+    resident, peak = (memory_mib(daemon.pid, field) for field in ("VmRSS", "VmHWM"))
+    stop(daemon.process)
+
+    def milliseconds(values: Sequence[float]) -> list[float]:
+        return [value * 1000 for value in values]
+
+    return [
+        Figure(name=f"RSS after {settle_s:g} s", values=[resident], unit=" MiB", limit=42),
+        Figure(name="RSS, highest", values=[peak], unit=" MiB"),
+        Figure(name="CPU at rest, of one CPU", values=[at_rest * 100], unit=" %"),
+        Figure(name="CPU of dnsguard status", values=milliseconds(status), unit=" ms", limit=80),
+        Figure(
+            name="CPU to a safe file, very first start",
+            values=milliseconds([cpu for cpu, _ in first]),
+            unit=" ms",
+            limit=120,
+        ),
+        Figure(
+            name="CPU to a safe file, later start",
+            values=milliseconds([cpu for cpu, _ in later]),
+            unit=" ms",
+            limit=120,
+        ),
+        Figure(
+            name="start to a safe file, later start",
+            values=milliseconds([wall for _, wall in later]),
+            unit=" ms",
+        ),
+        Figure(name="start to READY", values=milliseconds(ready), unit=" ms", limit=500),
+    ]
+
+
+def bars(figures: Sequence[Figure]) -> list[Bar]:
+    return [
+        Bar(
+            name=figure.name + (", median" if len(figure.values) > 1 else ""),
+            value=figure.median,
+            limit=figure.limit,
+            unit=figure.unit,
+        )
+        for figure in figures
+        if figure.limit is not None
+    ]
+
+
+def text(figures: Sequence[Figure]) -> str:
+    rows = [
+        [
+            figure.name,
+            str(len(figure.values)),
+            f"{figure.median:.1f}{figure.unit}",
+            f"{max(figure.values):.1f}{figure.unit}",
+        ]
+        for figure in figures
+    ]
+    return table(["", "runs", "median", "worst"], rows)
+
+
+def as_json(figures: Sequence[Figure]) -> dict[str, object]:
+    return {
+        "figures": [
+            {
+                "name": figure.name,
+                "unit": figure.unit.strip(),
+                "runs": len(figure.values),
+                "median": finite(figure.median),
+                "worst": finite(max(figure.values)),
+            }
+            for figure in figures
+        ]
+    }
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/footprint",
+        description="Memory and CPU of dnsguard, and the time until it guards.",
+        epilog="Exit status: 0 all bars met, 1 otherwise.",
+    )
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="how long the daemon runs before its memory is read (%(default)s)",
+    )
+    parser.add_argument("--runs", type=int, default=11, help="of everything else (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args()
+    if options.runs < 1 or options.settle <= 0:
+        parser.error("--runs and --settle have to be above 0")
+    return options
+
+
+def main() -> int:
+    options = arguments()
+    enter_namespaces()
+    with open_lab() as lab:
+        figures = measure(lab, runs=options.runs, settle_s=options.settle)
+    return conclude(
+        as_json=options.json, figures=as_json(figures), text=text(figures), bars=bars(figures)
+    )

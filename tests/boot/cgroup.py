@@ -1,0 +1,64 @@
+"""Control groups of our own for a node.
+
+systemd-nspawn puts `payload` and `supervisor` below the group that it was started in, and two
+nodes in one group would be one tree to both of their systemds. An empty group that can be
+removed is also the proof that no process of the node is left.
+"""
+
+import itertools
+import os
+from functools import partial
+from pathlib import Path
+
+from boot.waiting import wait_for
+
+_numbers = itertools.count(1)
+
+
+class ControlGroup:
+    """One group, in every hierarchy where systemd keeps its processes."""
+
+    def __init__(self) -> None:
+        name = f"dnsguard-lab-{os.getpid()}-{next(_numbers)}"
+        self._directories = [parent / name for parent in _own_groups()]
+        for directory in self._directories:
+            directory.mkdir()
+
+    def enter(self) -> str:
+        """Return the shell command by which a process enters."""
+        return " && ".join(f"echo $$ > {directory}/cgroup.procs" for directory in self._directories)
+
+    def close(self) -> None:
+        """Remove the group. Raises TimeoutError naming the processes that are still in it."""
+        for directory in self._directories:
+            wait_for(f"no process in {directory}", partial(_removed, directory), seconds=10)
+
+
+def _removed(group: Path) -> bool:
+    """Remove a group and all below it; an exiting process may hold it for a moment."""
+    try:
+        for below, _, _ in os.walk(group, topdown=False):
+            Path(below).rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _own_groups() -> list[Path]:
+    """Return this process's group in cgroup v2 and, where systemd still uses it, in v1."""
+    mounts = dict(_hierarchies())
+    groups = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
+    return [mounts[name] / path.lstrip("/") for _, name, path in groups if name in mounts]
+
+
+def _hierarchies() -> list[tuple[str, Path]]:
+    """Return where they are mounted, by the names that /proc/self/cgroup has for them."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind == "cgroup2":
+            found.append(("", Path(left.split()[4])))
+        elif kind == "cgroup" and "name=systemd" in options.split(","):
+            found.append(("name=systemd", Path(left.split()[4])))
+    return found

@@ -1,0 +1,64 @@
+"""The lab: a node and its outside world, and the proof that nothing of them is left behind."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from boot.node import Node
+from boot.outside import Outside
+from boot.tree import base_tar
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """One node, without power at first and without dnsguard, plugged into its outside world."""
+
+    outside: Outside
+    node: Node
+
+
+@contextmanager
+def open_lab(directory: Path) -> Iterator[Lab]:
+    """Give a lab in ``directory``; afterwards assert that the host is as it was before.
+
+    Namespaces and control groups say themselves, when they are closed, who is still inside.
+    """
+    tar = base_tar()
+    before = _host_resolv_conf()
+    children = _children_of_ours()
+    with ExitStack() as stack:
+        outside = Outside(directory)
+        stack.callback(outside.close)
+        node = Node(directory, tar, outside)
+        stack.callback(node.close)
+        yield Lab(outside, node)
+    assert _host_resolv_conf() == before, "a test touched the host's own resolv.conf"
+    assert _children_of_ours() == children, "processes are left behind"
+    assert not _mounts_below(directory), "mounts are left behind"
+
+
+def _host_resolv_conf() -> tuple[bytes, int, int] | None:
+    """Return the host's own file, down to its inode and its last change."""
+    file = Path("/etc/resolv.conf")
+    if not file.exists():
+        return None
+    seen = file.stat()
+    return file.read_bytes(), seen.st_ino, seen.st_mtime_ns
+
+
+def _children_of_ours() -> set[str]:
+    return {pid.name for pid in Path("/proc").glob("[0-9]*") if _is_child(pid)}
+
+
+def _is_child(process: Path) -> bool:
+    try:
+        return f"\nPPid:\t{os.getpid()}\n" in (process / "status").read_text()
+    except OSError:
+        return False
+
+
+def _mounts_below(directory: Path) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line for line in lines if f" {directory}" in line]

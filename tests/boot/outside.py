@@ -1,0 +1,72 @@
+"""The network outside the node: its DHCP server, which is its upstream DNS too.
+
+Both are one dnsmasq. Every question it is asked is in its log, so a test can say what reached
+the upstream and not only what came back.
+"""
+
+import subprocess
+from pathlib import Path
+
+from boot.net import Namespace, cable
+from boot.waiting import wait_for
+
+UPSTREAM = "192.0.2.1"
+REGISTRY = "registry.test"
+REGISTRY_ADDRESS = "203.0.113.7"
+
+# What dnsguard asks an upstream by default is `. NS`: type 2, the name a.root-servers.net.
+_ROOT_NS = f".,2,{b''.join(bytes([len(x)]) + x for x in (b'a', b'root-servers', b'net', b'')).hex()}"
+
+
+class Outside:
+    """The outside namespace with its running dnsmasq."""
+
+    def __init__(self, directory: Path) -> None:
+        self._log = directory / "dnsmasq.log"
+        self.namespace = Namespace()
+        self.namespace.ip("link add lan type bridge")
+        self.namespace.ip(f"address add {UPSTREAM}/24 dev lan")
+        self.namespace.ip("link set lan up")
+        self._dnsmasq = subprocess.Popen(self.namespace.inside(*self._command(directory)))
+        wait_for("dnsmasq serves DHCP", lambda: "DHCP, IP range" in self.log(), seconds=10)
+
+    def _command(self, directory: Path) -> list[str]:
+        return [
+            # It goes when the test goes, even a killed one; as root, for a change of user clears that.
+            "setpriv",
+            "--pdeathsig=KILL",
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--user=root",
+            "--pid-file=",
+            "--interface=lan",
+            "--bind-interfaces",
+            "--no-hosts",
+            "--no-resolv",
+            "--log-queries",
+            f"--log-facility={self._log}",
+            f"--dhcp-leasefile={directory / 'dnsmasq.leases'}",
+            "--dhcp-range=192.0.2.50,192.0.2.99,1h",
+            f"--dhcp-option=option:dns-server,{UPSTREAM}",
+            "--dhcp-option=option:domain-name,lab.test",
+            f"--host-record={REGISTRY},{REGISTRY_ADDRESS}",
+            f"--dns-rr={_ROOT_NS}",
+            # NXDOMAIN for the rest, as the internet says it; without this dnsmasq says REFUSED.
+            "--address=/#/",
+        ]
+
+    def plug_in(self, node: Namespace) -> None:
+        """Give ``node`` an eth0. The MAC is always the same: it is the same machine."""
+        cable(self.namespace, "lan", node, name="eth0", mac="02:00:00:00:00:0a")
+
+    def log(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+    def was_asked(self, name: str) -> bool:
+        return f"] {name} from " in self.log()
+
+    def close(self) -> None:
+        self._dnsmasq.kill()
+        self._dnsmasq.wait()
+        self.namespace.close()

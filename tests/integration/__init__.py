@@ -1,0 +1,1 @@
+"""Real daemon, netlink, inotify and DNS in private namespaces."""

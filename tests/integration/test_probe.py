@@ -1,0 +1,233 @@
+"""Questions to real nameservers that behave and misbehave."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+from lab.nameserver import LATE, Nameserver, nameserver
+from lab.netns import Namespace, cable, namespace
+from lab.wait import until
+
+from dnsguard.core.answers import Answer, Outcome, Question
+from dnsguard.host.probe import ask, ask_all
+
+pytestmark = pytest.mark.integration
+
+NODELOCAL = IPv4Address("169.254.25.10")
+QUESTION = Question(name="kubernetes.default.svc.cluster.local", rdtype="A")
+PATIENCE = 0.4
+
+Asker = Callable[..., Answer]
+
+
+@pytest.fixture
+def server(node: Namespace) -> Iterator[Nameserver]:
+    """Return a nameserver on the node-local address."""
+    node.bridge("nodelocaldns", f"{NODELOCAL}/32")
+    with nameserver(node, str(NODELOCAL)) as running:
+        yield running
+
+
+def answer_of(
+    address: str = str(NODELOCAL), question: Question = QUESTION, timeout: float = PATIENCE
+) -> Answer:
+    return asyncio.run(ask(ip_address(address), question, timeout=timeout))
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome", "detail"),
+    [
+        ("answer", Outcome.ANSWERED, "answers NOERROR"),
+        ("nxdomain", Outcome.ANSWERED, "answers NXDOMAIN"),
+        ("truncated", Outcome.ANSWERED, "answers NOERROR, truncated"),
+        ("late answer", Outcome.ANSWERED, "answers NOERROR"),
+        ("no-edns", Outcome.ANSWERED, "answers NOERROR"),
+        ("servfail", Outcome.FAILED, "answers SERVFAIL"),
+        ("refused", Outcome.FAILED, "answers REFUSED"),
+        ("notimp", Outcome.FAILED, "answers NOTIMP"),
+        ("silent", Outcome.TIMED_OUT, "gives no answer in 0.4 s"),
+        ("wrong-id", Outcome.MALFORMED, "sent 1 datagrams that answer nothing asked"),
+        ("wrong-question", Outcome.MALFORMED, "sent 1 datagrams that answer nothing asked"),
+        ("garbage garbage", Outcome.MALFORMED, "sent 2 datagrams that answer nothing asked"),
+        ("wrong-id wrong-question garbage answer", Outcome.ANSWERED, "answers NOERROR"),
+        ("wrong-id late servfail answer", Outcome.FAILED, "answers SERVFAIL"),
+    ],
+)
+def test_each_behaviour_has_its_outcome(
+    server: Nameserver, script: str, outcome: Outcome, detail: str
+) -> None:
+    """What is no answer to the question asked is waited past, and told of in the end."""
+    server.play(script)
+    answer = answer_of()
+    assert (answer.outcome, answer.detail) == (outcome, detail)
+    assert answer.address == NODELOCAL
+
+
+def test_the_times_are_true(server: Nameserver) -> None:
+    """The rtt is from question to answer, ``at`` the monotonic time of the answer."""
+    server.play("late answer")
+    before = time.monotonic()
+    answer = answer_of()
+    assert answer.rtt is not None
+    assert LATE <= answer.rtt <= answer.at - before
+    assert before < answer.at <= time.monotonic()
+    server.play("silent")
+    assert answer_of().rtt is None
+
+
+def test_silence_takes_the_timeout_and_no_more(server: Nameserver) -> None:
+    """The answer is there when the time is up, not a retransmission later."""
+    server.play("silent")
+    before = time.monotonic()
+    answer_of(timeout=0.1)
+    assert 0.1 <= time.monotonic() - before < 0.3
+
+
+def test_nobody_listening_is_known_at_once(node: Namespace) -> None:
+    """A bound address without a server: the kernel's ICMP reaches only a connected socket."""
+    node.bridge("nodelocaldns", f"{NODELOCAL}/32")
+    before = time.monotonic()
+    answer = answer_of(timeout=5)
+    assert answer.outcome is Outcome.UNREACHABLE
+    assert answer.detail == "is unreachable (ECONNREFUSED)"
+    assert answer.rtt is None
+    assert time.monotonic() - before < 1
+
+
+def test_a_server_killed_while_asked_is_known_at_the_next_question(server: Nameserver) -> None:
+    """SIGKILL leaves the address bound."""
+    assert answer_of().outcome is Outcome.ANSWERED
+    server.process.kill()
+    server.process.wait()
+    assert answer_of(timeout=5).outcome is Outcome.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("address", "detail"),
+    [
+        ("169.254.25.10", "is unreachable (ENETUNREACH)"),  # no route
+        ("192.0.2.1", "is unreachable (EHOSTUNREACH)"),  # a route that says no
+        ("fe80::1", "is unreachable (EINVAL)"),  # link-local without a zone
+        ("fe80::1%gone0", "is unreachable (ENODEV)"),
+        ("fe80::1%77", "is unreachable (ENETUNREACH)"),
+    ],
+)
+def test_no_way_there_is_an_outcome(node: Namespace, address: str, detail: str) -> None:
+    """What the kernel refuses is told of by its name, and raises nothing."""
+    node.ip("route add unreachable 192.0.2.0/24")
+    answer = answer_of(address)
+    assert (answer.outcome, answer.detail) == (Outcome.UNREACHABLE, detail)
+
+
+@pytest.mark.parametrize("zone", ["eth0", "number"])
+def test_a_link_local_nameserver_is_asked_through_its_zone(node: Namespace, zone: str) -> None:
+    """As in ``nameserver fe80::1%eth0``, the zone by its name or by its number."""
+    with namespace() as router:
+        cable(node, router)
+        router.ip("address add fe80::1/64 dev eth0 nodad")
+        node.ip("address add fe80::2/64 dev eth0 nodad")
+        if zone == "number":
+            import socket
+
+            zone = str(socket.if_nametoindex("eth0"))
+        with nameserver(router, "fe80::1%eth0"):
+            answer = answer_of(f"fe80::1%{zone}", timeout=3)
+    assert answer.outcome is Outcome.ANSWERED
+
+
+def test_ipv6_and_other_types_are_asked(node: Namespace) -> None:
+    """A global address, a type that isn't A, a name with its last dot."""
+    with nameserver(node, "::1") as server:
+        answer = answer_of("::1", Question(name="example.org.", rdtype="AAAA"))
+        assert answer.outcome is Outcome.ANSWERED
+        (asked,) = server.asked()
+    assert (asked.name, asked.rdtype, asked.transport) == ("example.org.", "AAAA", "udp")
+
+
+def test_a_server_from_before_edns_is_asked_again_without(server: Nameserver) -> None:
+    """Its FORMERR is about the option, not about the question (RFC 6891, section 7)."""
+    server.play("no-edns")
+    answer_of()
+    assert [asked.edns for asked in server.asked()] == [True, False]
+
+
+def test_ids_and_ports_can_not_be_guessed(server: Nameserver) -> None:
+    """Each question has a random id and a random source port (RFC 5452)."""
+    for _ in range(20):
+        answer_of()
+    asked = server.asked()
+    assert len({one.id for one in asked}) > 15
+    assert len({one.port for one in asked}) > 15
+
+
+def test_a_flood_stops_neither_the_loop_nor_the_timeout(server: Nameserver) -> None:
+    """A peer that never stops sending garbage is given up on when the time is up."""
+    server.play("flood")
+
+    async def ask_and_count() -> tuple[Answer, int]:
+        turns = 0
+        asking = asyncio.ensure_future(ask(NODELOCAL, QUESTION, timeout=0.3))
+        while not asking.done():
+            turns += 1
+            await asyncio.sleep(0)
+        return await asking, turns
+
+    before = time.monotonic()
+    answer, turns = asyncio.run(ask_and_count())
+    assert answer.outcome is Outcome.MALFORMED
+    assert turns > 100
+    assert time.monotonic() - before < 1
+
+
+def test_many_are_asked_side_by_side(server: Nameserver, node: Namespace) -> None:
+    """The slowest sets the time, and the answers come in the order of the addresses."""
+    node.ip("address add 10.0.0.1/32 dev nodelocaldns")
+    node.ip("address add 10.0.0.2/32 dev nodelocaldns")
+    wanted = [ip_address(text) for text in ("10.0.0.1", "10.0.0.2", str(NODELOCAL), "10.0.0.3")]
+    with (
+        nameserver(node, "10.0.0.1", script="silent"),
+        nameserver(node, "10.0.0.2", script="silent"),
+    ):
+        before = time.monotonic()
+        answers = asyncio.run(ask_all(wanted, QUESTION, timeout=PATIENCE))
+        took = time.monotonic() - before
+    assert [answer.address for answer in answers] == wanted
+    outcomes = [answer.outcome for answer in answers]
+    silent = Outcome.TIMED_OUT
+    assert outcomes == [silent, silent, Outcome.ANSWERED, Outcome.UNREACHABLE]
+    assert took < 2 * PATIENCE
+
+
+def test_nobody_to_ask_is_no_answers() -> None:
+    """An empty list of candidates is not an error."""
+    assert asyncio.run(ask_all([], QUESTION, timeout=1)) == ()
+
+
+def test_an_abandoned_question_leaves_nothing_behind(server: Nameserver) -> None:
+    """A cancelled ask closes its socket and leaves no reader on the loop."""
+    server.play("silent")
+
+    async def abandon() -> None:
+        asking = asyncio.ensure_future(ask(NODELOCAL, QUESTION, timeout=60))
+        await asyncio.to_thread(until, lambda: bool(server.asked()))
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(abandon())
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question(name="a..b"),
+        Question(name="a" * 64 + ".test"),
+        Question(name="example.org", rdtype="NONSENSE"),
+    ],
+)
+def test_what_is_no_question_is_a_mistake_of_the_caller(question: Question) -> None:
+    """The configuration has to keep such names out; the network has no part in it."""
+    with pytest.raises(ValueError, match="no DNS question"):
+        answer_of(question=question)

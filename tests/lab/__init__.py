@@ -1,0 +1,1 @@
+"""Real things for tests to play with: network namespaces, a nameserver, mounts."""

@@ -1,0 +1,228 @@
+"""A small real nameserver in a process of its own, over UDP and TCP, that misbehaves on demand.
+
+A script says what one question brings, step by step: ``"answer"``, or
+``"wrong-id answer"`` for a forged datagram with the true one behind it. In tests::
+
+    with nameserver(node, "169.254.25.10") as server:
+        server.play("servfail")
+        ...
+        assert server.asked()
+        server.process.kill()
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+
+from lab.netns import Namespace
+
+TTL = 5
+LATE = 0.2
+"""Seconds that ``late`` waits."""
+FLOOD = 20_000
+"""Datagrams of a ``flood``."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question, as the server got it."""
+
+    name: str
+    rdtype: str
+    id: int
+    source: str
+    port: int
+    transport: str
+    edns: bool
+
+
+class Nameserver:
+    """The server as its test sees it."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def play(self, script: str) -> None:
+        """Behave like this from the next question on."""
+        self._tell(f"play {script}")
+
+    def asked(self) -> list[Asked]:
+        """Return the questions so far."""
+        return [Asked(**one) for one in json.loads(self._tell("asked"))]
+
+    def _tell(self, command: str) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.wait()
+
+    def wait(self) -> str:
+        """Return its next word.
+
+        :raises RuntimeError: it is dead; stderr says why.
+        """
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().strip()
+        if not line:
+            raise RuntimeError(f"the nameserver ended with {self.process.wait()}")
+        return line
+
+
+@contextmanager
+def nameserver(
+    where: Namespace,
+    address: str,
+    *,
+    script: str = "answer",
+    says: str = "192.0.2.1",
+    port: int = 53,
+) -> Iterator[Nameserver]:
+    """Run a nameserver; when this returns it listens.
+
+    :param says: the A record of every name, so that tests can tell servers apart.
+    """
+    command = [sys.executable, "-m", "lab.nameserver", address, str(port), says, script]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with where.spawn(command, environ=environ) as process:
+        try:
+            server = Nameserver(process)
+            server.wait()
+            yield server
+        finally:
+            process.kill()
+
+
+class Stage:
+    """The server as it is inside its process."""
+
+    def __init__(self, script: str, says: str) -> None:
+        self.script = script.split()
+        self._says = says
+        self._asked: list[Asked] = []
+
+    def command(self, line: str) -> str:
+        word, _, rest = line.partition(" ")
+        if word == "play":
+            self.script = rest.split()
+            return "ok"
+        return json.dumps([asdict(one) for one in self._asked])
+
+    async def perform(
+        self, wire: bytes, peer: tuple[str, int], send: Callable[[bytes], None], transport: str
+    ) -> None:
+        query = dns.message.from_wire(wire)
+        self._note(query, peer, transport)
+        for step in self.script:
+            if step == "late":
+                await asyncio.sleep(LATE)
+            for _ in range(FLOOD if step == "flood" else 1):
+                if reply := self._reply(step, query, transport):
+                    send(reply)
+
+    async def serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def send(wire: bytes) -> None:
+            writer.write(len(wire).to_bytes(2, "big") + wire)
+
+        length = int.from_bytes(await reader.readexactly(2), "big")
+        peer = writer.get_extra_info("peername")
+        await self.perform(await reader.readexactly(length), peer, send, "tcp")
+        await writer.drain()
+        writer.close()
+
+    def _note(self, query: dns.message.Message, peer: tuple[str, int], transport: str) -> None:
+        asked = query.question[0]
+        self._asked.append(
+            Asked(
+                name=str(asked.name),
+                rdtype=dns.rdatatype.to_text(asked.rdtype),
+                id=query.id,
+                source=peer[0],
+                port=peer[1],
+                transport=transport,
+                edns=query.edns >= 0,
+            )
+        )
+
+    def _reply(self, step: str, query: dns.message.Message, transport: str) -> bytes | None:
+        reply = dns.message.make_response(query)
+        asked = query.question[0]
+        match step:
+            case "silent" | "late":
+                return None
+            case "garbage" | "flood":
+                return b"\xff" * 100
+            case "nxdomain" | "servfail" | "refused" | "notimp":
+                reply.set_rcode(dns.rcode.from_text(step.upper()))
+                return reply.to_wire()
+            case "no-edns" if query.edns >= 0:
+                # As servers from before EDNS do it: the header and nothing else.
+                return reply.to_wire()[:2] + b"\x81\x81" + bytes(8)
+            case "truncated" if transport == "udp":
+                reply.flags |= dns.flags.TC
+                return reply.to_wire()
+            case "wrong-id":
+                reply.id ^= 1
+            case "wrong-question":
+                reply = dns.message.make_response(dns.message.make_query("other.test.", "A"))
+                reply.id = query.id
+        if asked.rdtype == dns.rdatatype.A:
+            reply.answer.append(dns.rrset.from_text(asked.name, TTL, "IN", "A", self._says))
+        return reply.to_wire()
+
+
+class Udp(asyncio.DatagramProtocol):
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio's own UDP transport is none by inheritance in Python 3.11.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        def send(wire: bytes) -> None:
+            self._transport.sendto(wire, addr)
+
+        task = asyncio.ensure_future(self._stage.perform(data, addr, send, "udp"))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def serve(address: str, port: int, says: str, script: str) -> None:
+    """Serve until stdin ends, which it does when the test is gone."""
+    stage = Stage(script, says)
+    loop = asyncio.get_running_loop()
+    await loop.create_datagram_endpoint(lambda: Udp(stage), (address, port))
+    await asyncio.start_server(stage.serve_tcp, address, port)
+    commands = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    print("ready", flush=True)
+    async for line in commands:
+        print(stage.command(line.decode().strip()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address")
+    parser.add_argument("port", type=int)
+    parser.add_argument("says")
+    parser.add_argument("script")
+    asyncio.run(serve(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
