@@ -233,6 +233,10 @@ class Cycle:
         questions, self._questions = self._questions, []
         return tuple(questions)
 
+    @property
+    def is_unsynced(self) -> bool:
+        return bool(self._unsynced)
+
     def take_unsynced(self) -> tuple[Path, ...]:
         """Return the files written since the last call; the caller syncs them."""
         written, self._unsynced = self._unsynced, set()

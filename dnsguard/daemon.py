@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -58,9 +58,9 @@ class Daemon:
         self._watch = _opened(Watch, journal)
         self._addresses = _opened(Addresses, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._writing_back: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
+        self._covered: frozenset[Path] = frozenset()
         self._refresh_at = 0.0
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
@@ -89,46 +89,56 @@ class Daemon:
         self._stop()
 
     def look(self) -> None:
-        """Look at everything that is cheap; at the rest when it is due."""
+        """Look at the file first, and then, when it is due, at everything."""
+        self._after(self._cycle.look())
         if time.monotonic() >= self._refresh_at:
             self._refresh()
-        self._after(self._cycle.look())
+            self._after(self._cycle.look())
 
     def _after(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
         self._cycle.settle()
-        if self._writing_back is None or self._writing_back.done():
-            self._writing_back = self._start(self._write_back())
+        if plan.remedy != self._cycle.spare.remedy:
+            self._start("spare", self._lay_spare)
+        if self._cycle.is_unsynced:
+            self._start("sync", self._sync)
         for address, kind in self._cycle.take_questions():
-            self._start(self._ask(address, kind))
+            self._start(f"ask {address}", partial(self._ask, address, kind))
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
         self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
         self._announce(plan)
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _start(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do this beside the loop, unless it is being done."""
+        if name not in self._tasks:
+            task = self._loop.create_task(work())
+            self._tasks[name] = task
+            task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
     def _on_files(self) -> None:
         """Look at once if it is about resolv.conf; everything else comes behind."""
         assert self._watch is not None  # noqa: S101 -- its descriptor called
-        struck = self._cycle.strike()
+        self._strike()
         touched = self._watch.drain()
-        if touched.overflowed:
+        hooks = self._cycle.paths.dhclient_hooks
+        changed = sorted(path for path in touched.paths if path in hooks or path.parent in hooks)
+        if touched.overflowed or changed:
             self._refresh_at = 0.0
         is_about_it = any(path.name in self._names for path in touched.paths)
-        if struck or is_about_it or touched.overflowed:
-            self._after(self._cycle.look())
-        self._cover()
-        hooks = self._cycle.paths.dhclient_hooks
-        for path in sorted(touched.paths):
-            if path in hooks or path.parent in hooks:
-                self._refresh_at = 0.0
-                self._tell("dhclient_hook_changed", path=path, means="it acts at the next lease")
+        if is_about_it or touched.overflowed:
+            # Between the strike and the drain the file may have changed once more.
+            self._strike()
+            self.look()
+        if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
+            self._cover()
+        for path in changed:
+            self._tell("dhclient_hook_changed", path=path, means="it acts at the next lease")
+
+    def _strike(self) -> None:
+        if self._cycle.strike() and self._cycle.plan is not None:
+            self._after(self._cycle.plan)
 
     def _on_addresses(self) -> None:
         assert self._addresses is not None  # noqa: S101 -- its descriptor called
@@ -158,6 +168,7 @@ class Daemon:
         self._names = frozenset(path.name for path in chain)
         hooks = paths.dhclient_hooks
         wanted = (*places(Path("/etc/resolv.conf"), root=paths.root), hooks[0].parent, *hooks[1:])
+        self._covered = frozenset(wanted)
         if self._watch.cover(wanted):
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
@@ -187,22 +198,22 @@ class Daemon:
         self._notifier.watchdog()
         self._journal.flush()
 
-    async def _write_back(self) -> None:
-        """Lay a new spare ready and sync what was written: milliseconds, in a thread."""
-        cycle, thread = self._cycle, partial(self._loop.run_in_executor, None)
-        while True:
-            remedy = None if cycle.plan is None else cycle.plan.remedy
-            if remedy is None:
-                cycle.spare.discard()
-            elif remedy != cycle.spare.remedy:
-                cycle.spare.remedy = None
-                if await thread(cycle.spare.prepare, remedy):
-                    cycle.spare.remedy = remedy
-            await asyncio.sleep(QUIET)
-            written = cycle.take_unsynced()
-            if not written:
-                return
-            await thread(resolvfile.sync, written)
+    async def _lay_spare(self) -> None:
+        """Have the remedy for the poison now held back ready on the disk."""
+        cycle = self._cycle
+        while cycle.plan is not None and cycle.plan.remedy != cycle.spare.remedy:
+            remedy = cycle.plan.remedy
+            cycle.spare.discard()
+            if remedy is not None:
+                if not await self._loop.run_in_executor(None, cycle.spare.prepare, remedy):
+                    return  # tried again after the next look
+                cycle.spare.remedy = remedy
+
+    async def _sync(self) -> None:
+        """Sync what was written: milliseconds, in a thread, behind every repair."""
+        await asyncio.sleep(QUIET)
+        while written := self._cycle.take_unsynced():
+            await self._loop.run_in_executor(None, resolvfile.sync, written)
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
@@ -225,7 +236,7 @@ class Daemon:
     def _stop(self) -> None:
         self._notifier.stopping("leaving real upstreams behind")
         self._control.close()
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()

@@ -18,7 +18,8 @@ from pathlib import Path
 from dnsguard.core.model import MAX_FILE, FileSeen, Identity, Trouble
 
 _FILE_MODE = 0o644
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # O_NONBLOCK: a FIFO would block open(2)
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""How resolv.conf is opened: a FIFO in its place would block open(2) otherwise."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -50,7 +51,7 @@ class Replacement:
     """Where the old file was set aside."""
 
 
-def _identity(status: os.stat_result) -> Identity:
+def identity_of(status: os.stat_result) -> Identity:
     return Identity(
         status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
     )
@@ -59,7 +60,7 @@ def _identity(status: os.stat_result) -> Identity:
 def identity_at(path: Path) -> Identity | None:
     """Return the identity of what a reader of the path would get, None for nothing."""
     try:
-        return _identity(os.stat(path))  # noqa: PTH116 -- the hot path: pathlib costs 3 us
+        return identity_of(os.stat(path))  # noqa: PTH116 -- the hot path: pathlib costs 3 us
     except FileNotFoundError:
         return None
 
@@ -78,12 +79,12 @@ def observe(path: Path) -> FileSeen:
     link = None
     try:
         try:
-            descriptor = os.open(path, _READ | os.O_NOFOLLOW)
+            descriptor = os.open(path, READ | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             link = str(path.readlink())
-            descriptor = os.open(path, _READ)
+            descriptor = os.open(path, READ)
     except FileNotFoundError as error:
         return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "", link=link)
     except OSError as error:
@@ -98,7 +99,7 @@ def observe(path: Path) -> FileSeen:
 
 def _observe_open(descriptor: int, link: str | None) -> FileSeen:
     status = os.fstat(descriptor)
-    identity = _identity(status)
+    identity = identity_of(status)
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
         return FileSeen(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity, link=link)
@@ -109,12 +110,12 @@ def _observe_open(descriptor: int, link: str | None) -> FileSeen:
     return FileSeen(
         content=content,
         identity=identity,
-        being_written=_is_being_written(descriptor),
+        being_written=is_being_written(descriptor),
         link=link,
     )
 
 
-def _is_being_written(descriptor: int) -> bool:
+def is_being_written(descriptor: int) -> bool:
     """Tell whether somebody has the file open for writing.
 
     A read lease is refused then (fcntl(2), F_SETLEASE: EAGAIN). Renaming over a file

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import FileSeen, Remedy
+from dnsguard.core.model import MAX_FILE, FileSeen, Remedy
 from dnsguard.host import resolvfile
 
 
@@ -21,6 +21,7 @@ class Spare:
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
         self._path = resolv_conf.with_name(f".{resolv_conf.name}.dnsguard-spare")
+        self._struck, self._spare = str(resolv_conf), str(self._path)
         self.remedy: Remedy | None = None
         """What lies ready; None while nothing does."""
 
@@ -37,23 +38,32 @@ class Spare:
     def strike(self) -> FileSeen | None:
         """Put the spare in place if the file says just what it is the remedy for.
 
+        Straight system calls on prepared strings: after a pause, each other function
+        called on the way would cost as much again (0.1 ms for ``resolvfile.observe``).
+
         :returns: the file as it was; None where nothing was done.
         """
         if self.remedy is None:
             return None
-        seen = resolvfile.observe(self._resolv_conf)
-        is_known = seen.content == self.remedy.poisoned and seen.trouble is None
-        if not is_known or seen.being_written or seen.link is not None:
-            return None
-        if resolvfile.identity_at(self._resolv_conf) != seen.identity:
+        path = self._struck
+        try:
+            descriptor = os.open(path, resolvfile.READ | os.O_NOFOLLOW)
+        except OSError:
             return None
         try:
-            os.rename(self._path, self._resolv_conf)  # noqa: PTH104 -- the hot path
-        except OSError:  # somebody has removed it
-            self.remedy = None
+            content = os.read(descriptor, MAX_FILE + 1)
+            if content != self.remedy.poisoned or resolvfile.is_being_written(descriptor):
+                return None
+            identity = resolvfile.identity_of(os.fstat(descriptor))
+            if resolvfile.identity_of(os.lstat(path)) != identity:
+                return None
+            self.remedy = None  # whatever rename(2) says, the spare is spent
+            os.rename(self._spare, path)  # noqa: PTH104 -- pathlib costs 3 us
+        except OSError:
             return None
-        self.remedy = None
-        return seen
+        finally:
+            os.close(descriptor)
+        return FileSeen(content=content, identity=identity)
 
     def discard(self) -> None:
         """Remove the spare: nothing of ours stays in /etc without the daemon."""

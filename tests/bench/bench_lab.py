@@ -152,9 +152,9 @@ class Lab:
         subprocess.run(["gcc", *flags, "-o", str(program), str(HERE / source)], check=True)
         return program
 
-    def probe(self) -> Probe:
+    def probe(self, *, is_varied: bool = False) -> Probe:
         process = subprocess.Popen(
-            [self.compile("restore_probe.c"), NODE_LOCAL, UPSTREAM],
+            [self.compile("restore_probe.c"), NODE_LOCAL, UPSTREAM, *["varied"] * is_varied],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -167,8 +167,8 @@ def await_repair(tree: Tree) -> None:
     raise CannotMeasureError(f"{tree.root.name} doesn't repair its file")
 
 
-def measure(lab: Lab, tools: Sequence[Tool], rounds: int) -> Figures:
-    probe = lab.probe()
+def measure(lab: Lab, tools: Sequence[Tool], rounds: int, *, is_varied: bool) -> Figures:
+    probe = lab.probe(is_varied=is_varied)
     give_probe_a_cpu(probe)
     trees = {tool: tree_for(tool, lab) for tool in tools}
     for tool, tree in trees.items():
@@ -300,6 +300,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--directory", type=Path, default=DISK, help="where the files are (%(default)s)"
     )
+    parser.add_argument(
+        "--varied",
+        action="store_true",
+        help="write another text each time, for which nothing can be kept ready",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     if options.rounds < len(KINDS):
@@ -314,8 +319,9 @@ def main() -> int:
     enter_namespaces()
     tools = [DNSGUARD, FLOOR, SHELL] + ([PATH_UNIT] if PATH_UNIT_TREE in os.environ else [])
     with open_lab(options.directory) as lab:
-        figures = measure(lab, tools, options.rounds)
-    where = f"files on {filesystem(options.directory)}, in {options.directory}"
+        figures = measure(lab, tools, options.rounds, is_varied=options.varied)
+    texts = "each foreign text another" if options.varied else "always the same foreign text"
+    where = f"{texts}; files on {filesystem(options.directory)}, in {options.directory}"
     return conclude(
         as_json=options.json,
         figures=as_json(figures, tools, where),

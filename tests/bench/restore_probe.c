@@ -11,7 +11,7 @@
  * foreign writer itself takes (300 us for a rename on ext4, which allocates the blocks then)
  * is in nobody's figure.
  *
- * usage: restore_probe POISONED REAL, then commands on standard input, each answered by
+ * usage: restore_probe POISONED REAL [varied], then commands on standard input, each answered by
  * one line on standard output:
  *   poison KIND ROOT TIMEOUT_MS   KIND rename, truncate or move-out -> NANOSECONDS, or "never",
  *                                 or "unsafe" when the file wasn't safe before
@@ -29,7 +29,8 @@
 #include <unistd.h>
 
 static const char *poisoned_address, *real_address;
-static char poison[256];
+static char poison[320];
+static int is_varied;
 static char live[PATH_MAX], temporary[PATH_MAX], decoy[PATH_MAX], outside[PATH_MAX];
 
 static long long now(clockid_t clock)
@@ -86,6 +87,18 @@ static void settle(const char *root)
     snprintf(outside, sizeof outside, "%s/outside.conf", root);
 }
 
+/* What Kubespray leaves; with a number in a comment, nobody can have seen it before. */
+static void compose(void)
+{
+    static int number;
+    int size = snprintf(poison, sizeof poison,
+                        "domain cluster.local\n"
+                        "search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
+                        "nameserver %s\n", poisoned_address);
+    if (is_varied)
+        snprintf(poison + size, sizeof poison - size, "# %d\n", number++);
+}
+
 /* Returns the moment when the poison was readable. */
 static long long foreign_write(const char *kind)
 {
@@ -119,6 +132,7 @@ static void run_poison(const char *kind, long timeout_ms)
         puts("unsafe");
         return;
     }
+    compose();
     long long start = foreign_write(kind);
     if (spin(start + timeout_ms * 1000000LL))
         printf("%lld\n", now(CLOCK_MONOTONIC) - start);
@@ -142,14 +156,11 @@ static void run_await(pid_t pid, long timeout_ms)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        errx(1, "usage: restore_probe POISONED REAL");
+    if (argc < 3)
+        errx(1, "usage: restore_probe POISONED REAL [varied]");
     poisoned_address = argv[1];
     real_address = argv[2];
-    snprintf(poison, sizeof poison,
-             "domain cluster.local\n"
-             "search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
-             "nameserver %s\n", poisoned_address);
+    is_varied = argc > 3;
     setlinebuf(stdout);
 
     char line[2 * PATH_MAX], kind[16], root[PATH_MAX - 64];

@@ -84,6 +84,11 @@ class Node:
         answer: dict[str, Any] = json.loads(said or "{}")
         return answer
 
+    def point_kubelet_at(self, resolv_conf: str) -> None:
+        """Change kubelet's configuration and have the guard read it now, not within seconds."""
+        kubespray.point_kubelet_at(self.tree, resolv_conf)
+        self.run("systemctl", "kill", "--signal=HUP", "--kill-whom=main", "dnsguard.service")
+
     @contextmanager
     def nodelocaldns(self) -> Iterator[None]:
         """Run the stand-in for NodeLocalDNS, as its pod would; afterwards it and its link are gone."""

@@ -57,7 +57,7 @@ def test_three_reboots_and_a_power_cut_never_reach_the_dead_end(guarded_lab: Lab
 def test_a_living_nodelocaldns_gets_the_node_and_a_dead_one_loses_it(running_lab: Lab) -> None:
     """It comes up: handed over, upstreams behind it. It is killed: guarding, no cluster address."""
     node = running_lab.node
-    kubespray.point_kubelet_at(node.tree, POD_FILE)
+    node.point_kubelet_at(POD_FILE)
     with node.nodelocaldns():
         node.wait_for_mode("handed-over")
         assert node.nameservers() == [NODE_LOCAL, UPSTREAM]
@@ -75,12 +75,24 @@ def test_a_living_nodelocaldns_gets_the_node_and_a_dead_one_loses_it(running_lab
 def test_a_healthy_nodelocaldns_waits_while_pods_would_inherit_it(running_lab: Lab) -> None:
     """Kubespray's kubelet hands /etc/resolv.conf to pods: the node is not handed over then."""
     node = running_lab.node
-    kubespray.point_kubelet_at(node.tree, "/etc/resolv.conf")
-    node.run("systemctl", "restart", "dnsguard.service")  # it reads that file every few seconds only
+    node.point_kubelet_at("/etc/resolv.conf")
     with node.nodelocaldns():
         wait_for("NodeLocalDNS healthy", lambda: _is_healthy(node), seconds=20)
         assert node.status()["mode"] == "guarding"
         assert node.nameservers() == [UPSTREAM]
+
+
+def test_a_guard_stopped_while_handed_over_leaves_a_real_upstream(running_lab: Lab) -> None:
+    """Whatever becomes of NodeLocalDNS then, nobody watching: names resolve."""
+    node = running_lab.node
+    node.point_kubelet_at(POD_FILE)
+    with node.nodelocaldns():
+        node.wait_for_mode("handed-over")
+        node.run("systemctl", "stop", "dnsguard.service")
+        node.run("systemctl", "stop", machine.NODELOCALDNS)
+        assert UPSTREAM in node.nameservers()
+        assert REGISTRY_ADDRESS in node.run("getent", "ahostsv4", REGISTRY)
+        node.run("systemctl", "start", "dnsguard.service")
 
 
 def test_dhclient_starting_again_does_not_bring_the_poison_back(running_lab: Lab) -> None:

@@ -25,6 +25,15 @@ def test_it_is_ready_before_the_network_and_kubelet_start(guarded_lab: Lab) -> N
     assert node.run("systemctl", "list-units", "--failed", "--plain", "--no-legend") == ""
 
 
+def test_it_is_ordered_before_the_network(running_lab: Lab) -> None:
+    """By systemd.special(7)'s target for that, not by being lucky in the test above."""
+    node = running_lab.node
+
+    assert "network-pre.target" in node.property_of(UNIT, "Before").split()
+    assert "network-pre.target" in node.property_of("networking.service", "After").split()
+    assert node.property_of("network-pre.target", "ActiveState") == "active"
+
+
 def test_it_is_ordered_before_every_container_runtime(running_lab: Lab) -> None:
     """Those that this node doesn't have included."""
     before = running_lab.node.property_of(UNIT, "Before").split()

@@ -66,6 +66,16 @@ def test_an_upgrade_leaves_no_instant_without_a_nameserver(node: Node) -> None:
     wait_for("the repair", lambda: _is_safe(node.resolv_conf()), seconds=2)
 
 
+def test_a_reload_succeeds_and_keeps_the_daemon(node: Node) -> None:
+    """`systemctl reload` is what an operator types after editing dnsguard.toml."""
+    before = node.property_of(UNIT, "MainPID")
+
+    node.run("systemctl", "reload", UNIT)
+
+    assert node.property_of(UNIT, "ActiveState") == "active"
+    assert node.property_of(UNIT, "MainPID") == before
+
+
 def test_removing_leaves_a_file_that_resolves_names(node: Node) -> None:
     """Nothing runs any more, and pods and node still have their real nameserver."""
     with Reader(_file(node), _is_safe) as reader:
@@ -88,6 +98,18 @@ def test_the_file_stays_safe_when_the_daemon_is_killed(node: Node) -> None:
 
     assert reader.bad == []
     assert node.property_of(UNIT, "MainPID") != before
+
+
+def test_systemd_secures_the_file_behind_a_daemon_that_hangs(node: Node) -> None:
+    """A poison that a stopped process could not repair is repaired when systemd ends the unit."""
+    node.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", UNIT)
+    _file(node).write_text(POISON)
+
+    node.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
+    node.run("systemctl", "stop", UNIT)
+
+    assert node.property_of(UNIT, "ActiveState") != "active"
+    assert _is_safe(node.resolv_conf())
 
 
 def test_a_file_poisoned_while_it_was_stopped_is_safe_after_the_start(node: Node) -> None:

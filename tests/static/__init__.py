@@ -1,0 +1,1 @@
+"""The tree itself: borders between modules, lint, types."""

@@ -1,0 +1,190 @@
+"""The borders inside the tree, read from its syntax: who may import and do what."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+SOURCES = sorted(TREE.glob("dnsguard/**/*.py"))
+TESTS = sorted(TREE.glob("tests/**/*.py"))
+
+PURE = {
+    "bisect",
+    "collections",
+    "collections.abc",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "functools",
+    "ipaddress",
+    "itertools",
+    "math",
+    "re",
+    "string",
+    "struct",
+    "typing",
+}
+"""What the core may use of the standard library: values and text, no clock and no file."""
+
+MANDATED = {
+    "watchdog": {"dnsguard/host/watch.py"},
+    "dns": {"dnsguard/host/probe.py"},
+    "pyroute2": {"dnsguard/host/addresses.py"},
+    "sdnotify": {"dnsguard/host/notify.py"},
+    "structlog": {"dnsguard/log.py"},
+}
+"""One library, one file."""
+
+ALSO_IN_THE_DEMO = {"dns", "pyroute2"}
+"""The demo plays the world around the daemon: a DNS server and a network."""
+
+MOST_BROAD_EXCEPTS = 2
+"""main() and the supervisor."""
+
+_CLOCKS_AND_HANDS = {"open", "input", "print", "eval", "exec", "compile", "__import__"}
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(TREE))
+
+
+@cache
+def _syntax(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), _name(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Yield every module that the file imports, however deep inside it."""
+    for node in ast.walk(_syntax(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_name(path)}: a relative import"
+            yield node.module or ""
+
+
+def _calls(path: Path) -> Iterator[str]:
+    """Yield what the file calls, as it is written: ``time.sleep``, ``open``."""
+    for node in ast.walk(_syntax(path)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def _below(*directories: str) -> list[Path]:
+    return [path for path in SOURCES if _name(path).startswith(directories)]
+
+
+def test_the_tree_is_seen() -> None:
+    """A test over no file proves nothing."""
+    assert len(SOURCES) > 20
+    assert len(TESTS) > 20
+
+
+@pytest.mark.parametrize("path", _below("dnsguard/core/"), ids=_name)
+def test_the_core_is_pure(path: Path) -> None:
+    """It imports values and text only, reads no file and knows no clock."""
+    for module in _imports(path):
+        assert module in PURE or module.startswith("dnsguard.core"), module
+    assert not set(_calls(path)) & _CLOCKS_AND_HANDS
+    assert not [call for call in _calls(path) if call.endswith((".now", ".today", ".utcnow"))]
+
+
+@pytest.mark.parametrize("path", _below("dnsguard/host/"), ids=_name)
+def test_an_adapter_knows_nothing_of_the_policy(path: Path) -> None:
+    """What leaves it is a value of ours; what is done with it is decided elsewhere."""
+    deciding = {"decide", "rewrite", "questions", "health", "fight", "memory", "report"}
+    for module in _imports(path):
+        assert module.removeprefix("dnsguard.core.") not in deciding
+        assert not module.startswith(("dnsguard.cycle", "dnsguard.daemon", "dnsguard.cli"))
+
+
+@pytest.mark.parametrize("library", MANDATED)
+def test_each_library_is_imported_by_one_file(library: str) -> None:
+    """So that a new release of it can break one file only."""
+    found = {
+        _name(path)
+        for path in SOURCES
+        for module in _imports(path)
+        if module.partition(".")[0] == library
+    }
+    if library in ALSO_IN_THE_DEMO:
+        found = {name for name in found if not name.startswith("dnsguard/demo/")}
+    assert found == MANDATED[library]
+
+
+def test_no_other_library_is_needed() -> None:
+    """Beyond the five there is the standard library."""
+    import sys
+
+    known = {*sys.stdlib_module_names, *MANDATED, "dnsguard"}
+    found = {module.partition(".")[0] for path in SOURCES for module in _imports(path)}
+    assert found <= known
+
+
+def _is_broad(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    names = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(
+        name is None or ast.unparse(name) in ("Exception", "BaseException") for name in names
+    )
+
+
+def test_hardly_anything_catches_everything() -> None:
+    """Expected failure is a value; what is not expected must be seen."""
+    found = [
+        f"{_name(path)}:{node.lineno}"
+        for path in SOURCES
+        for node in ast.walk(_syntax(path))
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node)
+    ]
+    found += [
+        _name(path)
+        for path in SOURCES
+        for node in ast.walk(_syntax(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith("suppress")
+        and {ast.unparse(argument) for argument in node.args} & {"Exception", "BaseException"}
+    ]
+    assert len(found) <= MOST_BROAD_EXCEPTS, found
+
+
+def test_nothing_sleeps_but_what_waits_before_it_ends() -> None:
+    """The daemon has one loop: whoever sleeps in it, stops every repair."""
+    found = {_name(path) for path in SOURCES for call in _calls(path) if call == "time.sleep"}
+    sleepy = {name for name in found if not name.startswith("dnsguard/demo/")}
+    assert sleepy <= {"dnsguard/secure.py"}
+    assert not [
+        _name(path)
+        for path in SOURCES
+        for node in ast.walk(_syntax(path))
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+        if alias.name == "sleep"
+    ]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=_name)
+def test_tests_use_real_things(path: Path) -> None:
+    """Real files, real sockets, a real namespace: nothing is mocked."""
+    modules = set(_imports(path))
+    assert not [module for module in modules if "mock" in module]
+    used = {node.id for node in ast.walk(_syntax(path)) if isinstance(node, ast.Name)}
+    assert not used & {"Mock", "MagicMock", "AsyncMock", "mocker"}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in TESTS if path.name.startswith("test_")], ids=_name
+)
+def test_every_test_says_what_it_is_about(path: Path) -> None:
+    """A docstring that is a sentence about behaviour."""
+    for node in ast.walk(_syntax(path)):
+        is_test = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+            "test_"
+        )
+        if is_test:
+            told = ast.get_docstring(node) or ""
+            first = told.partition("\n\n")[0].rstrip()
+            assert first.endswith((".", "?", "!")), f"{_name(path)}:{node.lineno} {node.name}"

@@ -1,0 +1,346 @@
+"""What is shipped: the sources, the package and the unit, each held to its standard.
+
+The package is built once, from a copy of the tree. Nothing is installed.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TREE = Path(__file__).parents[2]
+UNIT = TREE / "systemd/dnsguard.service"
+POSTRM = TREE / "packaging/debian/dnsguard.postrm"
+
+MODULES = "usr/lib/python3/dist-packages"
+POD_FILE = "/var/lib/dnsguard/resolv.conf"
+
+_LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".hypothesis")
+
+
+def _run(*command: str | Path, cwd: Path = TREE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _expect_silence(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stdout
+    assert not done.stdout.strip(), done.stdout
+
+
+def _project() -> Mapping[str, Any]:
+    project: Mapping[str, Any] = tomllib.loads((TREE / "pyproject.toml").read_text("utf-8"))[
+        "project"
+    ]
+    return project
+
+
+def _tool(name: str) -> str:
+    found = shutil.which(name)
+    assert found is not None, f"{name} is missing; sudo tests/run static installs it"
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A built package: the file, what it would install, and dpkg's own part of it."""
+
+    tree: Path
+    """The copy that it was built from."""
+    litter: frozenset[Path]
+    """What the build added there."""
+    deb: Path
+    files: Path
+    control: Path
+
+    def field(self, name: str) -> str:
+        return _run("dpkg-deb", "--field", self.deb, name).stdout.strip()
+
+    def installed(self) -> frozenset[str]:
+        found = (path for path in self.files.rglob("*") if not path.is_dir())
+        return frozenset(str(path.relative_to(self.files)) for path in found)
+
+
+def _entries(tree: Path) -> frozenset[Path]:
+    return frozenset(tree.rglob("*"))
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    """Build the package, as from a foreign directory and with a private umask."""
+    work = tmp_path_factory.mktemp("package")
+    tree = work / "tree"
+    shutil.copytree(TREE, tree, ignore=_LEFT_OUT)
+    before = _entries(tree)
+    built = subprocess.run(
+        [tree / "packaging/build", work / "out"],
+        cwd="/",
+        umask=0o077,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    assert built.returncode == 0
+    deb = Path(built.stdout.splitlines()[-1])
+    _expect_silence(_run("dpkg-deb", "--extract", deb, work / "files"))
+    _expect_silence(_run("dpkg-deb", "--control", deb, work / "control"))
+    return Package(
+        tree=tree,
+        litter=_entries(tree) - before,
+        deb=deb,
+        files=work / "files",
+        control=work / "control",
+    )
+
+
+# The sources
+
+
+def test_ruff_finds_nothing() -> None:
+    """Every rule of ruff holds, save those that pyproject.toml gives a reason against."""
+    done = _run(os.environ.get("DNSGUARD_RUFF") or _tool("ruff"), "check", "--quiet", ".")
+    _expect_silence(done)
+
+
+def test_ruff_would_format_nothing() -> None:
+    """The sources look as ruff's formatter writes them."""
+    done = _run(
+        os.environ.get("DNSGUARD_RUFF") or _tool("ruff"), "format", "--check", "--quiet", "."
+    )
+    _expect_silence(done)
+
+
+def test_mypy_finds_nothing() -> None:
+    """Sources and tests type-check strictly, with the libraries that Debian 12 ships."""
+    done = _run("/usr/bin/python3", "-m", "mypy", "--strict", "--no-error-summary")
+    _expect_silence(done)
+
+
+def _shell_scripts() -> Iterator[Path]:
+    for directory in ("packaging", "tests", ".ci"):
+        for path in (TREE / directory).rglob("*"):
+            if path.is_file() and re.match(rb"#!/bin/(ba)?sh\b", path.read_bytes()[:16]):
+                yield path
+
+
+SCRIPTS = sorted(_shell_scripts())
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=[script.name for script in SCRIPTS])
+def test_shell_script_is_sound(script: Path) -> None:
+    """The script parses by its own shell, and shellcheck has nothing to say."""
+    shell = script.read_text("utf-8").partition("\n")[0].removeprefix("#!").split()[0]
+    _expect_silence(_run(shell, "-n", script))
+    _expect_silence(_run(_tool("shellcheck"), script))
+
+
+# The package
+
+
+def test_lintian_finds_nothing(package: Package) -> None:
+    """Lintian has no error, warning or hint to tell; an override says its reason."""
+    options = ("--display-info", "--pedantic", "--fail-on", "error,warning", "--allow-root")
+    done = _run("lintian", *options, package.deb, cwd=Path("/"))
+    _expect_silence(done)
+
+
+def test_build_only_reads_the_tree(package: Package) -> None:
+    """The work tree is the same after a build as before."""
+    assert not package.litter
+
+
+def test_versions_agree(package: Package) -> None:
+    """The project, its module and the package have one version."""
+    version = _project()["version"]
+    module = _run("/usr/bin/python3", "-c", "import dnsguard; print(dnsguard.__version__)")
+    assert module.stdout.strip() == version
+    assert package.field("Version") == version
+
+
+def test_dependencies_agree(package: Package) -> None:
+    """The package depends on Debian's own packages of what the project depends on."""
+    depends = set(package.field("Depends").split(", "))
+    wanted = (re.fullmatch(r"([a-z0-9]+)>=([0-9.]+)", it) for it in _project()["dependencies"])
+    assert {f"python3-{it[1]} (>= {it[2]})" for it in wanted if it} <= depends
+    assert not [it for it in depends if not it.startswith("python3")]
+
+
+def test_package_holds_our_modules_and_no_others(package: Package) -> None:
+    """Every module of the tree is in it; nothing of anyone else is bundled."""
+    installed = package.installed()
+    ours = {
+        f"{MODULES}/{path.relative_to(package.tree)}"
+        for path in (package.tree / "dnsguard").rglob("*")
+        if path.is_file()
+    }
+    python = {path for path in installed if path.startswith("usr/lib/python3")}
+    metadata = f"{MODULES}/dnsguard-{_project()['version']}.dist-info/"
+    assert {path for path in python if not path.startswith(metadata)} == ours
+
+
+def test_package_holds_all_the_rest(package: Package) -> None:
+    """The program, its unit, its configuration and every man page are in their places."""
+    manuals = {
+        f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz"
+        for page in (package.tree / "docs/man").iterdir()
+    }
+    assert {"dnsguard.8.gz", "dnsguard.toml.5.gz"} <= {Path(page).name for page in manuals}
+    rest = {"usr/bin/dnsguard", "etc/dnsguard/dnsguard.toml"}
+    # debhelper 13.11 enables no unit under usr/lib/systemd/system.
+    rest.add("lib/systemd/system/dnsguard.service")
+    assert manuals | rest <= package.installed()
+
+
+def test_whatever_is_installed_is_readable_by_all(package: Package) -> None:
+    """The modes are right, also of a package built under a private umask."""
+    modes = {
+        path: oct(path.stat().st_mode & 0o777)
+        for path in package.files.rglob("*")
+        if not path.is_symlink()
+    }
+    assert {path for path, mode in modes.items() if mode == "0o755" and path.is_file()} == {
+        package.files / "usr/bin/dnsguard"
+    }
+    assert set(modes.values()) == {"0o755", "0o644"}
+
+
+def test_program_is_isolated(package: Package) -> None:
+    """Root's environment, directory and home can't slip a module in; no bytecode is left."""
+    first = (package.files / "usr/bin/dnsguard").read_text("utf-8").partition("\n")[0]
+    assert first.removeprefix("#!").split() == ["/usr/bin/python3", "-IB"]
+
+
+def test_configuration_is_kept_on_upgrade(package: Package) -> None:
+    """The configuration is a conffile, and the only one."""
+    conffiles = (package.control / "conffiles").read_text("utf-8").split()
+    assert conffiles == ["/etc/dnsguard/dnsguard.toml"]
+
+
+def test_installing_enables_and_upgrading_restarts(package: Package) -> None:
+    """The maintainer scripts parse; postinst enables, starts and restarts, prerm stops."""
+    for name in ("postinst", "prerm", "postrm"):
+        _expect_silence(_run("sh", "-n", package.control / name))
+    postinst = (package.control / "postinst").read_text("utf-8")
+    assert "deb-systemd-helper enable 'dnsguard.service'" in postinst
+    assert "_dh_action=restart" in postinst
+    assert "_dh_action=start\n" in postinst
+    # Stopped by removal only: an upgrade leaves the old daemon guarding until then.
+    prerm = (package.control / "prerm").read_text("utf-8")
+    assert '[ "$1" = remove ] && [ -d /run/systemd/system ]' in prerm
+    assert prerm.count("deb-systemd-invoke stop 'dnsguard.service'") == 1
+
+
+# Purge, by the script itself below a root of its own
+
+
+def _root_with_state(root: Path) -> Path:
+    state = root / "var/lib/dnsguard"
+    state.mkdir(parents=True)
+    for name in ("resolv.conf", "state.json", "resolv.conf.foreign"):
+        (state / name).write_text("nameserver 192.0.2.53\n", "ascii")
+    return state
+
+
+@pytest.fixture
+def purge(tmp_path: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Return a way to run what dpkg runs when the package is purged."""
+
+    def purge_it() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", POSTRM, "purge"],
+            env={"PATH": os.environ["PATH"], "DPKG_ROOT": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+
+    return purge_it
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ("etc/kubernetes/kubelet-config.yaml", f'resolvConf: "{POD_FILE}"\n'),
+        ("var/lib/kubelet/config.yaml", f"a: 1\nresolvConf: {POD_FILE}\n"),
+        ("var/lib/kubelet/config.yaml.d/10-dns.conf", f"resolvConf: {POD_FILE}\n"),
+        ("etc/kubernetes/kubelet.env", f'KUBELET_ARGS="--resolv-conf={POD_FILE}"\n'),
+        (
+            "etc/systemd/system/kubelet.service.d/a.conf",
+            f"Environment=X=--resolv-conf={POD_FILE}\n",
+        ),
+    ],
+)
+def test_purge_leaves_kubelet_its_file(
+    tmp_path: Path,
+    purge: Callable[[], subprocess.CompletedProcess[str]],
+    config: str,
+    text: str,
+) -> None:
+    """A file that kubelet hands to pods outlives the package, alone, and one line says so."""
+    state = _root_with_state(tmp_path)
+    (tmp_path / config).parent.mkdir(parents=True)
+    (tmp_path / config).write_text(text, "ascii")
+    done = purge()
+    assert [path.name for path in state.iterdir()] == ["resolv.conf"]
+    (line,) = done.stdout.splitlines()
+    assert f"{POD_FILE} stays: kubelet reads it (/{config})" in line
+    assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "resolvConf: /etc/resolv.conf\n", f"# resolvConf: {POD_FILE}\n"],
+    ids=["empty", "another file", "a comment"],
+)
+def test_purge_leaves_nothing_else(
+    tmp_path: Path, purge: Callable[[], subprocess.CompletedProcess[str]], text: str
+) -> None:
+    """Where kubelet reads another file, nothing of the package is left."""
+    state = _root_with_state(tmp_path)
+    config = tmp_path / "etc/kubernetes/kubelet-config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(text, "ascii")
+    done = purge()
+    assert not state.exists()
+    assert not done.stdout + done.stderr
+
+
+# The unit
+
+
+def test_unit_exposes_little() -> None:
+    """By systemd's own count the unit's exposure is 2.0 or better."""
+    done = _run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert exposure is not None, done.stdout
+    assert float(exposure[1]) <= 2.0, done.stdout
+
+
+def test_unit_has_no_capability() -> None:
+    """Every capability is out of the unit's reach."""
+    done = _run("systemd-analyze", "security", "--offline=true", "--json=short", UNIT)
+    found = {
+        it["name"]: it["set"]
+        for it in json.loads(done.stdout)
+        if it["name"].startswith(("CapabilityBoundingSet=", "AmbientCapabilities="))
+    }
+    assert found
+    assert all(found.values()), found
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    """No directive is misspelt or unknown to Debian 12's systemd, and no order is a cycle."""
+    # The program is not installed here; everything else is as it is shipped.
+    text = UNIT.read_text("utf-8").replace("/usr/bin/dnsguard", "/bin/true")
+    unit = tmp_path / UNIT.name
+    unit.write_text(text, "utf-8")
+    _expect_silence(_run("systemd-analyze", "verify", "--man=no", unit))
