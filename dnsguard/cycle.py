@@ -103,8 +103,9 @@ class Cycle:
         if struck is None or ready is None:
             return False
         seen = replace(self.observe(), file=struck, repaired=ready.content)
-        plan = self._decide(seen)
+        before, plan = self.plan, self._decide(seen)
         self._wrote(plan.wanted, Replacement(result=Replaced.DONE), plan)
+        self._news += changes(before, plan)
         return True
 
     def look(self, answers: tuple[Answer, ...] = ()) -> Plan:
@@ -122,21 +123,20 @@ class Cycle:
 
     def _turn(self, answers: tuple[Answer, ...]) -> tuple[Plan, Replacement | None]:
         seen = self.observe(answers)
-        plan = self._decide(seen)
+        before, plan = self.plan, self._decide(seen)
         replacement = None
         for action in plan.actions:
             if isinstance(action, ReplaceFile):
                 replacement = resolvfile.replace(self.paths.resolv_conf, action.content, seen.file)
                 self._wrote(action.wanted, replacement, plan)
+        self._news += changes(before, plan)
         return plan, replacement
 
     def _decide(self, seen: Observation) -> Plan:
-        before = self.plan
         self.memory, plan = decide(self.memory, seen, self.policy)
         self.plan, self.seen = plan, seen
         self._later += [action for action in plan.actions if not isinstance(action, ReplaceFile)]
         self._questions += plan.questions
-        self._news += changes(before, plan)
         return plan
 
     def observe(self, answers: tuple[Answer, ...] = ()) -> Observation:

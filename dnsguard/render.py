@@ -16,10 +16,11 @@ def status(data: Data) -> str:
 def _status(data: Data) -> Iterator[str]:
     file, nodelocal, upstream = data["resolv_conf"], data["nodelocal"], data["upstream"]
     since = timedelta(seconds=round(data["mode_seconds"]))
-    yield f"mode         {data['mode']} for {since}"
-    for fact, value in data["because"]:
-        yield f"               {fact}: {value}"
+    because = dict(data["because"])
+    yield f"mode         {data['mode']} for {since}; handover: {because['handover']}"
     yield f"resolv.conf  {_list(file['nameservers'])}"
+    if "write" in because:
+        yield f"               {because['write']}"
     if file["held_back"]:
         yield f"               held back: {_list(file['held_back'])}"
     if file["trouble"]:

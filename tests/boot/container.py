@@ -22,13 +22,13 @@ class Container:
         self._init = 0
         arguments = [
             "--capability=CAP_NET_ADMIN",  # or dhclient can't raise its link
-            f"--network-namespace-path={network.path}",
+            f"--network-namespace-path={_NETWORK}",
             "--boot",
             *init,
         ]
         with console.open("ab") as output:
             self._nspawn = subprocess.Popen(
-                nspawn(tree, self._group, *arguments),
+                [*_PID1_OF_ITS_OWN, *nspawn(tree, self._group, *arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -32,13 +32,14 @@ class Outside:
 
     def _command(self, directory: Path) -> list[str]:
         return [
-            # It goes when the test goes, even a killed one; as root, for a change of user clears that.
+            # It goes when the test goes, even a killed one; a change of user or group clears that.
             "setpriv",
             "--pdeathsig=KILL",
             "dnsmasq",
             "--keep-in-foreground",
             "--conf-file=/dev/null",
             "--user=root",
+            "--group=root",
             "--pid-file=",
             "--interface=lan",
             "--bind-interfaces",
