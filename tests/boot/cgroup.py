@@ -5,21 +5,19 @@ nodes in one group would be one tree to both of their systemds. An empty group t
 removed is also the proof that no process of the node is left.
 """
 
-import itertools
 import os
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from boot.waiting import wait_for
-
-_numbers = itertools.count(1)
 
 
 class ControlGroup:
     """One group, in every hierarchy where systemd keeps its processes."""
 
     def __init__(self) -> None:
-        name = f"dnsguard-lab-{os.getpid()}-{next(_numbers)}"
+        name = f"dnsguard-lab-{uuid4().hex[:12]}"  # no PID: a test may run in a PID namespace
         self._directories = [parent / name for parent in _own_groups()]
         for directory in self._directories:
             directory.mkdir()
@@ -29,7 +27,7 @@ class ControlGroup:
         return " && ".join(f"echo $$ > {directory}/cgroup.procs" for directory in self._directories)
 
     def close(self) -> None:
-        """Remove the group. Raises TimeoutError naming the processes that are still in it."""
+        """Remove the group. Raises TimeoutError while a process is still in it."""
         for directory in self._directories:
             wait_for(f"no process in {directory}", partial(_removed, directory), seconds=10)
 

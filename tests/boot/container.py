@@ -3,12 +3,14 @@
 import os
 import signal
 import subprocess
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from boot.cgroup import ControlGroup
 from boot.net import Namespace
 from boot.waiting import wait_for
 
+_NETWORK = "/run/network"
 _END_SECONDS = 60
 _COMMAND_SECONDS = 60
 
@@ -20,18 +22,18 @@ class Container:
         self._network = network
         self._group = ControlGroup()
         self._init = 0
-        arguments = [
+        arguments = (
             "--capability=CAP_NET_ADMIN",  # or dhclient can't raise its link
-            f"--network-namespace-path={_NETWORK}",
             "--boot",
             *init,
-        ]
+        )
         with console.open("ab") as output:
             self._nspawn = subprocess.Popen(
-                [*_PID1_OF_ITS_OWN, *nspawn(tree, self._group, *arguments)],
+                nspawn(tree, self._group, *arguments, network=network),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                process_group=0,  # ^C is for the test, which then cleans up
             )
 
     @property
@@ -42,8 +44,10 @@ class Container:
     def init(self) -> int:
         """The container's PID 1 as the host numbers it; 0 while there is none."""
         if not self._init:
-            children = _children(self._nspawn.pid)
-            self._init = next((pid for pid in children if _number_inside(pid) == 1), 0)
+            # unshare(1) is what we started; nspawn is PID 1 below it, and this below nspawn.
+            nspawns = _first_processes_below(self._nspawn.pid)
+            inits = [pid for parent in nspawns for pid in _first_processes_below(parent)]
+            self._init = inits[0] if inits else 0
         return self._init
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -59,15 +63,9 @@ class Container:
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
         )
 
-    def power_off(self) -> int:
-        """Ask systemd to shut down in order, by its SIGRTMIN+4; return nspawn's exit status."""
-        os.kill(self.init, signal.SIGRTMIN + 4)
-        return self.end()
-
     def kill(self) -> None:
         """Kill every process at once: the kernel does that when a PID 1 is killed."""
-        if self.is_running:
-            os.kill(self.init or self._nspawn.pid, signal.SIGKILL)
+        self._strike()
         self.end()
 
     def end(self) -> int:
@@ -75,21 +73,31 @@ class Container:
         try:
             return self._nspawn.wait(timeout=_END_SECONDS)
         finally:
-            if self.is_running:
+            self._strike()
+            self._nspawn.wait()
+            with ExitStack() as stack:  # the one even where the other fails
+                stack.callback(self._group.close)
+                stack.callback(self._network.close)
+
+    def _strike(self) -> None:
+        if self.is_running:
+            with suppress(ProcessLookupError):  # it may end by itself this very moment
                 os.kill(self.init or self._nspawn.pid, signal.SIGKILL)
-                self._nspawn.wait()
-            self._network.close()
-            self._group.close()
 
 
-def nspawn(tree: Path, group: ControlGroup, *arguments: str) -> list[str]:
-    """Return the command that runs ``tree``, touching nothing else of this machine."""
-    # The host's /run is hidden under a tmpfs that only nspawn sees: nspawn keeps files there, and
-    # on a host that was not booted by systemd, /run is part of the root file system.
-    prepare = f'{group.enter()} && mount -t tmpfs tmpfs /run && exec "$@"'
+def nspawn(
+    tree: Path, group: ControlGroup, *arguments: str, network: Namespace | None = None
+) -> list[str]:
+    """Return the command that runs ``tree``, touching nothing else of this machine.
+
+    A killed test takes the node with it: unshare(1) dies with the test, and with it the PID
+    namespace around nspawn. (A killed nspawn alone would leave its container running.)
+    """
+    prepare = _prepare(group, network)
     return [
-        *("setpriv", "--pdeathsig=KILL"),  # a killed test takes its node with it
+        *("setpriv", "--pdeathsig=KILL"),
         *("unshare", "--mount", "--propagation=private", "sh", "-c", prepare, "sh"),
+        *("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
         "systemd-nspawn",
         "--quiet",
         "--register=no",
@@ -99,8 +107,21 @@ def nspawn(tree: Path, group: ControlGroup, *arguments: str) -> list[str]:
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
+        f"--network-namespace-path={_NETWORK}" if network else "--private-network",
         *arguments,
     ]
+
+
+def _prepare(group: ControlGroup, network: Namespace | None) -> str:
+    """Return the shell script that makes a place for nspawn, then runs it.
+
+    The host's /run is hidden under a tmpfs that only nspawn sees: nspawn keeps files there, and
+    on a host that was not booted by systemd, /run is part of the root file system.
+    """
+    steps = [group.enter(), "mount -t tmpfs tmpfs /run"]
+    if network:  # a /proc of the host's is no longer there when nspawn looks
+        steps += [f"touch {_NETWORK}", f"mount --bind {network.path} {_NETWORK}"]
+    return " && ".join([*steps, 'exec "$@"'])
 
 
 def wait_until_up(container: Container, *, seconds: float) -> None:
@@ -117,15 +138,11 @@ def wait_until_up(container: Container, *, seconds: float) -> None:
     wait_for("systemd has run all start jobs", is_up, seconds=seconds)
 
 
-def _children(parent: int) -> list[int]:
-    """Return a process's children; not every kernel has /proc/PID/task/PID/children."""
+def _first_processes_below(parent: int) -> list[int]:
+    """Return the children of a process that are PID 1 of a namespace of their own."""
     pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
-    return [pid for pid in pids if _status(pid).get("PPid") == str(parent)]
-
-
-def _number_inside(pid: int) -> int:
-    """Return a process's number in its own, innermost PID namespace; 0 where it is gone."""
-    return int(_status(pid).get("NSpid", "0").split()[-1])
+    found = {pid: status for pid in pids if (status := _status(pid)).get("PPid") == str(parent)}
+    return [pid for pid, status in found.items() if status["NSpid"].split()[-1] == "1"]
 
 
 def _status(pid: int) -> dict[str, str]:

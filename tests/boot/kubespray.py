@@ -4,7 +4,6 @@ Measured with its own role; the texts here are ours, their effect is the same.
 """
 
 import os
-import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,9 +56,11 @@ clusterDNS:
 resolvConf: "{resolv_conf}"
 """
 
+_HEALTHY = f"domain lab.test\nsearch lab.test\nnameserver {UPSTREAM}\n"
+
 # The oldest is the only one that still names the real server.
 _BACKUPS = (
-    ("7113", datetime(2026, 3, 2, 9, 14, 51, tzinfo=UTC), f"domain lab.test\nsearch lab.test\nnameserver {UPSTREAM}\n"),
+    ("7113", datetime(2026, 3, 2, 9, 14, 51, tzinfo=UTC), _HEALTHY),
     ("24680", datetime(2026, 6, 18, 16, 2, 7, tzinfo=UTC), POISON),
 )
 
@@ -84,5 +85,5 @@ def point_kubelet_at(tree: Path, resolv_conf: str) -> None:
 
 def _write(path: Path, text: str, *, mode: int = 0o644) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(textwrap.dedent(text))
+    path.write_text(text)
     path.chmod(mode)

@@ -33,7 +33,11 @@ def open_lab(directory: Path) -> Iterator[Lab]:
         stack.callback(outside.close)
         node = Node(directory, tar, outside)
         stack.callback(node.close)
-        yield Lab(outside, node)
+        try:
+            yield Lab(outside, node)
+        except BaseException:
+            print(node.account())  # of a fixture that failed, pytest shows what was printed
+            raise
     assert _host_resolv_conf() == before, "a test touched the host's own resolv.conf"
     assert _children_of_ours() == children, "processes are left behind"
     assert not _mounts_below(directory), "mounts are left behind"

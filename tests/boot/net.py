@@ -8,8 +8,6 @@ the namespace down with all its links.
 import itertools
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _numbers = itertools.count(1)
 
@@ -23,6 +21,7 @@ class Namespace:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            process_group=0,  # ^C is for the test, which then cleans up
         )
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
@@ -53,20 +52,11 @@ class Namespace:
         with Path(self.path).open("rb"):  # held open, its number can't be another's meanwhile
             number = _number(Path(self.path))
             self._holder.communicate()
-            inside = [link for link in Path("/proc").glob("[0-9]*/ns/net") if _number(link) == number]
+            inside = [
+                link for link in Path("/proc").glob("[0-9]*/ns/net") if _number(link) == number
+            ]
         if inside:
             raise RuntimeError(f"processes are left behind in {number}: {inside}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _number(link: Path) -> str:

@@ -36,8 +36,9 @@ class Node:
 
     def boot(self) -> KubeletRecord:
         """Boot until kubelet has started, shut down in order, return what kubelet saw."""
-        status = self._power_on(f"systemd.wants={machine.END}").end()
+        container = self._power_on(f"systemd.wants={machine.END}")
         self._container = None
+        status = container.end()
         assert status == machine.EXIT_STATUS, f"the boot ended with status {status}"
         return machine.read_record(self.tree)
 
@@ -49,12 +50,8 @@ class Node:
 
     def cut_power(self) -> None:
         """End every process of the node at once. What was written stays, as on a disk that syncs."""
-        self._running.kill()
-        self._container = None
-
-    def shut_down(self) -> None:
-        self._running.power_off()
-        self._container = None
+        container, self._container = self._running, None
+        container.kill()
 
     def close(self) -> None:
         """Take power and tree away, in whatever state the node is."""
@@ -113,8 +110,8 @@ class Node:
 
     def install(self, deb: Path) -> None:
         """Install the package into the tree without power, as images are built: no systemd, no net."""
-        group = ControlGroup()
-        arguments = (f"--bind-ro={deb}:/{deb.name}", "--private-network", "--as-pid2")
+        group = ControlGroup()  # its removal proves that no maintainer script left a process
+        arguments = (f"--bind-ro={deb}:/{deb.name}", "--as-pid2")
         done = subprocess.run(
             [*nspawn(self.tree, group, *arguments), "dpkg", "--install", f"/{deb.name}"],
             check=False,

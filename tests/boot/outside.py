@@ -14,8 +14,8 @@ UPSTREAM = "192.0.2.1"
 REGISTRY = "registry.test"
 REGISTRY_ADDRESS = "203.0.113.7"
 
-# What dnsguard asks an upstream by default is `. NS`: type 2, the name a.root-servers.net.
-_ROOT_NS = f".,2,{b''.join(bytes([len(x)]) + x for x in (b'a', b'root-servers', b'net', b'')).hex()}"
+# What dnsguard asks an upstream by default is `. NS`: type 2, and the name as RFC 1035 packs it.
+_ROOT_NS = ".,2," + b"\x01a\x0croot-servers\x03net\x00".hex()
 
 
 class Outside:
@@ -27,7 +27,9 @@ class Outside:
         self.namespace.ip("link add lan type bridge")
         self.namespace.ip(f"address add {UPSTREAM}/24 dev lan")
         self.namespace.ip("link set lan up")
-        self._dnsmasq = subprocess.Popen(self.namespace.inside(*self._command(directory)))
+        command = self.namespace.inside(*self._command(directory))
+        # ^C is for the test, which then cleans up.
+        self._dnsmasq = subprocess.Popen(command, process_group=0)
         wait_for("dnsmasq serves DHCP", lambda: "DHCP, IP range" in self.log(), seconds=10)
 
     def _command(self, directory: Path) -> list[str]:

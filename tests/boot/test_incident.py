@@ -61,7 +61,9 @@ def test_a_living_nodelocaldns_gets_the_node_and_a_dead_one_loses_it(running_lab
     with node.nodelocaldns():
         node.wait_for_mode("handed-over")
         assert node.nameservers() == [NODE_LOCAL, UPSTREAM]
-        assert "10.233.0.1" in node.run("getent", "ahostsv4", "kubernetes.default.svc.cluster.local")
+        assert "10.233.0.1" in node.run(
+            "getent", "ahostsv4", "kubernetes.default.svc.cluster.local"
+        )
         assert REGISTRY_ADDRESS in node.run("getent", "ahostsv4", REGISTRY)
 
         # SIGKILL leaves the address bound, as node-cache's own death does.

@@ -83,7 +83,11 @@ def _make(tar: Path) -> None:
     """Write the tar under another name first: a cut run must not leave half of one."""
     partial = tar.with_suffix(".partial.tar")
     made = subprocess.run(
-        _mmdebstrap(partial), check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        _mmdebstrap(partial),
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     if made.returncode != 0:
         partial.unlink(missing_ok=True)
@@ -108,9 +112,12 @@ def _host_sources() -> tuple[str, ...]:
     found: dict[str, None] = {}
     for line in _output("apt-get", "indextargets", "--format", form, "Created-By: Packages"):
         match line.split():
-            case ["Debian", uri, ("bookworm" | "bookworm-updates" | "bookworm-security") as suite, "main"] if (
-                uri.startswith("http")
-            ):
+            case [
+                "Debian",
+                uri,
+                ("bookworm" | "bookworm-updates" | "bookworm-security") as suite,
+                "main",
+            ] if uri.startswith("http"):
                 found[f"deb {uri} {suite} main"] = None
             case _:
                 continue  # another release, a third party, a CD-ROM

@@ -15,7 +15,7 @@ OTHER_POISON = b"options ndots:2\nnameserver 169.254.25.10\n"
 
 @pytest.fixture
 def cycle(tmp_path: Path) -> Cycle:
-    """A guard that has repaired POISON once, with the spare laid ready."""
+    """Return a guard that has repaired POISON once, with the spare laid ready."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/resolv.conf").write_bytes(POISON)
     (tmp_path / "etc/resolv.conf.bak").write_bytes(b"nameserver 192.0.2.53\n")

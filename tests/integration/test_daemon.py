@@ -1,0 +1,320 @@
+"""The real daemon against real writers, links, mounts, nameservers and bad input."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
+from lab.mounts import bound
+from lab.nameserver import nameserver
+from lab.netns import Namespace
+from lab.wait import until
+
+from dnsguard.core import resolvconf
+from dnsguard.core.resolvconf import unguard
+
+pytestmark = pytest.mark.integration
+
+PEACE = 0.055
+"""Seconds between two foreign writes that are no fight yet (dnsguard.core.fight)."""
+
+
+@pytest.fixture
+def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
+    """Return a poisoned node whose upstream answers; no daemon runs yet."""
+    node.ip("link set lo up")
+    node.bridge("upstream", UPSTREAM)
+    with nameserver(node, UPSTREAM):
+        yield Node(tmp_path, node)
+
+
+def test_the_control_stays_poisoned(guard: Node) -> None:
+    """Without the daemon nothing heals the file: what follows is its doing."""
+    assert guard.servers() == [NODELOCAL]
+    assert guard.run("status").returncode == 1
+
+
+@pytest.mark.parametrize("how", ["renamed over", "written in place", "deleted"])
+def test_a_foreign_write_is_repaired_and_nothing_is_lost(guard: Node, how: str) -> None:
+    """However it is written; the foreign lines stay, byte for byte."""
+    text = POISON + b"options ndots:2\n# mine\n"
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        if how == "renamed over":
+            (guard.root / "etc/new").write_bytes(text)
+            (guard.root / "etc/new").rename(guard.file)
+        elif how == "written in place":
+            guard.file.write_bytes(text)
+        else:
+            text = POISON
+            guard.file.unlink()
+        guard.wait_for(UPSTREAM)
+        until(lambda: bool(unguard(guard.file.read_bytes()) == text))
+
+
+def test_a_reader_never_sees_half_a_file_nor_an_empty_one(guard: Node) -> None:
+    """While the file is poisoned 100 times, every read is a whole text of one or the other.
+
+    With a pause between them: what comes faster is a fight, and repaired later.
+    """
+    ended, seen = Event(), set()
+
+    def read() -> None:
+        while not ended.is_set():
+            seen.add(guard.file.read_bytes())
+
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        repaired = guard.file.read_bytes()
+        reader = Thread(target=read)
+        reader.start()
+        try:
+            for _ in range(100):
+                (guard.root / "etc/new").write_bytes(POISON)
+                (guard.root / "etc/new").rename(guard.file)
+                guard.wait_for(UPSTREAM)
+                ended.wait(PEACE)
+        finally:
+            ended.set()
+            reader.join()
+    assert seen <= {POISON, repaired}
+
+
+def test_a_writer_that_is_not_done_is_waited_for(guard: Node) -> None:
+    """Renaming over its file would send the rest of its text to a dead inode."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        with guard.file.open("wb", buffering=0) as file:
+            file.write(POISON)
+            file.write(b"options rotate\n")
+        until(lambda: guard.file.read_bytes().count(b"options rotate") == 1)
+        guard.wait_for(UPSTREAM)
+
+
+def test_nodelocaldns_gets_the_node_and_loses_it(guard: Node) -> None:
+    """Bound and answering: handed over. Its address gone: the upstream is back."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        guard.where.bridge("nodelocal", NODELOCAL)
+        with nameserver(guard.where, NODELOCAL):
+            guard.wait_for(NODELOCAL, UPSTREAM)
+            assert guard.status()["mode"] == "handed-over"
+            guard.where.ip("link delete nodelocal")
+            guard.wait_for(UPSTREAM)
+            assert guard.status()["mode"] == "guarding"
+        pods = (guard.root / "var/lib/dnsguard/resolv.conf").read_bytes()
+        assert [str(s.address) for s in resolvconf.nameservers(pods)] == [UPSTREAM]
+
+
+def test_a_new_server_of_the_dhcp_server_is_learned_not_overwritten(guard: Node) -> None:
+    """A real nameserver that somebody writes is used, and the one before is remembered."""
+    other = "192.0.2.54"
+    guard.where.ip(f"address add {other}/32 dev upstream")
+    with nameserver(guard.where, other), guard.guarded():
+        guard.wait_for(UPSTREAM)
+        guard.file.write_text(f"nameserver {NODELOCAL}\nnameserver {other}\n")
+        guard.wait_for(other)
+        servers = guard.status()["upstream"]["servers"]
+        assert [s["address"] for s in servers] == [other, UPSTREAM]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_what_is_left_behind_names_a_real_upstream(guard: Node, end: int) -> None:
+    """Stopped or killed while handed over; ``secure``, as the unit runs it, does the rest."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL), guard.guarded(to_end=end):
+        guard.wait_for(NODELOCAL, UPSTREAM)
+    assert UPSTREAM in guard.servers()
+    guard.run("secure")
+    assert guard.servers() == [UPSTREAM]
+    names = {path.name for path in guard.file.parent.iterdir()}
+    assert names == {"dnsguard", "resolv.conf", "resolv.conf.bak"}
+
+
+def _make_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _make_fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda file: file.write_bytes(b""), "names no nameserver"),
+        (lambda file: file.unlink(), "missing"),
+        (lambda file: file.write_bytes(b"#" * 70_000), "too-big"),
+        (lambda file: file.write_bytes(bytes(range(256)) * 4), "names no nameserver"),
+        (_make_directory, "not-a-file"),
+        (_make_fifo, "not-a-file"),
+    ],
+    ids=["empty", "missing", "huge", "binary", "directory", "fifo"],
+)
+def test_bad_input_is_said_and_survived(guard: Node, spoil: object, says: str) -> None:
+    """The daemon stays up, says what it found, and the file resolves names again."""
+    assert callable(spoil)
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        spoil(guard.file)
+        guard.wait_for_line("resolv_conf_written", says)
+        guard.wait_for(UPSTREAM)
+        assert guard.status()["degraded"] == []
+
+
+def test_with_no_upstream_at_all_nothing_is_invented(guard: Node) -> None:
+    """The cluster address is held back, the status says what to do, exit 2."""
+    (guard.root / "etc/resolv.conf.bak").unlink()
+    with guard.guarded():
+        guard.wait_for()
+        assert unguard(guard.file.read_bytes()) == POISON
+        done = guard.run("status")
+        assert done.returncode == 2
+        assert "set upstream.servers" in done.stdout
+        guard.wait_for_line("upstream_changed", "none")
+
+
+def test_half_a_lease_and_a_damaged_state_are_no_reason_to_stop(guard: Node) -> None:
+    """What is whole in the lease is used; the state is kept aside, and said."""
+    (guard.root / "etc/resolv.conf.bak").unlink()
+    leases = guard.root / "var/lib/dhcp/dhclient.eth0.leases"
+    leases.parent.mkdir(parents=True)
+    lease = f"lease {{\n  option domain-name-servers {UPSTREAM};\n}}\n"
+    leases.write_text(lease + "lease {\n  option domain-name-ser")
+    state = guard.root / "var/lib/dnsguard/state.json"
+    state.parent.mkdir(parents=True)
+    state.write_text('{"version": 99}')
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        guard.wait_for_line("state_unreadable", "version 99")
+        until((state.parent / "state.json.unreadable").exists)
+
+
+def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
+    """Immutable: rename and write are refused even to root; repaired once that ends."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        guard.file.write_bytes(POISON)
+        guard.wait_for(UPSTREAM)
+    guard.file.write_bytes(POISON)
+    _chattr("+i", guard.file)
+    try:
+        with guard.guarded():
+            guard.wait_for_line("resolv_conf_not_written", "chattr -i")
+            assert "chattr -i" in guard.run("status").stdout
+            _chattr("-i", guard.file)
+            guard.wait_for(UPSTREAM)
+            until(lambda: not guard.status()["degraded"])
+    finally:
+        _chattr("-i", guard.file)
+
+
+def _chattr(flag: str, path: Path) -> None:
+    done = subprocess.run(["chattr", flag, path], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no immutable files here: {done.stderr.strip()}")
+
+
+def test_a_bind_mounted_file_is_overwritten_in_place(guard: Node) -> None:
+    """A rename over a mount is refused (EBUSY): containers and ``ip netns`` have such files."""
+    source = guard.root / "source"
+    source.write_bytes(POISON)
+    with bound(source, guard.file), guard.guarded():
+        guard.wait_for(UPSTREAM)
+        source.write_bytes(POISON)
+        guard.wait_for(UPSTREAM)
+        guard.wait_for_line("resolv_conf_written", "result=in-place")
+
+
+def test_a_link_is_kept_and_its_target_repaired(guard: Node) -> None:
+    """As resolvconf has it; a new link is noticed as well."""
+    target = guard.root / "run/resolvconf/resolv.conf"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(POISON)
+    guard.file.unlink()
+    guard.file.symlink_to("../run/resolvconf/resolv.conf")
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        target.write_bytes(POISON)
+        guard.wait_for(UPSTREAM)
+        assert guard.file.is_symlink()
+        other = target.with_name("other")
+        other.write_bytes(POISON)
+        (guard.root / "etc/link").symlink_to("../run/resolvconf/other")
+        (guard.root / "etc/link").rename(guard.file)
+        guard.wait_for(UPSTREAM)
+        assert guard.file.is_symlink()
+
+
+def test_a_link_to_a_read_only_place_becomes_a_file(guard: Node) -> None:
+    """The sandbox lets nobody write under /run: the link is set aside, the node resolves."""
+    place = guard.root / "run/systemd"
+    place.mkdir(parents=True)
+    (place / "resolv.conf").write_bytes(POISON)
+    guard.file.unlink()
+    guard.file.symlink_to("../run/systemd/resolv.conf")
+    with bound(place, place):
+        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
+        with guard.guarded():
+            guard.wait_for(UPSTREAM)
+            guard.wait_for_line("resolv_conf_written", "result=link-replaced")
+    aside = guard.file.with_name("resolv.conf.dnsguard-aside.1")
+    assert str(aside.readlink()) == "../run/systemd/resolv.conf"
+
+
+def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:
+    """A rival that rewrites at once wakes nobody 1,000 times a second; quiet, it is repaired."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        for _ in range(400):
+            if guard.servers() != [NODELOCAL]:
+                guard.file.write_bytes(POISON)
+            Event().wait(0.002)
+        guard.wait_for_line("resolv_conf_fought_over")
+        guard.wait_for(UPSTREAM, within=15)
+    lines = guard.log.read_text().count("resolv_conf")
+    assert lines < 50
+
+
+def test_a_reload_takes_the_new_configuration_or_keeps_the_old(guard: Node) -> None:
+    """SIGHUP; a bad file is said in the log and in the status, and changes nothing."""
+    config = guard.root / "etc/dnsguard/dnsguard.toml"
+    other = "192.0.2.54"
+    guard.where.ip(f"address add {other}/32 dev upstream")
+    with nameserver(guard.where, other), guard.guarded() as daemon:
+        guard.wait_for(UPSTREAM)
+        config.write_text(f'[upstream]\nservers = ["{other}"]\n')
+        daemon.send_signal(signal.SIGHUP)
+        guard.wait_for(other)
+        config.write_text("[upstream]\nserver = 1\n")
+        daemon.send_signal(signal.SIGHUP)
+        guard.wait_for_line("reload_refused", "did you mean upstream.servers")
+        assert "not reloaded" in guard.run("status").stdout
+        assert guard.servers() == [other]
+
+
+def test_a_changed_hook_is_told(guard: Node) -> None:
+    """What dhclient will run at the next lease is watched."""
+    hooks = guard.root / "etc/dhcp/dhclient-exit-hooks.d"
+    hooks.mkdir(parents=True)
+    with guard.guarded():
+        (hooks / "zdnsupdate").write_text("echo\n")
+        guard.wait_for_line("dhclient_hook_changed", "zdnsupdate")
+
+
+def test_the_plan_says_the_same_with_and_without_a_daemon(guard: Node) -> None:
+    """And changes nothing: the poison is still there after it."""
+    alone = guard.run("plan")
+    assert alone.returncode == 0
+    assert f"+nameserver {UPSTREAM}" in alone.stdout
+    assert guard.file.read_bytes() == POISON
+    assert not (guard.root / "var").exists()
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        assert "nothing to do" in guard.run("plan").stdout
