@@ -10,10 +10,11 @@ import gc
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dnsguard import __version__, config
 from dnsguard.control import Control
@@ -58,7 +59,7 @@ class Daemon:
         self._watch = _opened(Watch, journal)
         self._addresses = _opened(Addresses, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
         self._refresh_at = 0.0
@@ -75,6 +76,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stopped.set)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._loop.set_exception_handler(self._on_failure)
         try:
             await self._control.open()
         except OSError as error:
@@ -103,19 +105,20 @@ class Daemon:
         if self._cycle.is_unsynced:
             self._start("sync", self._sync)
         for address, kind in self._cycle.take_questions():
-            self._start(f"ask {address}", partial(self._ask, address, kind))
+            # Never left out: the core counts on an answer to each question.
+            self._start(object(), partial(self._ask, address, kind))
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
         self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
         self._announce(plan)
 
-    def _start(self, name: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Do this beside the loop, unless it is being done."""
-        if name not in self._tasks:
+    def _start(self, key: object, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do this beside the loop, unless what has this key is being done."""
+        if key not in self._tasks:
             task = self._loop.create_task(work())
-            self._tasks[name] = task
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     def _on_files(self) -> None:
         """Look at once if it is about resolv.conf; everything else comes behind."""
@@ -232,6 +235,19 @@ class Daemon:
         self._refresh_at = 0.0
         self.look()
         self._notifier.ready(self._status)
+
+    def _on_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Survive what nobody foresaw: say it, and look again in a while.
+
+        Where looks fail for good, no watchdog is fed, and systemd starts anew.
+        """
+        error = context.get("exception")
+        trace = traceback.format_exception(error) if error else [context["message"]]
+        means = f"a fault in dnsguard; looking again in {REFRESH:g} s"
+        self._tell("look_failed", Level.ERROR, error="".join(trace), means=means)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(REFRESH, self.look)
 
     def _stop(self) -> None:
         self._notifier.stopping("leaving real upstreams behind")

@@ -5,8 +5,12 @@ container, gets one in which it is root. All of it ends with this process. Nothi
 left on the disk either: files go to a tmpfs that only this mount namespace has.
 """
 
+import atexit
 import ctypes
+import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +20,8 @@ _NEWNS, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000
 """CLONE_NEW...: clone(2). ``os.unshare`` comes with Python 3.12."""
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 """mount(2)."""
+_NET_ADMIN = 12
+"""CAP_NET_ADMIN (linux/capability.h)."""
 
 STAGE = Path("/dev/shm")  # noqa: S108 -- covered by a tmpfs of our own, nothing in it is touched
 """Where the tmpfs is mounted: every Linux has the directory, and none keeps programs there."""
@@ -44,10 +50,11 @@ def enter() -> Path:
     user, group = os.geteuid(), os.getegid()
     spaces = _NEWNET | _NEWNS | _NEWPID
     try:
-        if user != 0 or not _is_done(lambda: _unshare(spaces)):
+        if not _may_change_networks() or not _is_done(lambda: _unshare(spaces)):
             _unshare(_NEWUSER | spaces)
             _become_root(user, group)
-        _mount(None, Path("/"), None, _MS_REC | _MS_PRIVATE)
+        if not _is_private():
+            return _temporary()
         _mount("tmpfs", STAGE, "tmpfs", _MS_NOSUID | _MS_NODEV)
     except OSError as error:
         reason = " ".join(filter(None, (error.strerror, error.filename)))
@@ -55,6 +62,31 @@ def enter() -> Path:
             f"demo needs namespaces of its own, the kernel refuses ({reason}): {_remedy(user)}"
         ) from error
     return STAGE
+
+
+def _may_change_networks() -> bool:
+    """Tell whether we have CAP_NET_ADMIN: root in a container often has all but that."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    capabilities = next(line for line in lines if line.startswith("CapEff:"))
+    return bool(int(capabilities.split()[1], 16) >> _NET_ADMIN & 1)
+
+
+def _is_private() -> bool:
+    """Keep our mounts to ourselves; in a chroot, whose / is no mount, that can't be."""
+    try:
+        _mount(None, Path("/"), None, _MS_REC | _MS_PRIVATE)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
+
+
+def _temporary() -> Path:
+    """Return a directory on the disk, removed when this process ends by itself."""
+    path = Path(tempfile.mkdtemp(prefix="dnsguard-demo-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def _become_root(user: int, group: int) -> None:

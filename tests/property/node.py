@@ -1,0 +1,235 @@
+"""A node in small: a file, a network, a clock, and the guard deciding about them."""
+
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Answer, Outcome
+from dnsguard.core.decide import decide
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import (
+    Ask,
+    Candidate,
+    FileSeen,
+    HandoverMode,
+    Identity,
+    Observation,
+    Plan,
+    Policy,
+    Remedy,
+    ReplaceFile,
+    ReplacePodFile,
+    Source,
+    Trouble,
+)
+from property import promises
+from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
+
+START = 1000.0
+EPOCH = 1_700_000_000.0
+TRIES = 3
+"""Looks in a row at a file that changes under the guard's hands, as in dnsguard.cycle."""
+
+policies: st.SearchStrategy[Policy] = st.builds(
+    Policy,
+    servers=st.just(()),
+    nodelocal=st.sampled_from([(NODELOCAL,), (NODELOCAL6, NODELOCAL)]),
+    cluster=st.just(CLUSTER),
+    handover=st.sampled_from(list(HandoverMode)),
+    successes=st.integers(1, 3),
+    failures=st.integers(1, 3),
+    fast=st.sampled_from([0.05, 0.2]),
+    slow=st.sampled_from([0.2, 5.0]),
+)
+
+troubles: st.SearchStrategy[Trouble] = st.sampled_from(Trouble)
+outcomes = st.sampled_from([*Outcome, Outcome.ANSWERED, Outcome.ANSWERED])
+pods_read = st.sampled_from([None, promises.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf"])
+bound = st.sampled_from(
+    [
+        None,
+        frozenset[IPAddress](),
+        frozenset[IPAddress]({NODELOCAL}),
+        frozenset[IPAddress]({NODELOCAL, NODELOCAL6, STUBS[0]}),
+    ]
+)
+steps = st.sampled_from([0.0, 0.0005, 0.002, 0.05, 0.3, 1.0, 6.0, 40.0])
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> tuple[Candidate, ...]:
+    """Return what the configuration, leases and backups name."""
+    sources = st.sampled_from([Source.CONFIG, Source.LEASE, Source.BACKUP])
+    one = st.builds(
+        Candidate,
+        address=st.sampled_from(ADDRESSES),
+        source=sources,
+        origin=st.just("somewhere"),
+        seen=st.floats(EPOCH - 1e6, EPOCH + 1e6),
+    )
+    return tuple(draw(st.lists(one, max_size=4)))
+
+
+@dataclass
+class Node:
+    """The world around ``decide``, and what it did to it."""
+
+    policy: Policy
+    memory: Memory = field(default_factory=Memory, repr=False)
+    now: float = START
+    file: FileSeen = field(default_factory=lambda: FileSeen(trouble=Trouble.MISSING))
+    pod_file: bytes | None = None
+    found: tuple[Candidate, ...] = ()
+    bound: frozenset[IPAddress] | None = None
+    pods_read: str | None = None
+    can_write: bool = True
+    rivals: list[bytes] = field(default_factory=list)
+    """What somebody writes between a look and its replacement."""
+    foreign: bytes | None = None
+    """What somebody else wrote last, as far as the guard has seen it."""
+    plan: Plan | None = field(default=None, repr=False)
+    spare: Remedy | None = None
+    """What lies ready, of some plan before (dnsguard.host.spare)."""
+    answers: list[Answer] = field(default_factory=list)
+    written_at: list[float] = field(default_factory=list)
+    versions: int = 0
+
+    def write(self, content: bytes, *, being_written: bool = False) -> None:
+        """Let someone write the file."""
+        self.file = FileSeen(
+            content=content, identity=self._identity(content), being_written=being_written
+        )
+
+    def spoil(self, trouble: Trouble) -> None:
+        """Let the file be none that can be read."""
+        identity = None if trouble is Trouble.MISSING else self._identity(b"")
+        self.file = FileSeen(trouble=trouble, detail="as told", identity=identity)
+
+    def _identity(self, content: bytes) -> Identity:
+        self.versions += 1
+        stamp = int((EPOCH + self.now) * 1e9) + self.versions
+        return Identity(1, self.versions, len(content), stamp, stamp)
+
+    def answer(self, address: IPAddress, outcome: Outcome, rtt: float = 0.001) -> None:
+        """Let a nameserver answer, or not; the next look hears of it."""
+        told = rtt if outcome is Outcome.ANSWERED else None
+        detail = f"says {outcome}"
+        self.answers.append(
+            Answer(address=address, outcome=outcome, rtt=told, detail=detail, at=self.now)
+        )
+
+    def observe(self) -> Observation:
+        """Return everything there is to see now; each answer once."""
+        heard, self.answers = tuple(self.answers), []
+        return Observation(
+            now=self.now,
+            wall=EPOCH + self.now,
+            file=self.file,
+            pod_file=self.pod_file,
+            found=self.found,
+            bound=self.bound,
+            answers=heard,
+            pods_read=self.pods_read,
+        )
+
+    def prepare(self) -> None:
+        """Lay ready what the last plan said; the daemon comes to it sooner or later."""
+        self.spare = None if self.plan is None else self.plan.remedy
+
+    def look(self) -> Plan:
+        """Look, decide and apply, as the daemon does it, and check every promise."""
+        self._strike()
+        for _ in range(TRIES):
+            plan, has_changed = self._turn()
+            if not has_changed:
+                break
+        return plan
+
+    def _strike(self) -> None:
+        struck = self.file
+        is_known = self.spare is not None and struck.content == self.spare.poisoned
+        if self.spare is None or not is_known or struck.trouble is not None:
+            return
+        if struck.being_written or not self.can_write:
+            return
+        ready, self.spare = self.spare, None
+        self.write(ready.content)
+        self.written_at.append(self.now)
+        self._decide(replace(self.observe(), file=struck, repaired=ready.content))
+
+    def _turn(self) -> tuple[Plan, bool]:
+        seen = self.observe()
+        plan = self._decide(seen)
+        has_changed = False
+        for action in plan.actions:
+            if isinstance(action, ReplacePodFile):
+                self.pod_file = action.content
+            if isinstance(action, ReplaceFile):
+                if self.rivals:
+                    self.write(self.rivals.pop(0))
+                    has_changed = True
+                elif self.can_write:
+                    self.write(action.content)
+                    self.written_at.append(self.now)
+                    self._check_settled()
+        return plan, has_changed
+
+    def _decide(self, seen: Observation) -> Plan:
+        file = seen.file
+        if file.trouble is None and (file.content or self.foreign is None):
+            self.foreign = resolvconf.unguard(file.content)
+        before = self.memory
+        kept = repr(before)  # deepcopy(IPv6Address) loses the zone, in Python 3.11 at least
+        after, plan = decide(before, seen, self.policy)
+        assert repr(before) == kept, "a decision changed the memory it was given"
+        assert decide(before, seen, self.policy) == (after, plan), "decided twice, differently"
+        promises.check(before, seen, self.policy, after, plan)
+        self.memory, self.plan = after, plan
+        return plan
+
+    def _check_settled(self) -> None:
+        """See that the guard has nothing to add to what it has just written."""
+        seen = replace(self.observe(), now=self.now + 0.0001)
+        _, plan = decide(self.memory, seen, self.policy)
+        assert not [action for action in plan.actions if isinstance(action, ReplaceFile)]
+        assert plan.is_settled
+
+    def quiet(self, *, within: float) -> Plan:
+        """Let nobody else do or say anything until the guard is done; return its last plan."""
+        until = self.now + within
+        plan = self.look()
+        while not plan.is_settled:
+            for address, kind in plan.questions:
+                if kind is Ask.CLUSTER:
+                    self.answer(address, Outcome.TIMED_OUT)
+            if not self.answers:
+                assert plan.look_at <= until, "the guard is not done in time"
+                self.now = plan.look_at
+            plan = self.look()
+        return plan
+
+    def restart(self) -> None:
+        """Let the daemon be killed and start again with what it kept on the disk."""
+        self.plan, self.spare = None, None
+        self.memory = Memory(remembered=self.memory.remembered, foreign=self.memory.foreign)
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> Node:
+    """Return a node at the guard's start."""
+    node = Node(policy=draw(policies), found=draw(candidates()), pods_read=draw(pods_read))
+    remembered = draw(st.lists(st.sampled_from(UPSTREAMS), max_size=3, unique=True))
+    node.memory = Memory(
+        remembered=tuple(
+            Candidate(address=address, source=Source.REMEMBERED, origin="earlier", seen=EPOCH)
+            for address in remembered
+        )
+    )
+    node.pod_file = draw(
+        st.sampled_from([None, b"", b"nameserver 10.0.0.2\n", b"nameserver 169.254.25.10\n"])
+    )
+    if draw(st.booleans()):
+        node.write(draw(foreign_files()))
+    return node

@@ -1,0 +1,140 @@
+"""What every single decision must keep, whatever led to it."""
+
+from collections.abc import Iterator
+
+from dnsguard.core import resolvconf, upstreams
+from dnsguard.core.address import IPAddress
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import (
+    HandoverMode,
+    Mode,
+    NodeLocal,
+    Observation,
+    Plan,
+    Policy,
+    Remember,
+    ReplaceFile,
+    ReplacePodFile,
+)
+
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+def addresses(content: bytes) -> tuple[IPAddress, ...]:
+    """Return what any reader of the file would find."""
+    return tuple(server.address for server in resolvconf.nameservers(content))
+
+
+def used(content: bytes) -> tuple[IPAddress, ...]:
+    """Return what glibc would use."""
+    found = resolvconf.nameservers(content)
+    return tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
+
+
+def others(content: bytes) -> list[bytes]:
+    """Return the lines that name no nameserver, ours left out."""
+    named = {server.line for server in resolvconf.nameservers(content)}
+    ours = (resolvconf.ADDED, resolvconf.HELD)
+    lines = enumerate(content.split(b"\n"))
+    return [line for at, line in lines if at not in named and not line.startswith(ours)]
+
+
+def is_dead_end(content: bytes, policy: Policy) -> bool:
+    """Tell whether cluster addresses are all that glibc has to ask."""
+    found = used(content)
+    return bool(found) and all(address in policy.cluster for address in found)
+
+
+def is_left_on_purpose(memory: Memory) -> bool:
+    """Tell whether NodeLocalDNS may be all there is and may answer (rewrite._of_nothing)."""
+    return memory.health.answers or memory.health.state is NodeLocal.UNKNOWN
+
+
+def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
+    """See that one decision keeps every promise."""
+    assert seen.now < plan.look_at <= seen.now + policy.slow
+    assert all(action.describe() for action in plan.actions)
+    _check_mode(seen, policy, after, plan)
+    for action in plan.actions:
+        match action:
+            case ReplaceFile():
+                _check_written(before, seen, policy, after, action)
+            case ReplacePodFile():
+                _check_pod_file(before, seen, policy, action)
+            case Remember():
+                assert all(upstreams.is_upstream(c.address, policy) for c in action.candidates)
+    if plan.is_settled:
+        _check_left(seen, policy, after, plan)
+
+
+def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
+    if plan.mode is Mode.GUARDING:
+        return
+    assert plan.nodelocal is NodeLocal.HEALTHY
+    assert policy.handover is not HandoverMode.NEVER
+    assert policy.handover is HandoverMode.ALWAYS or seen.pods_read != RESOLV_CONF
+    assert any(upstreams.is_upstream(address, policy) for address in plan.wanted)
+    assert plan.wanted[0] == after.health.address
+    assert len(plan.wanted) <= resolvconf.MAXNS
+    assert not set(plan.wanted[1:]) & policy.cluster
+
+
+def _check_written(
+    before: Memory, seen: Observation, policy: Policy, after: Memory, action: ReplaceFile
+) -> None:
+    content, file = action.content, seen.file
+    written = addresses(content)
+    assert not is_dead_end(content, policy)
+    assert used(content) == action.wanted == tuple(dict.fromkeys(action.wanted))
+    assert set(written) == set(action.wanted)
+    assert set(written) <= set(_known(before, seen)) | _handed(after)
+    assert set(written) & policy.cluster <= _handed(after)
+    assert len(action.wanted) <= resolvconf.MAXNS
+    assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
+    if file.trouble is None and file.content:
+        foreign = resolvconf.unguard(file.content)
+        assert others(content) == others(foreign)
+        assert resolvconf.unguard(content) == foreign
+    else:
+        assert others(content) == others(before.foreign or b"")
+
+
+def _handed(after: Memory) -> set[IPAddress]:
+    is_handed_over = after.mode is Mode.HANDED_OVER and after.health.address is not None
+    return {after.health.address} if is_handed_over and after.health.address else set()
+
+
+def _known(before: Memory, seen: Observation) -> Iterator[IPAddress]:
+    """Yield every address that anything named so far."""
+    yield from addresses(seen.file.content)
+    yield from addresses(resolvconf.unguard(seen.file.content))
+    for candidate in (*seen.found, *before.learned, *before.remembered):
+        yield candidate.address
+
+
+def _check_pod_file(
+    before: Memory, seen: Observation, policy: Policy, action: ReplacePodFile
+) -> None:
+    written = addresses(action.content)
+    assert 0 < len(written) <= resolvconf.MAXNS
+    assert written == used(action.content) == action.wanted
+    assert set(written) <= {*_known(before, seen), *addresses(seen.pod_file or b"")}
+    for address in written:
+        assert upstreams.is_upstream(address, policy)
+        assert not address.is_loopback
+
+
+def _check_left(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
+    """See what the file says once the plan is done."""
+    written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
+    if seen.file.trouble is not None and not written:
+        return
+    content = seen.file.content if seen.repaired is None else seen.repaired
+    if written:
+        content = written[0].content
+    assert content == after.written
+    if plan.mode is Mode.HANDED_OVER:
+        assert used(content)[:1] == (after.health.address,)
+        assert not is_dead_end(content, policy)
+    elif not is_left_on_purpose(after) or plan.upstream != "none":
+        assert not set(addresses(content)) & policy.cluster

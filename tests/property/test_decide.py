@@ -1,0 +1,96 @@
+"""The policy over whole lives of a node: every decision keeps every promise."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsguard.core.answers import Outcome
+from dnsguard.core.model import HandoverMode, Mode, ReplaceFile, Trouble
+from dnsguard.core.rewrite import GRACE
+from property import promises
+from property.node import Node, bound, candidates, nodes, outcomes, pods_read, steps, troubles
+from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, any_files, foreign_files
+
+
+def _live(data: st.DataObject, node: Node) -> None:
+    """Let one thing happen."""
+    match data.draw(st.sampled_from(["write", "answer", "bind", "time", "spoil", "sources"])):
+        case "write":
+            node.write(data.draw(any_files()), being_written=data.draw(st.booleans()))
+        case "answer":
+            for address in data.draw(st.lists(st.sampled_from(ADDRESSES), max_size=4)):
+                node.answer(address, data.draw(outcomes), rtt=data.draw(st.floats(0, 1)))
+        case "bind":
+            node.bound = data.draw(bound)
+        case "time":
+            node.now += data.draw(steps)
+        case "spoil":
+            node.spoil(data.draw(troubles))
+        case _:
+            node.found, node.pods_read = data.draw(candidates()), data.draw(pods_read)
+
+
+@given(nodes(), st.data())
+def test_every_decision_keeps_every_promise(node: Node, data: st.DataObject) -> None:
+    """No dead end is written, nobody from nowhere, nothing foreign is lost, and it settles."""
+    for _ in range(data.draw(st.integers(1, 8))):
+        _live(data, node)
+        node.look()
+
+
+@given(nodes(), foreign_files())
+def test_one_known_upstream_is_enough(node: Node, content: bytes) -> None:
+    """Where any source names a real server, the file names one within a tenth of a second."""
+    node.bound = frozenset()
+    node.write(content)
+    plan = node.quiet(within=GRACE)
+    if plan.upstream != "none":
+        assert not promises.is_dead_end(node.file.content, node.policy)
+        assert promises.used(node.file.content)
+
+
+@given(nodes(), st.data())
+def test_handing_over_puts_nodelocal_first(node: Node, data: st.DataObject) -> None:
+    """Healthy, allowed and with an upstream that answers: NodeLocalDNS, then real servers."""
+    node.bound = frozenset({NODELOCAL})
+    node.write(data.draw(foreign_files()))
+    node.look()
+    for _ in range(node.policy.successes):
+        node.answer(NODELOCAL, Outcome.ANSWERED)
+        for address in UPSTREAMS:
+            node.answer(address, Outcome.ANSWERED)
+        node.look()
+    plan = node.quiet(within=1.0)
+    is_allowed = node.policy.handover is HandoverMode.ALWAYS or (
+        node.policy.handover is HandoverMode.AUTO and node.pods_read != promises.RESOLV_CONF
+    )
+    knows_one = any(address in UPSTREAMS for address in _known(node))
+    assert (plan.mode is Mode.HANDED_OVER) <= is_allowed
+    if is_allowed and knows_one:
+        assert plan.mode is Mode.HANDED_OVER
+        first, *behind = promises.used(node.file.content)
+        assert first == NODELOCAL
+        assert 1 <= len(behind) <= 2
+        assert not set(behind) & node.policy.cluster
+
+
+def _known(node: Node) -> set[object]:
+    return {
+        candidate.address
+        for candidate in (*node.found, *node.memory.learned, *node.memory.remembered)
+    }
+
+
+@given(nodes(), foreign_files(), st.sampled_from([Trouble.NOT_A_FILE, Trouble.UNREADABLE]))
+def test_a_file_in_trouble_comes_back_as_it_was(
+    node: Node, content: bytes, trouble: Trouble
+) -> None:
+    """What replaces a file that can't be read is the last foreign text, made safe."""
+    node.write(content)
+    node.bound = frozenset()
+    node.quiet(within=GRACE)
+    node.spoil(trouble)
+    plan = node.look()
+    written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
+    if plan.upstream != "none":
+        assert written
+        assert promises.others(written[0].content) == promises.others(content)

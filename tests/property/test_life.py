@@ -1,0 +1,193 @@
+"""A node's life in any order: whatever happens meanwhile, the promises hold.
+
+The machine below plays everybody else: programs that write, truncate and delete the
+file, NodeLocalDNS and upstreams that come and go, a disk that is full, a clock. The
+checks stand in :mod:`property.promises` and come with every look.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from dnsguard.core import fight, resolvconf
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Outcome
+from dnsguard.core.model import Candidate, Mode, Trouble
+from dnsguard.core.rewrite import GRACE, PATIENCE
+from property import promises
+from property.node import Node, bound, candidates, nodes, outcomes, pods_read, steps, troubles
+from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, foreign_files, nameserver_lines
+
+MOST_REPAIRS = 2 * fight.BURST
+"""In any second: the burst, what the growing delays let through, and handovers."""
+LONGEST = fight.LONGEST + PATIENCE + GRACE
+"""Seconds until a repair that is due is made, the worst of all delays together."""
+
+
+def _has_a_writer(life: "Life") -> bool:
+    return life.node.file.being_written
+
+
+class Life(RuleBasedStateMachine):
+    """Everybody but the guard."""
+
+    node: Node
+    tramples = 0
+
+    @initialize(node=nodes())
+    def start(self, node: Node) -> None:
+        self.node = node
+        node.look()
+
+    @rule(content=foreign_files(), being_written=st.booleans(), is_seen=st.booleans())
+    def somebody_writes(self, content: bytes, *, being_written: bool, is_seen: bool) -> None:
+        """Write the file anew; the hint may be lost."""
+        self._write(content, being_written=being_written, is_seen=is_seen)
+
+    @rule(line=nameserver_lines(), at=st.integers(0, 9), drop=st.integers(0, 2))
+    def somebody_edits(self, line: bytes, at: int, drop: int) -> None:
+        """Edit what is there, which may well be ours."""
+        lines = self.node.file.content.split(b"\n")
+        lines[at : at + drop] = [line]
+        self._write(b"\n".join(lines))
+
+    @rule(is_marked=st.booleans())
+    def the_same_comes_again(self, *, is_marked: bool) -> None:
+        """Write what was foreign last once more: dhclient at each lease."""
+        if self.node.foreign is not None:
+            self._write(self.node.foreign + b"# again\n" * is_marked)
+
+    def _write(self, content: bytes, *, being_written: bool = False, is_seen: bool = True) -> None:
+        self.tramples += 1
+        self.node.write(content, being_written=being_written)
+        if is_seen:
+            self.node.look()
+
+    @rule()
+    def somebody_truncates(self) -> None:
+        self._write(b"", being_written=True)
+
+    @precondition(_has_a_writer)
+    @rule(content=foreign_files())
+    def the_writer_is_done(self, content: bytes) -> None:
+        self._write(content)
+
+    @rule(trouble=troubles)
+    def the_file_is_spoiled(self, trouble: Trouble) -> None:
+        self.node.spoil(trouble)
+        self.node.look()
+
+    @rule(addresses=bound)
+    def addresses_change(self, addresses: frozenset[IPAddress] | None) -> None:
+        self.node.bound = addresses
+        self.node.look()
+
+    @rule(address=st.sampled_from(ADDRESSES), outcome=outcomes, rtt=st.floats(0, 1))
+    def somebody_answers(self, address: IPAddress, outcome: Outcome, rtt: float) -> None:
+        self.node.answer(address, outcome, rtt)
+        self.node.look()
+
+    @rule()
+    def nodelocal_becomes_healthy(self) -> None:
+        """Let NodeLocalDNS and the real servers answer as often as it takes."""
+        self.node.bound = frozenset({NODELOCAL})
+        for _ in range(self.node.policy.successes):
+            for address in (NODELOCAL, *UPSTREAMS):
+                self.node.answer(address, Outcome.ANSWERED)
+            self.node.look()
+
+    @rule()
+    def nodelocal_dies(self) -> None:
+        """Let it fall silent; the guard must be back after ``failures`` answers."""
+        for _ in range(self.node.policy.failures):
+            self.node.answer(NODELOCAL, Outcome.UNREACHABLE)
+            self.node.look()
+
+    @rule(seconds=steps)
+    def time_passes(self, seconds: float) -> None:
+        self.node.now += seconds
+        self.node.look()
+
+    @rule()
+    def the_timer_rings(self) -> None:
+        if self.node.plan is not None:
+            self.node.now = max(self.node.now, self.node.plan.look_at)
+            self.node.look()
+
+    @rule(found=candidates(), read=pods_read)
+    def sources_change(self, found: tuple[Candidate, ...], read: str | None) -> None:
+        self.node.found, self.node.pods_read = found, read
+        self.node.look()
+
+    @rule(can_write=st.booleans())
+    def the_disk_changes(self, *, can_write: bool) -> None:
+        self.node.can_write = can_write
+        self.node.look()
+
+    @rule(contents=st.lists(foreign_files(), min_size=1, max_size=4))
+    def somebody_is_faster(self, contents: list[bytes]) -> None:
+        """Write between a look and its replacement, which is refused then."""
+        self.tramples += len(contents)
+        self.node.rivals += contents
+
+    @rule()
+    def the_spare_is_laid_ready(self) -> None:
+        self.node.prepare()
+
+    @rule()
+    def the_daemon_is_killed(self) -> None:
+        self.node.restart()
+        self.node.look()
+
+    @invariant()
+    def repairs_are_bounded(self) -> None:
+        """Never more writes a second than two fighting programs are worth."""
+        recent = [at for at in self.node.written_at if at > self.node.now - fight.WINDOW]
+        assert len(recent) <= MOST_REPAIRS
+
+    @invariant()
+    def only_others_trample(self) -> None:
+        """Count nothing that the guard wrote as somebody else's."""
+        assert self.node.memory.tramples <= self.tramples
+
+    def teardown(self) -> None:
+        """Once everybody is quiet: one last repair, and the file is as it should be."""
+        if not hasattr(self, "node"):
+            return
+        node = self.node
+        node.can_write, node.rivals = True, []
+        if node.bound is None:
+            node.bound = frozenset()
+        if node.file.being_written:
+            node.write(node.file.content)
+        node.look()
+        plan = node.quiet(within=LONGEST)
+        assert not node.look().actions
+        if node.file.trouble is not None:
+            assert plan.upstream == "none"
+            return
+        if plan.upstream != "none" or not promises.is_left_on_purpose(node.memory):
+            assert not promises.is_dead_end(node.file.content, node.policy)
+        if plan.upstream != "none" and plan.mode is Mode.GUARDING:
+            assert promises.used(node.file.content)
+        if node.file.content:
+            assert resolvconf.unguard(node.file.content) == (node.foreign or b"")
+
+
+@pytest.mark.parametrize("length", [10, 30])
+def test_any_life_keeps_every_promise(length: int) -> None:
+    """Whatever is written, truncated, answered or broken in between, promise 1 holds."""
+    examples = settings().max_examples // 2
+    # Debian 12's hypothesis has no type for it, later ones have.
+    run: Any = run_state_machine_as_test
+    run(Life, settings=settings(stateful_step_count=length, max_examples=examples))

@@ -1,0 +1,180 @@
+"""The text of resolv.conf: whatever the file says, guarding it loses nothing."""
+
+import socket
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress, inet_aton, parse_nameserver, plain
+from property.text import (
+    ADDRESSES,
+    any_files,
+    foreign_files,
+    nameserver_lines,
+    servers,
+    spellings,
+)
+
+
+def _others(content: bytes) -> list[bytes]:
+    """Return the lines that name no nameserver, ours left out."""
+    lines = content.split(b"\n")
+    named = {server.line for server in resolvconf.nameservers(content)}
+    ours = (resolvconf.ADDED, resolvconf.HELD)
+    return [
+        line for index, line in enumerate(lines) if index not in named and not line.startswith(ours)
+    ]
+
+
+@given(any_files())
+def test_any_bytes_are_read(content: bytes) -> None:
+    """Whatever stands in the file, every reading of it comes to an end and raises nothing."""
+    found = resolvconf.nameservers(content)
+    assert [server.line for server in found] == sorted({server.line for server in found})
+    resolvconf.search_list(content)
+    resolvconf.is_guarded(content)
+
+
+@given(foreign_files(), servers())
+def test_unguarding_gives_back_every_byte(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+    """What someone else wrote comes back byte for byte, whatever was wanted meanwhile."""
+    assert resolvconf.unguard(resolvconf.guard(content, wanted)) == content
+
+
+@given(st.binary(max_size=200), servers())
+def test_unguarding_gives_back_noise(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+    """Text that is no text comes back byte for byte as well."""
+    content = resolvconf.unguard(content)
+    assert resolvconf.unguard(resolvconf.guard(content, wanted)) == content
+
+
+@given(any_files())
+def test_unguarding_twice_is_unguarding_once(content: bytes) -> None:
+    """A file without a line of ours is left alone."""
+    once = resolvconf.unguard(content)
+    assert resolvconf.unguard(once) == once
+    assert not resolvconf.is_guarded(once)
+
+
+@given(any_files(), servers(), servers())
+def test_guarding_anew_starts_from_what_is_foreign(
+    content: bytes, before: tuple[IPAddress, ...], wanted: tuple[IPAddress, ...]
+) -> None:
+    """The next wish leaves no trace of the one before."""
+    foreign = resolvconf.unguard(content)
+    then = resolvconf.guard(foreign, before)
+    assert resolvconf.guard(resolvconf.unguard(then), wanted) == resolvconf.guard(foreign, wanted)
+
+
+@given(foreign_files(), servers())
+def test_the_guarded_file_names_exactly_what_is_wanted(
+    content: bytes, wanted: tuple[IPAddress, ...]
+) -> None:
+    """What glibc reads is what is wanted, in that order, and no other reader finds more."""
+    named = resolvconf.nameservers(resolvconf.guard(content, wanted))
+    assert tuple(server.address for server in named if server.glibc) == wanted
+    assert {server.address for server in named} <= set(wanted)
+
+
+@given(foreign_files(), servers())
+def test_all_other_lines_stay(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+    """What is no nameserver line stays as it is and where it is."""
+    assert _others(resolvconf.guard(content, wanted)) == _others(content)
+
+
+@given(foreign_files(), servers())
+def test_a_foreign_line_that_fits_stays_in_place(
+    content: bytes, wanted: tuple[IPAddress, ...]
+) -> None:
+    """A nameserver line is only ever commented out whole, never edited."""
+    guarded = resolvconf.guard(content, wanted).split(b"\n")
+    bare = {line.removeprefix(resolvconf.HELD) for line in guarded}
+    assert set(content.split(b"\n")) <= bare
+
+
+@given(st.text(alphabet="0123456789abcdefABCDEFxX.", max_size=24))
+@example("0x")
+@example("1.2.3.4.5")
+@example("4294967296")
+@example("1.2.65536")
+@example("08")
+@example("1" * 5000)
+@example("0x" + "f" * 5000)
+@example("0" * 5000)
+def test_inet_aton_is_that_of_c(text: str) -> None:
+    """An IPv4 address is read exactly where and as the C library reads it."""
+    try:
+        expected = socket.inet_ntoa(socket.inet_aton(text))
+    except OSError:
+        expected = None
+    found = inet_aton(text)
+    assert (None if found is None else str(found)) == expected
+
+
+@given(st.text(alphabet="0123456789abcdefABCDEF:.", max_size=45))
+@example("::")
+@example("1:2:3:4:5:6:7::")
+@example("::1.2.3.04")
+@example("1::2::3")
+@example(":1:2:3:4:5:6:7")
+def test_inet_pton_is_that_of_c(text: str) -> None:
+    """An IPv6 address is read exactly where and as the C library reads it."""
+    if ":" not in text:
+        return
+    try:
+        expected = socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        expected = None
+    found = parse_nameserver(text)
+    assert (None if found is None else found.packed) == expected
+
+
+@given(st.data())
+def test_every_spelling_is_the_same_address(data: st.DataObject) -> None:
+    """Decimal, octal, hexadecimal, short and mapped: one address in all of them."""
+    address = data.draw(st.sampled_from(ADDRESSES))
+    word = data.draw(spellings(address)).decode()
+    found = parse_nameserver(word)
+    assert found is not None
+    assert plain(found) == address
+
+
+@given(nameserver_lines(glibc_only=True))
+def test_a_line_in_the_first_column_counts_for_glibc(line: bytes) -> None:
+    """What glibc takes is marked as such."""
+    (server,) = resolvconf.nameservers(line)
+    assert server.glibc
+
+
+@given(nameserver_lines(), st.sampled_from([b"#", b";", b"# ", b"; "]))
+def test_a_comment_names_nobody(line: bytes, mark: bytes) -> None:
+    """A nameserver behind a comment sign is none, for any reader."""
+    assert resolvconf.nameservers(mark + line) == ()
+
+
+_NAMES = st.lists(
+    st.sampled_from(
+        [
+            "corp.example",
+            "cluster.local",
+            "svc.CLUSTER.local.",
+            "mycluster.local",
+            "local",
+            "x" * 63,
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(_NAMES)
+def test_the_pod_file_can_be_read_back(names: list[str]) -> None:
+    """The file for kubelet says what it was given, and no name of the cluster."""
+    kept = resolvconf.outside(names, ".cluster.local.")
+    content = resolvconf.pod_file(ADDRESSES[:3], kept)
+    assert tuple(server.address for server in resolvconf.nameservers(content)) == ADDRESSES[:3]
+    assert resolvconf.search_list(content) == kept
+    assert kept == tuple(
+        name for name in names if name not in ("cluster.local", "svc.CLUSTER.local.")
+    )

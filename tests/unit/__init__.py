@@ -1,0 +1,1 @@
+"""Fast tests: one part each, no process, no network."""

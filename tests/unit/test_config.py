@@ -1,0 +1,171 @@
+"""dnsguard.toml: what it may say, and what is said where it may not."""
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from dnsguard import config
+from dnsguard.core.event import Level
+from dnsguard.core.model import Ask, HandoverMode
+from dnsguard.errors import EX_CONFIG, ConfigError
+
+SHIPPED = Path(__file__).parents[2] / "packaging/debian/dnsguard.toml"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "dnsguard.toml"
+
+
+def _load(path: Path, text: str) -> config.Config:
+    path.write_text(text, encoding="utf-8")
+    return config.load(path)
+
+
+def test_no_file_is_an_empty_file(path: Path) -> None:
+    """Every key is optional, and so is the file."""
+    assert config.load(path) == config.defaults() == _load(path, "")
+
+
+def test_the_shipped_file_changes_nothing(path: Path) -> None:
+    """All of it is commented out, and every line can be taken into use as it stands."""
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert _load(path, text) == config.defaults()
+    lines = [line.removeprefix("#") for line in text.splitlines() if not line.startswith("# ")]
+    shown = tomllib.loads("\n".join(lines))
+    given = {
+        f"{table}.{key}": value for table, keys in shown.items() for key, value in keys.items()
+    }
+    assert given == {name: key.default for name, key in config.KEYS.items()}
+
+
+def test_what_is_given_is_taken(path: Path) -> None:
+    """Every key has its effect."""
+    found = _load(
+        path,
+        """
+        [upstream]
+        servers = ["10.0.0.2", "2001:db8::2", "10.0.0.2"]
+        question = "corp.example."
+        [nodelocal]
+        addresses = ["169.254.20.10", "fd00::10"]
+        [cluster]
+        dns = ["10.96.0.10"]
+        domain = "k8s.example."
+        [handover]
+        mode = "always"
+        [health]
+        successes = 5
+        failures = 1
+        fast = 1
+        slow = 30.5
+        timeout = 2
+        [log]
+        level = "debug"
+        """,
+    )
+    policy = found.policy
+    assert policy.servers == (ip_address("10.0.0.2"), ip_address("2001:db8::2"))
+    assert policy.nodelocal == (ip_address("169.254.20.10"), ip_address("fd00::10"))
+    assert {ip_address("10.96.0.10"), *policy.nodelocal} < policy.cluster
+    assert (policy.successes, policy.failures, policy.fast, policy.slow) == (5, 1, 1.0, 30.5)
+    assert policy.handover is HandoverMode.ALWAYS
+    assert policy.cluster_domain == "k8s.example"
+    assert (found.timeout, found.log_level) == (2.0, Level.DEBUG)
+    assert found.question(ip_address("10.0.0.2"), Ask.UPSTREAM).name == "corp.example."
+    assert found.question(policy.nodelocal[0], Ask.CLUSTER).name == (
+        "kubernetes.default.svc.k8s.example"
+    )
+
+
+def test_known_nodelocal_addresses_are_never_upstreams(path: Path) -> None:
+    """Kubespray's, Kubernetes' and AKS', whatever is configured."""
+    cluster = _load(path, '[nodelocal]\naddresses = ["192.0.2.1"]\n').policy.cluster
+    assert {ip_address(text) for text in config.KNOWN_NODELOCAL} < cluster
+
+
+def test_an_ipv6_nodelocal_address_is_asked_for_ipv6(path: Path) -> None:
+    """A single-stack cluster has no A record for its service."""
+    found = _load(path, '[nodelocal]\naddresses = ["fd00::10"]\n')
+    question = found.question(ip_address("fd00::10"), Ask.CLUSTER)
+    assert question.rdtype == "AAAA"
+
+
+WRONG = [
+    ("[upstream]\nservers = '10.0.0.2'", "upstream.servers", "a list of IP addresses"),
+    ("[upstream]\nservers = [1]", "upstream.servers", "in quotes"),
+    ("[upstream]\nservers = ['dns.example']", "upstream.servers", "'dns.example' is none"),
+    ("[upstream]\nservers = ['10.0.0.2:53']", "upstream.servers", "'10.0.0.2:53' is none"),
+    ("[upstream]\nservers = ['010.0.0.2']", "upstream.servers", "'010.0.0.2' is none"),
+    ("[upstream]\nservers = ['0.0.0.0']", "upstream.servers", "0.0.0.0 can't be one"),
+    ("[upstream]\nservers = ['224.0.0.251']", "upstream.servers", "224.0.0.251 can't be one"),
+    ("[upstream]\nservers = ['169.254.25.10']", "upstream.servers", "is a cluster address"),
+    ("[upstream]\nservers = ['10.233.0.3']", "upstream.servers", "name a real nameserver"),
+    ("[upstream.servers]\na = 1", "upstream.servers", "a list of IP addresses"),
+    ("[upstream]\nquestion = ''", "upstream.question", "a domain name"),
+    ("[upstream]\nquestion = 'a..b'", "upstream.question", "a domain name"),
+    ("[upstream]\nquestion = 'ü.example'", "upstream.question", "a domain name"),
+    (f"[upstream]\nquestion = '{'x' * 64}'", "upstream.question", "a domain name"),
+    ("[nodelocal]\naddresses = []", "nodelocal.addresses", "at least one"),
+    ("[nodelocal]\naddresses = {}", "nodelocal.addresses", "a list of IP addresses"),
+    ("[nodelocal]\nquestion = 1", "nodelocal.question", "a domain name"),
+    ("[cluster]\ndns = true", "cluster.dns", "a list of IP addresses"),
+    ("[cluster]\ndomain = 1979-05-27", "cluster.domain", "a domain name"),
+    ("[handover]\nmode = 'yes'", "handover.mode", '"auto", "always", "never"'),
+    ("[handover]\nmode = true", "handover.mode", '"auto", "always", "never"'),
+    ("[health]\nsuccesses = 0", "health.successes", "from 1 to 100"),
+    ("[health]\nsuccesses = 3.0", "health.successes", "a whole number"),
+    ("[health]\nfailures = true", "health.failures", "a whole number"),
+    ("[health]\nfailures = '2'", "health.failures", "a whole number"),
+    ("[health]\nfast = 0", "health.fast", "a number of seconds from 0.05 to"),
+    ("[health]\nfast = nan", "health.fast", "a number of seconds from 0.05 to"),
+    ("[health]\nslow = inf", "health.slow", "a number of seconds from 0.05 to"),
+    ("[health]\nslow = -5", "health.slow", "a number of seconds from 0.05 to"),
+    ("[health]\ntimeout = '1s'", "health.timeout", "a number of seconds"),
+    ("[log]\nlevel = 'verbose'", "log.level", '"debug", "info"'),
+    ("[upstream]\nserver = []", "upstream.server", "did you mean upstream.servers?"),
+    ("[health]\nsucceses = 3", "health.succeses", "did you mean health.successes?"),
+    ("[log]\ncolour = true", "log.colour", "unknown key"),
+    ("[upstreams]\nservers = []", "upstreams", "did you mean upstream?"),
+    ("[zzz]\na = 1", "zzz", "remove it, see dnsguard.toml(5)"),
+    ("upstream = []", "upstream", "write it as a table, [upstream]"),
+    ("servers = []", "servers", "unknown table"),
+    ("'upstream.servers' = []", "upstream.servers", "unknown table"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "remedy"), WRONG)
+def test_a_mistake_is_named(path: Path, text: str, key: str, remedy: str) -> None:
+    """File, key and remedy, in one line."""
+    with pytest.raises(ConfigError) as raised:
+        _load(path, text)
+    message = str(raised.value)
+    assert message.startswith(f"{path}: {key}: ")
+    assert remedy in message
+    assert "\n" not in message
+    assert raised.value.status == EX_CONFIG
+
+
+@pytest.mark.parametrize("content", [b"[upstream", b"\xff", b"a = ", b"[log]\n[log]\n", b"\0"])
+def test_what_is_no_toml_is_named(path: Path, content: bytes) -> None:
+    """The file, the place, and what to do."""
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"dnsguard\.toml: ") as raised:
+        config.load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_no_file_is_named(path: Path) -> None:
+    """A directory in its place is no missing file."""
+    path.mkdir()
+    with pytest.raises(ConfigError, match="Is a directory: make it a readable text file"):
+        config.load(path)
+
+
+def test_every_key_is_explained() -> None:
+    """One table is the reference, and its defaults pass its own readers."""
+    for name, key in config.KEYS.items():
+        assert key.about.endswith(".") or key.about.endswith('".'), name
+        key.read(key.default)

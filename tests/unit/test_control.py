@@ -1,0 +1,231 @@
+"""The control socket, over a real one: anyone may ask, nobody can harm."""
+
+import asyncio
+import contextlib
+import json
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from dnsguard import PROTOCOL
+from dnsguard.control import MAX_LINE, PATIENCE, Control
+
+Run = Callable[[Awaitable[None]], None]
+ASK = json.dumps({"version": PROTOCOL, "request": "status"}).encode() + b"\n"
+FINE = {"version": PROTOCOL, "ok": True, "answer": {"mode": "guarding"}}
+
+
+@contextlib.asynccontextmanager
+async def _open(path: Path) -> AsyncIterator[Control]:
+    control = Control(path, {"status": lambda: {"mode": "guarding"}, "plan": dict})
+    await control.open()
+    try:
+        yield control
+    finally:
+        control.close()
+
+
+@contextlib.asynccontextmanager
+async def _client(path: Path) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _say(path: Path, request: bytes) -> object:
+    """Return the answer to this, None where the connection is closed without one."""
+    async with _client(path) as (reader, writer):
+        with contextlib.suppress(ConnectionError):
+            writer.write(request)
+            await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            line = await asyncio.wait_for(reader.readline(), PATIENCE + 2)
+            return json.loads(line) if line else None
+        return None
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "control.sock"
+
+
+def test_a_question_is_answered(run: Run, path: Path) -> None:
+    """One line of JSON in, one out."""
+
+    async def scene() -> None:
+        async with _open(path):
+            assert await _say(path, ASK) == FINE
+
+    run(scene())
+
+
+REFUSED = [
+    pytest.param(b"\n", "send one line of JSON", id="nothing"),
+    pytest.param(b"status\n", "send one line of JSON", id="no JSON"),
+    pytest.param(b"[]\n", "send one line of JSON", id="no object"),
+    pytest.param(b"\xff\xfe\x00\n", "send one line of JSON", id="noise"),
+    pytest.param(b"[" * 4000 + b"\n", "send one line of JSON", id="deep"),
+    pytest.param(b"9" * 4090 + b"\n", "send one line of JSON", id="a long number"),
+    pytest.param(b"#" * MAX_LINE * 2 + b"\n", "at most 4096 bytes", id="a long line"),
+    pytest.param(b"{}\n", f"version {PROTOCOL}", id="no version"),
+    pytest.param(b'{"version": 99, "request": "status"}\n', f"version {PROTOCOL}", id="the future"),
+    pytest.param(b'{"version": 1}\n', "unknown request; known: plan, status", id="no request"),
+    pytest.param(b'{"version": 1, "request": "stop"}\n', "unknown request", id="a command"),
+    pytest.param(b'{"version": 1, "request": ["status"]}\n', "unknown request", id="a list"),
+]
+
+
+@pytest.mark.parametrize(("request_", "reason"), REFUSED)
+def test_nonsense_is_refused(run: Run, path: Path, request_: bytes, reason: str) -> None:
+    """With what was expected; and the next one is answered as if nothing had been."""
+
+    async def scene() -> None:
+        async with _open(path):
+            refusal = await _say(path, request_)
+            assert isinstance(refusal, dict)
+            assert (refusal["version"], refusal["ok"]) == (PROTOCOL, False)
+            assert reason in refusal["error"]
+            assert await _say(path, ASK) == FINE
+
+    run(scene())
+
+
+def test_a_mebibyte_without_an_end_is_cut_off(run: Run, path: Path) -> None:
+    """It is read no further than a line may be long, and the next one is served."""
+
+    async def scene() -> None:
+        async with _open(path):
+            began = time.monotonic()
+            answer = await _say(path, b"#" * (1 << 20))
+            # What a client still sends when it is cut off may cost it the answer.
+            assert answer is None or "at most 4096 bytes" in str(answer)
+            assert time.monotonic() - began < PATIENCE
+            assert await _say(path, ASK) == FINE
+
+    run(scene())
+
+
+def test_half_a_line_is_waited_for_and_then_not(run: Run, path: Path) -> None:
+    """A client has two seconds; meanwhile all others are served."""
+
+    async def scene() -> None:
+        async with _open(path), _client(path) as (reader, writer):
+            writer.write(ASK[:10])
+            assert await _say(path, ASK) == FINE
+            began = time.monotonic()
+            assert await reader.read() == b""
+            assert PATIENCE / 2 < time.monotonic() - began < 2 * PATIENCE
+
+    run(scene())
+
+
+def test_a_line_in_pieces_is_a_line(run: Run, path: Path) -> None:
+    """Where a write ends says nothing."""
+
+    async def scene() -> None:
+        async with _open(path), _client(path) as (reader, writer):
+            for byte in ASK:
+                writer.write(bytes([byte]))
+                await writer.drain()
+            assert json.loads(await reader.readline()) == FINE
+
+    run(scene())
+
+
+def test_a_client_that_hangs_up_is_forgotten(run: Run, path: Path) -> None:
+    """Before the question, within it, and before the answer."""
+
+    async def scene() -> None:
+        async with _open(path) as control:
+            for said in (b"", ASK[:10], ASK):
+                async with _client(path) as (_, writer):
+                    writer.write(said)
+            assert await _say(path, ASK) == FINE
+            await _until(lambda: control._clients == 0)
+
+    run(scene())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 -- nothing signals it
+            await asyncio.sleep(0.01)
+
+
+def test_idle_clients_are_in_nobodys_way(run: Run, path: Path) -> None:
+    """Twenty that say nothing: the next one is served at once."""
+
+    async def scene() -> None:
+        async with contextlib.AsyncExitStack() as idle:
+            await idle.enter_async_context(_open(path))
+            for _ in range(20):
+                await idle.enter_async_context(_client(path))
+            began = time.monotonic()
+            assert await _say(path, ASK) == FINE
+            assert time.monotonic() - began < PATIENCE / 2
+
+    run(scene())
+
+
+def test_too_many_clients_are_sent_away_and_then_forgotten(run: Run, path: Path) -> None:
+    """The number of clients is bounded; when their time is over there is room again."""
+
+    async def scene() -> None:
+        async with contextlib.AsyncExitStack() as idle:
+            control = await idle.enter_async_context(_open(path))
+            for _ in range(100):
+                await idle.enter_async_context(_client(path))
+            await _until(lambda: control._clients == 0)
+            assert await _say(path, ASK) == FINE
+
+    run(scene())
+
+
+def test_a_socket_that_a_dead_daemon_left_is_replaced(run: Run, path: Path) -> None:
+    """A kill -9 leaves the name; anyone may connect to the new one, and nobody to the old."""
+
+    async def scene() -> None:
+        async with _open(path):
+            modes.append(_mode(path))
+            assert await _say(path, ASK) == FINE
+
+    modes: list[int] = []
+    path.parent.mkdir()
+    path.write_bytes(b"left")
+    run(scene())
+    assert modes == [stat.S_IFSOCK | 0o666]
+    assert not path.exists()
+
+
+def _mode(path: Path) -> int:
+    return path.stat().st_mode
+
+
+def test_a_place_that_cannot_be_had_is_said(run: Run, tmp_path: Path) -> None:
+    """The daemon goes on without a status, and knows why."""
+
+    async def scene() -> None:
+        (tmp_path / "run").write_bytes(b"")
+        with pytest.raises(OSError, match=r"control\.sock|File exists|Not a directory"):
+            async with _open(tmp_path / "run" / "control.sock"):
+                pass
+
+    run(scene())
+
+
+def test_closing_twice_is_no_error(run: Run, path: Path) -> None:
+    """And closing what was never opened neither."""
+
+    async def scene() -> None:
+        Control(path, {}).close()
+        async with _open(path) as control:
+            control.close()
+
+    run(scene())

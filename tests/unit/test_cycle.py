@@ -1,0 +1,247 @@
+"""Looking, deciding and doing with real files: bad input, and what is left on the disk."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from property import promises
+
+from dnsguard import config
+from dnsguard.core.event import Event, Level
+from dnsguard.core.model import MAX_FILE, UpstreamState
+from dnsguard.cycle import Cycle
+from dnsguard.paths import Paths
+
+POISON = b"search cluster.local corp.example\nnameserver 169.254.25.10\n"
+REAL = b"nameserver 10.0.0.2\n"
+
+
+class Machine:
+    """A root with files, and the guard in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = Paths(root)
+        self.paths.resolv_conf.parent.mkdir(parents=True)
+        self.told: list[Event] = []
+        self.policy = config.defaults().policy
+
+    def backup(self, content: bytes = REAL) -> None:
+        self.paths.resolv_conf.with_name("resolv.conf.bak").write_bytes(content)
+
+    def write(self, content: bytes) -> None:
+        self.paths.resolv_conf.write_bytes(content)
+
+    def start(self) -> Cycle:
+        """Start the guard as the daemon does, up to the first look."""
+        cycle = Cycle(self.paths, self.policy, self.told.append)
+        cycle.bind(frozenset())
+        self.turn(cycle)
+        return cycle
+
+    def turn(self, cycle: Cycle) -> None:
+        cycle.refresh()
+        cycle.look()
+        cycle.settle()
+
+    @property
+    def content(self) -> bytes:
+        return self.paths.resolv_conf.read_bytes()
+
+    @property
+    def servers(self) -> list[str]:
+        return [str(address) for address in promises.used(self.content)]
+
+    def names(self) -> list[str]:
+        return sorted(line.name for line in self.told)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_the_incident(machine: Machine) -> None:
+    """A poisoned file, a backup: the file is safe, and the rest is on the disk."""
+    machine.write(POISON)
+    machine.backup()
+    machine.start()
+    assert machine.servers == ["10.0.0.2"]
+    assert machine.paths.foreign.read_bytes() == POISON
+    assert machine.paths.pod_file.read_bytes().splitlines()[1:] == [
+        b"search corp.example",
+        b"nameserver 10.0.0.2",
+    ]
+    assert machine.names() == ["mode_changed", "pod_file_written", "resolv_conf_written"]
+
+
+def test_a_healthy_node_is_left_alone(machine: Machine) -> None:
+    """Not even the inode changes."""
+    machine.write(REAL)
+    before = machine.paths.resolv_conf.stat()
+    cycle = machine.start()
+    machine.turn(cycle)
+    assert machine.paths.resolv_conf.stat() == before
+
+
+def _spoil(machine: Machine, how: str) -> None:
+    path = machine.paths.resolv_conf
+    match how:
+        case "directory":
+            path.mkdir()
+            (path / "inside").write_bytes(POISON)
+        case "fifo":
+            os.mkfifo(path)
+        case "huge":
+            path.write_bytes(POISON * (MAX_FILE // len(POISON) + 1))
+        case "dangling":
+            path.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+        case "device":
+            path.with_name("device").symlink_to("/dev/full")
+            path.symlink_to("device")
+
+
+@pytest.mark.parametrize("how", ["directory", "fifo", "huge", "dangling"])
+def test_what_is_no_resolv_conf_is_replaced_and_kept(machine: Machine, how: str) -> None:
+    """The node resolves names, and nothing foreign is deleted."""
+    _spoil(machine, how)
+    machine.backup()
+    before = machine.paths.resolv_conf.lstat().st_ino
+    cycle = machine.start()
+    if not cycle.plan or not cycle.plan.is_settled:
+        _wait_for(cycle, machine)
+    assert machine.servers == ["10.0.0.2"]
+    etc = machine.paths.resolv_conf.parent
+    assert before in {path.lstat().st_ino for path in etc.iterdir()}
+
+
+def _wait_for(cycle: Cycle, machine: Machine) -> None:
+    """Turn until the grace of a missing file is over."""
+    for _ in range(10_000):
+        machine.turn(cycle)
+        if cycle.plan is not None and cycle.plan.is_settled:
+            return
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n"])
+def test_an_empty_or_missing_file_is_filled(machine: Machine, content: bytes | None) -> None:
+    """After its moment of grace."""
+    if content is not None:
+        machine.write(content)
+    machine.backup()
+    cycle = machine.start()
+    assert machine.paths.resolv_conf.exists() is (content is not None)
+    _wait_for(cycle, machine)
+    assert machine.servers == ["10.0.0.2"]
+
+
+def test_binary_noise_is_kept_byte_for_byte(machine: Machine) -> None:
+    """It is no text, but it is somebody's."""
+    noise = bytes(range(256)) * 8
+    machine.write(noise)
+    machine.backup()
+    machine.start()
+    assert machine.servers == ["10.0.0.2"]
+    assert machine.content.startswith(noise)
+    assert machine.paths.foreign.read_bytes() == noise
+
+
+def test_no_upstream_at_all(machine: Machine) -> None:
+    """The dead end is taken away, loudly, with a remedy; nothing raises."""
+    machine.write(POISON)
+    cycle = machine.start()
+    assert machine.servers == []
+    assert cycle.plan is not None
+    assert cycle.plan.upstream is UpstreamState.NONE
+    (loud,) = [line for line in machine.told if line.level is Level.ERROR]
+    assert "upstream.servers" in dict(loud.details)["remedy"]
+    assert not machine.paths.pod_file.exists()
+
+
+@pytest.mark.parametrize(
+    "state", [b"", b"{", b'{"version": 99, "remembered": []}', b"\0" * 100, b"[" * 100_000]
+)
+def test_a_damaged_state_is_said_and_kept_aside(machine: Machine, state: bytes) -> None:
+    """The daemon starts without it; what was in it is not overwritten."""
+    machine.write(b"nameserver 10.0.0.2\nnameserver 169.254.25.10\n")
+    machine.paths.state.parent.mkdir(parents=True)
+    machine.paths.state.write_bytes(state)
+    machine.start()
+    assert "state_unreadable" in machine.names()
+    assert machine.paths.state.with_name("state.json.unreadable").read_bytes() == state
+    saved = json.loads(machine.paths.state.read_bytes())
+    assert [entry["address"] for entry in saved["remembered"]] == ["10.0.0.2"]
+
+
+def test_what_was_learned_outlives_the_daemon(machine: Machine) -> None:
+    """The next start knows the server that the file named before it was poisoned."""
+    machine.write(REAL)
+    machine.start()
+    machine.write(POISON)
+    machine.start()
+    assert machine.servers == ["10.0.0.2"]
+
+
+def test_the_foreign_file_can_be_restored(machine: Machine) -> None:
+    """What somebody wrote last, after any number of repairs and restarts."""
+    machine.write(POISON)
+    machine.backup()
+    cycle = machine.start()
+    other = POISON.replace(b"corp", b"home")
+    machine.write(other)
+    machine.turn(cycle)
+    machine.start()
+    assert machine.paths.foreign.read_bytes() == other
+
+
+def test_a_state_directory_that_cannot_be_written_costs_no_repair(machine: Machine) -> None:
+    """The file is safe first; that the rest failed is said."""
+    machine.write(POISON)
+    machine.backup()
+    machine.paths.state.parent.parent.mkdir(parents=True)
+    machine.paths.state.parent.write_bytes(b"in the way")
+    machine.start()
+    assert machine.servers == ["10.0.0.2"]
+    assert "state_not_written" in machine.names()
+
+
+def test_standing_down_leaves_real_servers(machine: Machine) -> None:
+    """Nobody watches NodeLocalDNS any more, so nobody is handed over to it."""
+    machine.write(POISON)
+    machine.backup()
+    cycle = machine.start()
+    cycle.stand_down()
+    assert machine.servers == ["10.0.0.2"]
+    etc = machine.paths.resolv_conf.parent
+    assert sorted(path.name for path in etc.iterdir()) == ["resolv.conf", "resolv.conf.bak"]
+
+
+def test_a_preview_changes_nothing(machine: Machine) -> None:
+    """What `dnsguard plan` shows is what a look would do, and it does nothing."""
+    from dnsguard.preview import preview
+
+    machine.write(POISON)
+    machine.backup()
+    cycle = Cycle(machine.paths, machine.policy, machine.told.append)
+    cycle.refresh()
+    before = _tree(machine.paths.root)
+    shown = preview(cycle)
+    assert _tree(machine.paths.root) == before
+    assert "+nameserver 10.0.0.2" in str(shown["diff"])
+    assert "+# held back by dnsguard: nameserver 169.254.25.10" in str(shown["diff"])
+    json.dumps(shown)
+
+
+def _tree(root: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_every_path_is_below_the_root(tmp_path: Path) -> None:
+    """--root moves everything, so that a test run touches nothing of the machine."""
+    paths = Paths(tmp_path)
+    single = (paths.state, paths.pod_file, paths.foreign, paths.resolv_conf, paths.config)
+    several = (*paths.dhclient_hooks, *paths.lease_directories, *paths.kubelet_configs)
+    for path in (*single, *several, paths.socket):
+        assert path.is_relative_to(tmp_path)
+    assert Paths().resolv_conf == Path("/etc/resolv.conf")

@@ -1,0 +1,399 @@
+"""Whole worlds: what stands in the file, what is known, and what is decided."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from property import promises
+from property.node import Node
+from property.text import CLUSTER, NODELOCAL
+
+from dnsguard.core import fight
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Outcome
+from dnsguard.core.model import (
+    Candidate,
+    HandoverMode,
+    KeepForeign,
+    Mode,
+    NodeLocal,
+    Policy,
+    Remember,
+    ReplaceFile,
+    ReplacePodFile,
+    Source,
+    Trouble,
+    UpstreamState,
+)
+from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
+
+REAL, OTHER = ip_address("10.0.0.2"), ip_address("192.0.2.53")
+POISON = b"search cluster.local\nnameserver 169.254.25.10\n"
+GUARDED = (
+    b"search cluster.local\n# held back by dnsguard: nameserver 169.254.25.10\n"
+    b"# added by dnsguard: 10.0.0.2\nnameserver 10.0.0.2\n"
+)
+HANDED_OVER = (
+    b"search cluster.local\nnameserver 169.254.25.10\n"
+    b"# added by dnsguard: 10.0.0.2\nnameserver 10.0.0.2\n"
+)
+POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
+
+
+def _candidate(address: IPAddress = REAL, source: Source = Source.LEASE) -> Candidate:
+    return Candidate(address=address, source=source, origin="a lease", seen=0.0)
+
+
+def _node(
+    content: bytes | None = None,
+    *,
+    knows: tuple[Candidate, ...] = (),
+    **policy: Any,  # noqa: ANN401 -- dataclasses.replace
+) -> Node:
+    node = Node(policy=replace(POLICY, **policy), found=knows, bound=frozenset())
+    if content is not None:
+        node.write(content)
+    return node
+
+
+def _answers(node: Node, *addresses: IPAddress, times: int = 1) -> None:
+    for _ in range(times):
+        for address in addresses:
+            node.answer(address, Outcome.ANSWERED)
+
+
+def _handed_over() -> Node:
+    """Return a node that serves itself by NodeLocalDNS, with a real server behind it."""
+    node = _node(POISON, knows=(_candidate(),))
+    node.bound = frozenset({NODELOCAL})
+    _answers(node, REAL, NODELOCAL, times=3)
+    assert node.look().mode is Mode.HANDED_OVER
+    assert node.file.content == HANDED_OVER
+    return node
+
+
+class TestGuarding:
+    """While NodeLocalDNS is not healthy."""
+
+    @pytest.mark.parametrize("source", list(Source))
+    def test_any_source_repairs_a_poisoned_file(self, source: Source) -> None:
+        """The best known server is written before it has answered."""
+        node = _node(POISON, knows=(_candidate(source=source),))
+        plan = node.look()
+        assert node.file.content == GUARDED
+        assert (plan.mode, plan.upstream) == (Mode.GUARDING, UpstreamState.UNVERIFIED)
+
+    def test_the_first_look_knows_no_address_and_repairs_all_the_same(self) -> None:
+        """Boot: netlink is not loaded yet."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.bound = None
+        plan = node.look()
+        assert node.file.content == GUARDED
+        assert plan.is_settled
+        assert plan.nodelocal is NodeLocal.UNKNOWN
+
+    def test_a_healthy_file_is_left_alone(self) -> None:
+        """Not a byte is written where nothing is wrong."""
+        node = _node(b"nameserver 10.0.0.2\noptions rotate\n")
+        plan = node.look()
+        assert not [action for action in plan.actions if isinstance(action, ReplaceFile)]
+        assert plan.wanted == (REAL,)
+
+    def test_an_answer_moves_to_a_server_that_works(self) -> None:
+        """The file's own server is silent, the lease's answers."""
+        node = _node(b"nameserver 192.0.2.53\n", knows=(_candidate(),))
+        node.look()
+        _answers(node, REAL)
+        plan = node.look()
+        assert plan.wanted == (REAL,)
+        assert b"# held back by dnsguard: nameserver 192.0.2.53" in node.file.content
+
+    def test_nothing_known_takes_a_dead_end_away(self) -> None:
+        """No nameserver beats a loop: the cluster address is held back, nothing is added."""
+        node = _node(POISON)
+        plan = node.look()
+        assert node.file.content == (
+            b"search cluster.local\n# held back by dnsguard: nameserver 169.254.25.10\n"
+        )
+        assert plan.upstream is UpstreamState.NONE
+        assert plan.wanted == ()
+
+    def test_nothing_known_leaves_what_answers(self) -> None:
+        """NodeLocalDNS is all there is, and it works: it stays until it falls silent."""
+        node = _node(POISON)
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, NODELOCAL, times=3)
+        plan = node.look()
+        assert (node.file.content, plan.mode) == (POISON, Mode.GUARDING)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.look()
+        assert promises.used(node.file.content) == ()
+
+    def test_a_cluster_address_is_no_candidate_wherever_it_comes_from(self) -> None:
+        """A poisoned lease, a poisoned backup, a poisoned memory."""
+        poisoned = tuple(_candidate(NODELOCAL, source) for source in Source)
+        assert _node(POISON, knows=poisoned).look().upstream is UpstreamState.NONE
+
+    def test_what_dhclient_renews_is_learned(self) -> None:
+        """A foreign file with a new real server is not just overwritten."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.look()
+        node.write(b"nameserver 169.254.25.10\nnameserver 192.0.2.53\n")
+        plan = node.look()
+        assert plan.wanted == (OTHER,)
+        assert any(isinstance(action, Remember) for action in plan.actions)
+        node.write(POISON)
+        _answers(node, OTHER)
+        assert node.look().wanted == (OTHER,)
+
+
+class TestHandingOver:
+    """When NodeLocalDNS is healthy."""
+
+    def test_nodelocal_comes_first_and_the_real_one_behind_it(self) -> None:
+        """Three answers in a row, and an upstream that answers."""
+        _handed_over()
+
+    def test_at_most_two_stand_behind_it(self) -> None:
+        """Glibc reads three nameservers."""
+        servers = tuple(_candidate(ip_address(f"10.0.0.{n}")) for n in range(2, 7))
+        node = _node(POISON, knows=servers)
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, *(server.address for server in servers), *[NODELOCAL] * 3)
+        plan = node.look()
+        assert plan.wanted == (NODELOCAL, servers[0].address, servers[1].address)
+
+    @pytest.mark.parametrize("failures", [1, 2, 3])
+    def test_its_death_brings_the_upstream_back(self, failures: int) -> None:
+        """As many failures as configured, and the file is the guarded one again."""
+        node = _handed_over()
+        node.policy = replace(node.policy, failures=failures)
+        for number in range(1, failures + 1):
+            node.answer(NODELOCAL, Outcome.UNREACHABLE)
+            node.look()
+            assert (node.file.content == GUARDED) is (number == failures)
+
+    def test_its_address_gone_brings_the_upstream_back_at_once(self) -> None:
+        """Netlink says so before any probe does."""
+        node = _handed_over()
+        node.bound = frozenset()
+        assert node.look().mode is Mode.GUARDING
+        assert node.file.content == GUARDED
+
+    def test_an_outage_of_the_upstreams_does_not_end_it(self) -> None:
+        """NodeLocalDNS works; that its backup does not is no reason to leave it."""
+        node = _handed_over()
+        for _ in range(5):
+            node.answer(REAL, Outcome.TIMED_OUT)
+        assert node.look().mode is Mode.HANDED_OVER
+        assert node.file.content == HANDED_OVER
+
+    def test_a_foreign_write_is_met_as_in_the_other_mode(self) -> None:
+        """A poisoned file gets its backup again."""
+        node = _handed_over()
+        node.write(POISON)
+        node.look()
+        assert node.file.content == HANDED_OVER
+
+    WAITS = (
+        pytest.param({"handover": HandoverMode.NEVER}, None, True, id="the operator says never"),
+        pytest.param({}, "/etc/resolv.conf", True, id="pods would inherit the loop"),
+        pytest.param({}, None, False, id="no upstream answers"),
+    )
+
+    @pytest.mark.parametrize(("policy", "pods_read", "answers"), WAITS)
+    def test_what_it_waits_for(
+        self, policy: dict[str, Any], pods_read: str | None, *, answers: bool
+    ) -> None:
+        """Healthy is not enough; the trace says what is missing."""
+        node = _node(POISON, knows=(_candidate(),), **policy)
+        node.bound, node.pods_read = frozenset({NODELOCAL}), pods_read
+        _answers(node, NODELOCAL, times=3)
+        if answers:
+            _answers(node, REAL)
+        plan = node.look()
+        assert plan.nodelocal is NodeLocal.HEALTHY
+        assert plan.mode is Mode.GUARDING
+        assert dict(plan.because)["handover"] != "done"
+        assert node.file.content == GUARDED
+
+    def test_always_is_taken_at_its_word(self) -> None:
+        """The operator knows better what pods read."""
+        node = _node(POISON, knows=(_candidate(),), handover=HandoverMode.ALWAYS)
+        node.bound, node.pods_read = frozenset({NODELOCAL}), "/etc/resolv.conf"
+        _answers(node, REAL, NODELOCAL, times=3)
+        assert node.look().mode is Mode.HANDED_OVER
+
+    def test_kubelet_coming_up_ends_it(self) -> None:
+        """A kubelet that hands /etc/resolv.conf to pods is configured after the handover."""
+        node = _handed_over()
+        node.pods_read = "/etc/resolv.conf"
+        assert node.look().mode is Mode.GUARDING
+        assert node.file.content == GUARDED
+
+
+class TestTheFileForKubelet:
+    """/var/lib/dnsguard/resolv.conf."""
+
+    def _written(self, node: Node) -> bytes | None:
+        node.look()
+        return node.pod_file
+
+    def test_it_names_real_servers_and_the_nodes_own_search_list(self) -> None:
+        """Without the cluster's domains, which kubelet adds where they belong."""
+        node = _node(POISON.replace(b"cluster.local", b"cluster.local corp.example"))
+        node.found = (_candidate(),)
+        assert self._written(node) == (
+            b"# Real upstreams for kubelet (resolvConf), kept by dnsguard(8).\n"
+            b"search corp.example\nnameserver 10.0.0.2\n"
+        )
+
+    def test_it_stays_the_same_over_a_handover(self) -> None:
+        """Pods never see NodeLocalDNS's address here."""
+        assert promises.used(_handed_over().pod_file or b"") == (REAL,)
+
+    def test_a_stub_on_loopback_is_not_for_pods(self) -> None:
+        """127.0.0.53 is nobody in a pod's network namespace."""
+        node = _node(b"nameserver 127.0.0.53\n", knows=(_candidate(),))
+        assert promises.used(self._written(node) or b"") == (REAL,)
+
+    def test_it_is_not_written_with_nobody_in_it(self) -> None:
+        """What was there stays, since nothing better is known."""
+        node = _node(POISON)
+        node.pod_file = b"nameserver 10.9.9.9\n"
+        plan = node.look()
+        assert not [a for a in plan.actions if isinstance(a, ReplacePodFile) and not a.wanted]
+        assert promises.used(node.pod_file) == (ip_address("10.9.9.9"),)
+
+
+class TestWhen:
+    """The time of a repair."""
+
+    def test_poison_is_repaired_in_the_same_look(self) -> None:
+        """Nothing is waited for."""
+        node = _node(GUARDED, knows=(_candidate(),))
+        node.look()
+        node.write(POISON)
+        plan = node.look()
+        assert node.file.content == GUARDED
+        assert plan.is_settled
+
+    @pytest.mark.parametrize("content", [b"", b"\n", b" \n\t\n", None])
+    def test_an_empty_or_missing_file_gets_a_moment(self, content: bytes | None) -> None:
+        """Its writer is likely on the way; then it comes back as it was."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.look()
+        start = node.now
+        if content is None:
+            node.spoil(Trouble.MISSING)
+        else:
+            node.write(content)
+        plan = node.look()
+        assert (plan.is_settled, plan.look_at) == (False, start + GRACE)
+        node.now = start + GRACE
+        assert node.look().is_settled
+        assert promises.used(node.file.content) == (REAL,)
+        if not content:
+            assert node.file.content == GUARDED
+
+    def test_a_writer_is_waited_for(self) -> None:
+        """A file that is open for writing is looked at every millisecond, and left alone."""
+        node = _node(GUARDED, knows=(_candidate(),))
+        node.look()
+        start = node.now
+        node.write(b"nameserver 169.254.", being_written=True)
+        while node.now < start + PATIENCE - PEEK:
+            plan = node.look()
+            assert plan.look_at == pytest.approx(node.now + PEEK)
+            node.now = plan.look_at
+        node.write(POISON)
+        assert node.look().is_settled
+        assert node.file.content == GUARDED
+
+    def test_a_writer_that_never_ends_is_not_waited_for_for_ever(self) -> None:
+        """A quarter of a second is enough for anyone to write 100 bytes."""
+        node = _node(GUARDED, knows=(_candidate(),))
+        node.look()
+        node.write(POISON, being_written=True)
+        start = node.now
+        node.quiet(within=PATIENCE + PEEK)
+        assert node.now == pytest.approx(start + PATIENCE)
+        assert node.file.content == GUARDED
+
+    @pytest.mark.parametrize("trouble", [Trouble.TOO_BIG, Trouble.NOT_A_FILE, Trouble.UNREADABLE])
+    def test_what_is_no_file_is_replaced_at_once(self, trouble: Trouble) -> None:
+        """Nobody can read a name server from it."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.look()
+        node.spoil(trouble)
+        assert node.look().is_settled
+        assert node.file.content == GUARDED
+
+    def test_a_fight_is_met_with_growing_delays_and_a_last_word(self) -> None:
+        """A hundred writes a second for ten seconds; then one repair, and quiet."""
+        node = _node(GUARDED, knows=(_candidate(),))
+        node.look()
+        start = node.now
+        while node.now < start + 10.0:
+            node.write(POISON)
+            plan = node.look()
+            node.now += 0.01
+        assert len(node.written_at) < fight.BURST + 12
+        assert dict(plan.because)["write"].startswith("put off by")
+        node.quiet(within=fight.LONGEST)
+        assert node.file.content == GUARDED
+
+    def test_a_file_that_cannot_be_written_is_tried_again(self) -> None:
+        """Immutable: no success, no false memory of one, and no learning from it."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.can_write = False
+        for _ in range(3):
+            assert any(isinstance(action, ReplaceFile) for action in node.look().actions)
+            node.now += 5.0
+        assert node.memory.tramples == 0
+        node.can_write = True
+        node.look()
+        assert node.file.content == GUARDED
+
+
+class TestMemory:
+    """What is kept of others' writing."""
+
+    def test_the_foreign_file_is_kept_once(self) -> None:
+        """Byte for byte, and not again while it says the same."""
+        node = _node(POISON, knows=(_candidate(),))
+        assert KeepForeign(content=POISON) in node.look().actions
+        node.write(POISON)
+        assert not [a for a in node.look().actions if isinstance(a, KeepForeign)]
+
+    def test_tramples_are_counted(self) -> None:
+        """Each write of somebody else's over ours, and none of ours."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.look()
+        for count in range(1, 4):
+            node.now += 2.0
+            node.write(POISON)
+            node.look()
+            node.look()
+            assert node.memory.tramples == count
+
+    def test_a_truncated_file_takes_nothing_back(self) -> None:
+        """Between truncation and writing nothing is said yet."""
+        node = _node(b"nameserver 10.0.0.2\nnameserver 169.254.25.10\n")
+        node.look()
+        node.write(b"", being_written=True)
+        node.look()
+        assert node.memory.foreign == b"nameserver 10.0.0.2\nnameserver 169.254.25.10\n"
+        assert [candidate.address for candidate in node.memory.learned] == [REAL]
+
+    def test_a_restart_knows_what_was_learned(self) -> None:
+        """The daemon is killed, the file is poisoned meanwhile, the server is remembered."""
+        node = _node(b"nameserver 10.0.0.2\n")
+        node.look()
+        _answers(node, REAL)
+        node.look()
+        node.restart()
+        node.write(POISON)
+        assert node.look().wanted == (REAL,)
