@@ -88,9 +88,12 @@ class Cycle:
         self.facts = replace(
             self.facts,
             found=sources.candidates(self.paths, self.policy),
-            pods_read=kubelet.pods_read(self.paths.kubelet_configs, self.paths.root),
+            pods_read=self._pods_read(),
             pod_file=_read(self.paths),
         )
+
+    def _pods_read(self) -> str | None:
+        return kubelet.pods_read(self.paths.kubelet_configs, self.paths.root)
 
     def strike(self) -> bool:
         """Put the spare in place if the file says what it is the remedy for.
@@ -114,6 +117,9 @@ class Cycle:
         What else the plan holds is left to :meth:`settle`, so that nothing stands
         between a foreign write and its repair.
         """
+        if answers:
+            # An answer may hand the node over: not on what kubelet did seconds ago.
+            self.facts = replace(self.facts, pods_read=self._pods_read())
         for _ in range(_TRIES):
             plan, replacement = self._turn(answers)
             answers = ()  # each counts once
