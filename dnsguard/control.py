@@ -6,12 +6,14 @@ number of clients. Nothing that arrives here can change anything.
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from dnsguard import PROTOCOL
+from dnsguard.errors import AlreadyRunningError
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 40."""
@@ -38,9 +40,12 @@ class Control:
     async def open(self) -> None:
         """Listen. A socket that a dead daemon left is replaced.
 
+        :raises AlreadyRunningError: somebody listens there.
         :raises OSError: the directory can't be made or the path can't be bound.
         """
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if _is_answered(self._path):
+            raise AlreadyRunningError(f"another dnsguard listens on {self._path}: stop that first")
         with suppress(FileNotFoundError):
             self._path.unlink()
         self._server = await asyncio.start_unix_server(
@@ -97,6 +102,16 @@ class Control:
             made_at, made = now, answer()
             self._made[name] = made_at, made
         return made
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0.1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _refusal(reason: str) -> dict[str, object]:

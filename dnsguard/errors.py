@@ -29,6 +29,10 @@ class NoDaemonError(DnsguardError):
     """Raised when no daemon can be asked."""
 
 
+class AlreadyRunningError(DnsguardError):
+    """Raised when a second daemon is started on the same files."""
+
+
 class ProtocolError(DnsguardError):
     """Raised when what answers is no daemon of this version."""
 

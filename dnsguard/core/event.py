@@ -4,7 +4,7 @@ Names are past-tense snake_case constants; a line is written when something chan
 and a storm of the same line is collapsed without losing the count.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dnsguard.core.model import NodeLocal, Plan, UpstreamState
@@ -50,7 +50,10 @@ class Repeats:
         over = [event for event, (since, _) in self._seen.items() if now - since >= WINDOW]
         closed = [(event, self._seen.pop(event)[1]) for event in over]
         return tuple(
-            replace(event, details=(*event.details, ("lines_held_back", str(count - BURST))))
+            Event(
+                name="repeats_held_back",
+                details=(("event", event.name), ("lines", str(count - BURST)), *event.details),
+            )
             for event, count in closed
             if count > BURST
         )

@@ -42,6 +42,8 @@ def _wrong(seen: Observation, plan: Plan, trouble: tuple[str, ...]) -> list[str]
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
         wrong.append("no upstream answers: the best known one is used")
+    if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
+        wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.bound is None:
         wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
     if plan.delay and not trouble:

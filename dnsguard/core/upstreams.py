@@ -138,16 +138,18 @@ def select(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAdd
 def can_stay(servers: Sequence[IPAddress], among: Pool) -> bool:
     """Tell whether a file with these real servers is as good as any.
 
+    One that has not been asked yet is given the time to answer.
+
     With no upstream answering at all nothing is better than what is there: an
     outage is no reason to rewrite.
     """
     usable = {upstream.address: upstream.rank for upstream in among if upstream.is_usable}
     if not usable:
         return bool(servers)
-    return (
-        bool(servers)
-        and all(server in usable for server in servers)
-        and usable[servers[0]] == min(usable.values())
+    best = min(usable.values())
+    unasked = {u.address for u in among if u.verdict.answered_at is None and not u.verdict.failures}
+    return all(server in usable or server in unasked for server in servers) and any(
+        usable.get(server) == best for server in servers[:1]
     )
 
 

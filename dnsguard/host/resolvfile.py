@@ -61,8 +61,10 @@ def identity_at(path: Path) -> Identity | None:
     """Return the identity of what a reader of the path would get, None for nothing."""
     try:
         return identity_of(os.stat(path))  # noqa: PTH116 -- the hot path: pathlib costs 3 us
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):  # nothing, or a link to itself
+            return None
+        raise
 
 
 def chain(path: Path) -> tuple[Path, ...]:

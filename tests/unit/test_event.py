@@ -107,7 +107,7 @@ def _line(number: int = 0) -> Event:
 
 
 def _held_back(lines: tuple[Event, ...]) -> int:
-    return sum(int(dict(line.details)["lines_held_back"]) for line in lines)
+    return sum(int(dict(line.details)["lines"]) for line in lines)
 
 
 def test_a_storm_collapses_and_its_count_is_told() -> None:
@@ -118,8 +118,13 @@ def test_a_storm_collapses_and_its_count_is_told() -> None:
     assert written[:BURST] == [True] * BURST
     assert repeats.due(WINDOW - 0.01) == ()
     (told,) = repeats.due(WINDOW)
-    assert told.name == "changed"
-    assert dict(told.details) == {"what": "eth0", "number": "0", "lines_held_back": "9995"}
+    assert told.name == "repeats_held_back"
+    assert dict(told.details) == {
+        "event": "changed",
+        "lines": "9995",
+        "what": "eth0",
+        "number": "0",
+    }
     assert repeats.due(2 * WINDOW) == ()
 
 

@@ -110,7 +110,7 @@ STAYS = [
     pytest.param([A], [(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, True, id="a faster one neither"),
     pytest.param([A], [(A, FILE), (B, CONFIG)], {A: 0.1, B: 0.1}, False, id="a better source is"),
     pytest.param([A], [(A, FILE), (B, BACKUP)], {B: 0.1}, False, id="its silence is"),
-    pytest.param([A, B], [(A, FILE), (B, FILE)], {A: 0.1}, False, id="a silent second is"),
+    pytest.param([A, B], [(A, FILE), (B, FILE)], {A: 0.1}, True, id="a second just named no"),
     pytest.param([A, D], [(A, FILE)], {A: 0.1}, False, id="a stranger is"),
 ]
 
@@ -125,6 +125,13 @@ def test_what_can_stay(
 ) -> None:
     """A file is rewritten when another would be better, not when it would be different."""
     assert upstreams.can_stay(servers, _pool(*named, rtts=rtts)) is expected
+
+
+def test_a_second_that_was_asked_in_vain_can_not_stay() -> None:
+    """A server that an admin adds is kept until it was asked, and held back if silent."""
+    verdicts = upstreams.heard({}, [_answer(A), _answer(B, Outcome.TIMED_OUT)])
+    among = upstreams.pool([_candidate(A, FILE), _candidate(B, FILE)], verdicts, POLICY)
+    assert not upstreams.can_stay([A, B], among)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != "answered"])
