@@ -42,9 +42,20 @@ class Source(StrEnum):
 
     CONFIG = "config"  # upstream.servers
     RESOLV_CONF = "resolv.conf"  # as someone else wrote it last
-    REMEMBERED = "remembered"  # seen earlier, kept in the state
-    LEASE = "lease"  # dhclient's lease file
+    DHCP = "dhcp"  # what dhclient was told, by our own enter hook
+    REMEMBERED = "remembered"  # answered earlier, kept in the state
+    LEASE = "lease"  # dhclient's lease files and what dhclient.conf itself names
     BACKUP = "backup"  # a copy of resolv.conf that some tool left
+    INTERFACES = "interfaces"  # interfaces(5): dns-nameservers
+    NETWORKD = "networkd"  # systemd-networkd's leases and .network files
+    NETWORK_MANAGER = "NetworkManager"
+    COREFILE = "Corefile"  # forward . of a CoreDNS on this node
+    RESOLVED = "resolved"  # systemd-resolved's own upstreams
+    DHCPCD = "dhcpcd"
+    CLOUD_INIT = "cloud-init"
+    INFORM = "dhcp-server"  # the DHCP server itself, asked (RFC 2131, 3.4)
+    GUESS = "guess"  # routers and DHCP servers: used only once they answered
+    FALLBACK = "fallback"  # upstream.fallback
 
 
 RANK = {source: rank for rank, source in enumerate(Source)}
@@ -59,6 +70,50 @@ class Candidate:
     origin: str
     """The file, key or earlier source, for people."""
     seen: float
+    """When the source said so."""
+    tier: int = 0
+    """How much worse than its source's best: an older lease, a later backup. Candidates of
+    one source and tier are peers."""
+    interface: str | None = None
+    """The interface it was learned on."""
+    answered: float | None = None
+    """When it last answered, as far as it is remembered; seconds since the epoch."""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return RANK[self.source], self.tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLease:
+    """The newest DHCPv4 lease of an interface, whichever client holds it."""
+
+    interface: str
+    address: IPAddress | None
+    """The node's, as leased."""
+    nameservers: tuple[IPAddress, ...]
+    servers: frozenset[IPAddress]
+    """The DHCP servers that this interface has had leases from."""
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stub:
+    """A local stub resolver, and whom it asks in turn."""
+
+    addresses: frozenset[IPAddress]
+    asks: tuple[IPAddress, ...]
+    origin: str
+    """The file that says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one look at the node's files came to."""
+
+    candidates: tuple[Candidate, ...] = ()
+    leases: tuple[HeldLease, ...] = ()
+    stubs: tuple[Stub, ...] = ()
 
 
 class HandoverMode(StrEnum):

@@ -21,6 +21,7 @@ PURE = {
     "functools",
     "ipaddress",
     "itertools",
+    "json",
     "math",
     "re",
     "string",

@@ -1,0 +1,1 @@
+"""ISC dhclient's files, read the way dhclient 4.4.3 reads them, mistakes included."""

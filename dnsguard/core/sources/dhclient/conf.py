@@ -1,0 +1,303 @@
+"""dhclient.conf(5), gone through as dhclient does, to find the statements that count.
+
+That takes ISC's own steps (``client/clparse.c``, ``common/parse.c``), because dhclient
+drops more than a wrong statement: ``supersede domain-name-servers ;`` takes the three
+statements after it along. ``tests/integration/test_dhclient_oracle.py`` compares this
+with the real one.
+
+The file is read from its top, at most :data:`MAX_BYTES` of it, and with what it includes
+:data:`~dnsguard.core.sources.dhclient.tokens.MOST_TOKENS`; ``is_cut`` says that there is
+more. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dnsguard.core.sources.dhclient.executable import DEEPEST, Executable, Outcome, Scope
+from dnsguard.core.sources.dhclient.leases import Lease, read_lease
+from dnsguard.core.sources.dhclient.options import Names
+from dnsguard.core.sources.dhclient.statements import Conf, Request, Script
+from dnsguard.core.sources.dhclient.tokens import MOST_TOKENS, NAMES, Complaint, Kind, Tokens
+from dnsguard.core.sources.dhclient.values import read_ipv4, skip_expression
+
+MAX_BYTES = 1 << 16
+MOST_FILES = 16
+"""Included files beyond these are left out."""
+
+
+def parse(content: bytes, files: Mapping[str, bytes] | None = None) -> Conf:
+    """Read a dhclient.conf; any bytes will do.
+
+    :param files: the contents of included files by their names; others are left out.
+    """
+    reader = _Reader(files or {})
+    reader.read_file(content, Scope())
+    return Conf(
+        statements=tuple(reader.executable.statements),
+        requests=tuple(reader.requests),
+        scripts=tuple(reader.scripts),
+        includes=tuple(dict.fromkeys(reader.includes)),
+        leases=tuple(reader.leases),
+        aliases=tuple(reader.aliases),
+        complaints=tuple(reader.complaints),
+        is_cut=reader.is_cut,
+    )
+
+
+class _Reader:
+    """One pass over a file and what it includes; a method a production of the grammar."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.requests: list[Request] = []
+        self.scripts: list[Script] = []
+        self.includes: list[str] = []
+        self.leases: list[Lease] = []
+        self.aliases: list[Lease] = []
+        self.complaints: list[Complaint] = []
+        self.is_cut = False
+        self._files = files
+        self._files_left = MOST_FILES
+        self._tokens_left = MOST_TOKENS
+        self._names = Names()
+        self.executable = Executable(self._names)
+
+    def read_file(self, content: bytes, scope: Scope) -> None:
+        """Read one file (``read_client_conf_file``)."""
+        tokens = Tokens(content[:MAX_BYTES], self._tokens_left)
+        self._tokens_left -= tokens.count
+        while tokens.peek().kind is not Kind.END:
+            self._statement(tokens, scope)
+        self.complaints += [replace(one, path=scope.path) for one in tokens.complaints]
+        self.is_cut |= tokens.is_cut or len(content) > MAX_BYTES
+
+    def _statement(self, tokens: Tokens, scope: Scope) -> None:  # noqa: C901 -- a keyword, a case
+        """Take one statement (``parse_client_statement``)."""
+        is_semi_due = False
+        word = tokens.peek().word if tokens.peek().kind in NAMES else ""
+        match word:
+            case "request" | "require":
+                tokens.next()
+                is_semi_due = self._request(tokens, scope, word)
+            case "also":
+                tokens.next()
+                self._also(tokens, scope)
+            case "interface" | "pseudo":
+                tokens.next()
+                self._interface(tokens, scope, is_pseudo=word == "pseudo")
+            case "option":
+                tokens.next()
+                is_semi_due = self._option(tokens, scope)
+            case "include":
+                tokens.next()
+                self._include(tokens, scope)
+            case "script":
+                tokens.next()
+                self._script(tokens, scope)
+            case "lease" | "alias":
+                tokens.next()
+                self._lease(tokens, self.leases if word == "lease" else self.aliases)
+            case "key":
+                tokens.next()
+                is_semi_due = _key(tokens, scope)
+            case "ignore":
+                tokens.next()
+                is_semi_due = _policy(tokens, word)
+            case "lease-id-format":
+                tokens.next()
+                _is_one_of(tokens, "octal", "hex")
+                is_semi_due = True
+            case _:
+                is_semi_due = not _setting(tokens, word) and self._executable(tokens, scope)
+        if is_semi_due:
+            tokens.semi()
+
+    def _executable(self, tokens: Tokens, scope: Scope) -> bool:
+        outcome = self.executable.take(tokens, scope)
+        if outcome is Outcome.NONE:
+            tokens.fail("a statement")
+        return outcome is not Outcome.TAKEN
+
+    def _include(self, tokens: Tokens, scope: Scope) -> None:
+        token = tokens.next()
+        if token.kind is not Kind.STRING:
+            tokens.fail("a file's name in quotes")
+            return
+        path = token.text.decode("utf-8", "surrogateescape")
+        self.includes.append(path)
+        content = self._files.get(path)
+        if content is not None and self._files_left:
+            self._files_left -= 1
+            self.read_file(content, replace(scope, path=path))
+        tokens.semi()
+
+    def _also(self, tokens: Tokens, scope: Scope) -> None:
+        word = tokens.next().word
+        if word in ("request", "require"):
+            self._list(tokens, scope, is_required=word == "require", is_added=True)
+        else:
+            tokens.fail("request or require")
+
+    def _request(self, tokens: Tokens, scope: Scope, word: str) -> bool:
+        if word == "require" and tokens.peek().word == "authentication":
+            return _policy(tokens, word)
+        self._list(tokens, scope, is_required=word == "require", is_added=False)
+        return False
+
+    def _list(self, tokens: Tokens, scope: Scope, *, is_required: bool, is_added: bool) -> None:
+        line = tokens.line()
+        names = self._option_list(tokens)
+        if names is None and (is_added or is_required or self.requests):
+            return
+        # A wrong first ``request`` leaves nothing of the default either.
+        request = Request(
+            is_required=is_required,
+            is_added=is_added,
+            options=names or (),
+            interface=scope.interface,
+            line=line,
+        )
+        self.requests.append(request)
+
+    def _option_list(self, tokens: Tokens) -> tuple[str, ...] | None:
+        """Take names up to a ``;`` (``parse_option_list``)."""
+        names: list[str] = []
+        while not tokens.peek().is_sign(b";"):
+            if tokens.peek().kind not in NAMES:
+                tokens.next()
+                tokens.fail("an option's name")
+                return None
+            name = self._names.read(tokens)
+            if name is None:
+                return None
+            names.append(name)
+            if tokens.peek().is_sign(b";"):
+                break
+            if not tokens.next().is_sign(b","):
+                tokens.fail("a semicolon")
+                return None
+        tokens.next()
+        return tuple(names)
+
+    def _option(self, tokens: Tokens, scope: Scope) -> bool:
+        """Take ``option NAME code ...`` or ``option space ...``: no value at this level."""
+        is_inside = scope.interface is not None
+        if tokens.peek().kind in NAMES and tokens.peek().word == "space":
+            tokens.next()
+            if not is_inside:
+                self._names.add_space(tokens.peek().word)
+            tokens.skip_to_semi()
+            return is_inside
+        name = self._names.read(tokens, allocate=True)
+        if name is None:
+            return False
+        if tokens.next().word != "code" or is_inside:
+            tokens.fail("a definition: code")
+            return False
+        self._names.define(tokens, name)
+        return False
+
+    def _script(self, tokens: Tokens, scope: Scope) -> None:
+        token, line = tokens.next(), tokens.line()
+        if token.kind is not Kind.STRING:
+            tokens.fail("a string")
+        elif tokens.semi():
+            path = token.text.decode("utf-8", "surrogateescape")
+            self.scripts.append(Script(path=path, interface=scope.interface, line=line))
+
+    def _interface(self, tokens: Tokens, scope: Scope, *, is_pseudo: bool) -> None:
+        """Take a name and a block (``parse_interface_declaration``)."""
+        name = tokens.next().text if is_pseudo else b""
+        token = tokens.next()
+        if token.kind is not Kind.STRING or not tokens.next().is_sign(b"{"):
+            tokens.fail("an interface in quotes and a left brace")
+            return
+        if scope.depth == DEEPEST:
+            tokens.skip_to_brace(1)
+            return
+        interface = (name or token.text).decode("utf-8", "replace")
+        # It takes over what is asked for so far; this marks the place.
+        start = Request(
+            is_required=False, is_added=True, options=(), interface=interface, line=tokens.line()
+        )
+        self.requests.append(start)
+        while not tokens.peek().is_sign(b"}"):
+            if tokens.peek().kind is Kind.END:
+                tokens.complain("unterminated interface")
+                return
+            self._statement(tokens, replace(scope.inside(), interface=interface))
+        tokens.next()
+
+    def _lease(self, tokens: Tokens, leases: list[Lease]) -> None:
+        lease = read_lease(tokens, version=4, at=tokens.line())
+        if lease is not None:
+            leases.append(lease)
+
+
+def _key(tokens: Tokens, scope: Scope) -> bool:
+    """Take a key and its block; a ``;`` may follow (``parse_key``)."""
+    if scope.interface is not None:
+        tokens.fail("a key in the outermost block only")
+        return True
+    skip_expression(tokens)
+    if tokens.peek().is_sign(b"{"):
+        tokens.next()
+        tokens.skip_to_brace(1)
+    if tokens.peek().is_sign(b";"):
+        tokens.next()
+    return False
+
+
+def _policy(tokens: Tokens, word: str) -> bool:
+    match tokens.next().word:
+        case "authentication":
+            fits = word == "require"
+        case "bootp":
+            fits = False  # ISC's test is the wrong way round
+        case _:
+            fits = word == "ignore"
+    return fits or tokens.fail("another policy")
+
+
+def _is_one_of(tokens: Tokens, *words: str) -> bool:
+    return tokens.next().word in words or tokens.fail(" or ".join(words))
+
+
+def _setting(tokens: Tokens, word: str) -> bool:
+    """Take a setting that has nothing to do with options; say whether it was one."""
+    match word:
+        case "timeout" | "retry" | "select-timeout" | "reboot" | "backoff-cutoff":
+            is_fine = _is_number(tokens)
+        case "initial-interval" | "initial-delay":
+            is_fine = _is_number(tokens)
+        case "do-forward-update" | "do-forward-updates":
+            tokens.next()
+            is_fine = _is_one_of(tokens, "on", "true", "off", "false")
+        case "media" | "hardware" | "anycast-mac" | "omapi" | "vendor":
+            tokens.skip_to_semi()
+            return True
+        case "reject":
+            tokens.next()
+            is_fine = _is_addresses(tokens)
+        case _:
+            return False
+    if is_fine:
+        tokens.semi()
+    return True
+
+
+def _is_addresses(tokens: Tokens) -> bool:
+    """``parse_reject_statement``, up to its ``;``."""
+    while read_ipv4(tokens) is not None:
+        if tokens.peek().is_sign(b"/"):
+            tokens.next()
+            tokens.next()
+        if not tokens.peek().is_sign(b","):
+            return True
+        tokens.next()
+    return tokens.fail("an address")
+
+
+def _is_number(tokens: Tokens) -> bool:
+    """``parse_lease_time``."""
+    tokens.next()
+    return tokens.next().kind is Kind.NUMBER or tokens.fail("a number")

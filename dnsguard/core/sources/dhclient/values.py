@@ -1,0 +1,288 @@
+"""The values of options, taken from a file the way dhclient takes them.
+
+The option parsing of ISC's ``common/parse.c``. Only addresses and texts are kept.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from dnsguard.core.address import IPAddress, inet_aton
+from dnsguard.core.sources.dhclient.options import ANY
+from dnsguard.core.sources.dhclient.tokens import NAMES, NUMERIC, Kind, Tokens
+
+
+@dataclass(slots=True)
+class Value:
+    """What was read for an option; ``texts`` has host names and domains."""
+
+    addresses: list[IPAddress] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def read_value(tokens: Tokens, form: str, value: Value) -> bool:
+    """Take a value of this format up to its ``;`` (``parse_option_data``).
+
+    False after a value that is none; dhclient has then skipped what is skipped here.
+
+    :param form: letters of ``common/tables.c``; ``A`` repeats all, ``a`` the last one.
+    """
+    if form == ANY:
+        while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
+            tokens.next()
+        return True
+    letters = form + "\0"
+    at = 0
+    while True:
+        while letters[at] not in "Aa\0":
+            letter, is_optional = letters[at], letters[at + 1] == "o"
+            at += 1
+            if letter in "oc." or (is_optional and tokens.peek().is_sign(b";")):
+                continue
+            reader = _Reader(tokens, value, is_optional=is_optional)
+            if not reader.read(letter) and not is_optional:
+                return False
+        if letters[at] == "\0":
+            return True
+        if tokens.peek().is_sign(b","):
+            tokens.next()
+            at = 0 if letters[at] == "A" else at - 1
+        elif letters[at] == "A" or letters[at + 1] == "\0":
+            return True
+        else:
+            at += 1
+
+
+def skip_expression(tokens: Tokens) -> None:
+    """Skip an expression (dhcp-eval(5)): operands with operators between them.
+
+    It ends where neither can follow: there a ``;`` or a brace is due.
+    """
+    while True:
+        _skip_operand(tokens)
+        is_sign = tokens.peek().is_sign(b"=!~+-*/&|^")
+        if not is_sign and tokens.peek().word not in ("and", "or"):
+            return
+        while tokens.peek().is_sign(b"=!~+-*/&|^") or tokens.peek().word in ("and", "or"):
+            tokens.next()
+
+
+def _skip_operand(tokens: Tokens) -> None:
+    while tokens.peek().word in ("not", "exists", "option", "config-option", "check", "pick"):
+        tokens.next()
+    if tokens.peek().kind is Kind.STRING:
+        tokens.next()
+    while tokens.peek().kind in (*NAMES, Kind.NUMBER):
+        tokens.next()
+        if not tokens.peek().is_sign(b".:"):
+            break
+        tokens.next()
+    if tokens.peek().is_sign(b"("):
+        _skip_parentheses(tokens)
+
+
+def _skip_parentheses(tokens: Tokens) -> None:
+    depth = 0
+    while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
+        token = tokens.next()
+        depth += token.is_sign(b"(") - token.is_sign(b")")
+        if not depth:
+            return
+
+
+def read_constant(tokens: Tokens, value: Value) -> bool:
+    """Take an expression; say whether it is the bytes of addresses: ``= 0a:00:00:01``.
+
+    A dotted address is no expression: dhclient takes its first number and complains.
+    """
+    if tokens.peek().kind not in NUMERIC:
+        skip_expression(tokens)
+        return False
+    octets = bytearray()
+    while tokens.peek().kind in NUMERIC:
+        octets.append(_hexadecimal(tokens.next().text))
+        if not tokens.peek().is_sign(b":"):
+            break
+        tokens.next()
+    whole = range(0, len(octets) - 3, 4)
+    value.addresses += [IPv4Address(bytes(octets[at : at + 4])) for at in whole]
+    return True
+
+
+def read_ipv4(tokens: Tokens) -> IPv4Address | None:
+    """Take four numbers with dots between them (``parse_numeric_aggregate``).
+
+    Each counts modulo 256, as for dhclient, which complains and goes on.
+    """
+    octets = bytearray()
+    while True:
+        token = tokens.next()
+        if token.kind is not Kind.NUMBER:
+            tokens.fail("a number")
+            return None
+        octets.append(_octet(token.text))
+        if len(octets) == 4:
+            return IPv4Address(bytes(octets))
+        token = tokens.peek()
+        if not token.is_sign(b"."):
+            if not token.is_sign(b"{}"):
+                tokens.next()
+            tokens.fail("an IP address of four numbers", taken=token)
+            return None
+        tokens.next()
+
+
+def _octet(text: bytes) -> int:
+    # 10**8 is a multiple of 256, and int() refuses what is very long.
+    value = int(text.lstrip(b"-")[-8:])
+    return (-value if text[:1] == b"-" else value) & 0xFF
+
+
+def _hexadecimal(text: bytes) -> int:
+    try:
+        return int(text[-8:], 16) & 0xFF
+    except ValueError:  # a HEX token may begin with any letter
+        return 0
+
+
+class _Reader:
+    """Takes one element of a value; False where it complained."""
+
+    def __init__(self, tokens: Tokens, value: Value, *, is_optional: bool) -> None:
+        self._tokens = tokens
+        self._value = value
+        self._is_optional = is_optional
+
+    def read(self, letter: str) -> bool:  # noqa: C901, PLR0911 -- a letter, a case
+        """Take what one letter of a format stands for (``parse_option_token``)."""
+        match letter:
+            case "I":
+                return self._ipv4_or_host()
+            case "6":
+                return self._ipv6()
+            case "D":
+                return self._domain_list()
+            case "d":
+                return self._domain()
+            case "t" | "U":
+                return self._text()
+            case "X" | "E":
+                return self._data()
+            case "N":
+                return self._tokens.next().kind in NAMES or self._tokens.fail("a name")
+            case "f":
+                return self._word("true", "on", "false", "off", "ignore")
+            case "T":
+                return self._word("infinite") if self._is_name() else self._number()
+            case "Z":
+                return self._tokens.peek().is_sign(b";") or not self._tokens.fail("a semicolon")
+        return self._number()
+
+    def _is_name(self) -> bool:
+        return self._tokens.peek().kind is Kind.NAME
+
+    def _fail(self, expected: str) -> bool:
+        """Fail over a token already taken; for a value that may be missing, in silence."""
+        taken = self._tokens.taken
+        return not self._is_optional and self._tokens.fail(expected, taken=taken)
+
+    def _ipv4_or_host(self) -> bool:
+        """``parse_ip_addr_or_hostname``: after a bad address it takes the next words for a name."""
+        tokens = self._tokens
+        token = tokens.peek()
+        is_number = token.kind is Kind.NUMBER
+        if is_number and tokens.peek(1).is_sign(b".") and tokens.peek(2).kind is Kind.NUMBER:
+            address = read_ipv4(tokens)
+            if address is not None:
+                self._value.addresses.append(address)
+                return True
+        elif not is_number and token.kind not in NAMES:
+            if not token.is_sign(b"{}"):
+                tokens.next()
+            return tokens.fail("an IP address or a host name", taken=token)
+        name = _host_name(tokens)
+        address = inet_aton(name)
+        if address is not None:  # gethostbyname(3) takes it as one, in all its notations
+            self._value.addresses.append(address)
+        elif name:
+            self._value.texts.append(name)
+        return bool(name)
+
+    def _ipv6(self) -> bool:
+        """``parse_ip6_addr``: what hangs together goes to inet_pton(3)."""
+        tokens = self._tokens
+        text = ""
+        end = tokens.peek().start
+        while tokens.peek().start == end and (
+            tokens.peek().kind in NUMERIC or tokens.peek().is_sign(b".:")
+        ):
+            token = tokens.next()
+            text += token.word
+            end = token.end
+        try:
+            self._value.addresses.append(IPv6Address(text))
+        except ValueError:
+            return tokens.fail("an IPv6 address")
+        return True
+
+    def _domain_list(self) -> bool:
+        """``parse_domain_list``: strings, each a domain name."""
+        tokens = self._tokens
+        while True:
+            token = tokens.next()
+            name = token.text.decode("latin-1")
+            if token.kind is not Kind.STRING or not _is_domain(name):
+                # Whatever was taken, even a ``;``: skipped up to the next one.
+                return not self._is_optional and tokens.fail("a domain in quotes")
+            self._value.texts.append(name)
+            if not tokens.peek().is_sign(b","):
+                return True
+            tokens.next()
+
+    def _domain(self) -> bool:
+        name = _host_name(self._tokens)
+        if not name or not _is_domain(name):
+            return self._tokens.fail("a domain name")
+        self._value.texts.append(name)
+        return True
+
+    def _text(self) -> bool:
+        token = self._tokens.next()
+        if token.kind is not Kind.STRING and token.kind not in NAMES:
+            return self._fail("a string")
+        self._value.texts.append(token.text.decode("latin-1"))
+        return True
+
+    def _number(self) -> bool:
+        return self._tokens.next().kind in NUMERIC or self._fail("a number")
+
+    def _word(self, *words: str) -> bool:
+        token = self._tokens.next()
+        return (token.kind in NAMES and token.word in words) or self._fail(" or ".join(words))
+
+    def _data(self) -> bool:
+        """Take a string, or hexadecimal numbers with colons between them (``parse_cshl``)."""
+        tokens = self._tokens
+        if tokens.peek().kind not in NUMERIC:
+            is_string = tokens.next().kind is Kind.STRING
+            return is_string or (not self._is_optional and tokens.fail("a string"))
+        while tokens.next().kind in NUMERIC:
+            if not tokens.peek().is_sign(b":"):
+                return True
+            tokens.next()
+        return tokens.fail("a hexadecimal number")
+
+
+def _host_name(tokens: Tokens) -> str:
+    """Take names with dots between them (``parse_host_name``)."""
+    parts = []
+    while tokens.peek().kind in (*NAMES, Kind.NUMBER):
+        parts.append(tokens.next().text.decode("latin-1"))
+        if not tokens.peek().is_sign(b"."):
+            break
+        tokens.next()
+    return ".".join(parts)
+
+
+def _is_domain(name: str) -> bool:
+    labels = name.removesuffix(".").split(".")
+    return name in ("", ".") or (len(name) < 255 and all(0 < len(label) < 64 for label in labels))

@@ -1,0 +1,64 @@
+"""dhcpcd's leases: ``/var/lib/dhcpcd/*.lease`` (dhcpcd5 in older releases), the message as it came.
+
+dhcpcd writes the server's DHCPACK into the file byte for byte, and for IPv6 its Reply
+into ``*.lease6`` (``src/common.c``: dhcp_writefile()).
+"""
+
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from dnsguard.core.sources import dhcp
+from dnsguard.core.sources.domains import read_domains
+
+_HEADER6 = 4
+_OPTION6 = struct.Struct("!HH")
+_NAMESERVERS6, _SEARCH6 = 23, 24
+_REPLY6 = (2, 7)
+"""Advertise and Reply (RFC 8415, 7.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply6:
+    """What a DHCPv6 server says about DNS (RFC 3646)."""
+
+    nameservers: tuple[IPv6Address, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+def parse_lease(content: bytes) -> dhcp.Reply | dhcp.Refused:
+    """Read a ``.lease`` file; any bytes will do."""
+    message = dhcp.decode(content)
+    return message if isinstance(message, dhcp.Refused) else dhcp.told(message)
+
+
+def parse_lease6(content: bytes) -> Reply6 | dhcp.Refused:
+    """Read a ``.lease6`` file; any bytes will do."""
+    if len(content) > dhcp.MAX_BYTES:
+        return dhcp.Refused(dhcp.Refusal.TOO_LONG)
+    if len(content) < _HEADER6:
+        return dhcp.Refused(dhcp.Refusal.TOO_SHORT)
+    if content[0] not in _REPLY6:
+        return dhcp.Refused(dhcp.Refusal.NOT_A_REPLY)
+    options: dict[int, bytes] = {}
+    at = _HEADER6
+    while at < len(content):
+        code, length = _OPTION6.unpack(content[at : at + _OPTION6.size].ljust(4, b"\xff"))
+        at += _OPTION6.size
+        if at + length > len(content):
+            return dhcp.Refused(dhcp.Refusal.BAD_OPTIONS)
+        options[code] = options.get(code, b"") + content[at : at + length]
+        at += length
+    return _told6(options.get(_NAMESERVERS6, b""), options.get(_SEARCH6, b""))
+
+
+def _told6(nameservers: bytes, search: bytes) -> Reply6 | dhcp.Refused:
+    domains = read_domains(search)
+    if domains is None or len(nameservers) % 16:
+        return dhcp.Refused(dhcp.Refusal.BAD_OPTIONS)
+    if len(nameservers) > 16 * dhcp.MOST_SERVERS:
+        return dhcp.Refused(dhcp.Refusal.TOO_MANY)
+    places = range(0, len(nameservers), 16)
+    return Reply6(
+        nameservers=tuple(IPv6Address(nameservers[at : at + 16]) for at in places), search=domains
+    )

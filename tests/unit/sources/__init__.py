@@ -1,0 +1,1 @@
+"""The parsers of other programs' files, against real samples of each."""
