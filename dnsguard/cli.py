@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, about in (
         ("status", _status, "show what the daemon sees and does"),
         ("plan", _plan, "show what would be done now and why; changes nothing"),
+        ("upstreams", _upstreams, "show who is known as a nameserver, and ask them all"),
+        ("forecast", _forecast, "show what DHCP and a reboot would make of resolv.conf"),
     ):
         add(name, run, about).add_argument("--json", action="store_true", help="as JSON")
     add("secure", _secure, "make resolv.conf safe from what is known, then exit")
@@ -128,6 +130,20 @@ def _plan(options: argparse.Namespace) -> int:
         data = asyncio.run(preview_alone(cycle, settings))
     print(json.dumps(data, indent=2) if options.json else render.plan(data))
     return 0
+
+
+def _upstreams(options: argparse.Namespace) -> int:
+    from dnsguard import candidates
+
+    data = candidates.ask_all(Paths(options.root))
+    print(json.dumps(data, indent=2) if options.json else candidates.render(data))
+    return 0 if candidates.is_served(data) else DEGRADED
+
+
+def _forecast(options: argparse.Namespace) -> int:
+    from dnsguard import forecast
+
+    return forecast.run(Paths(options.root), as_json=options.json)
 
 
 def _check_config(options: argparse.Namespace) -> int:

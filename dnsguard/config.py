@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from dnsguard.core.address import IPAddress, parse_address, plain
-from dnsguard.core.answers import Question
+from dnsguard.core.answers import Ask, Question
 from dnsguard.core.event import Level
-from dnsguard.core.model import Ask, HandoverMode, Policy
+from dnsguard.core.model import HandoverMode, Policy
 from dnsguard.errors import ConfigError
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -32,19 +32,26 @@ class Config:
     """The whole configuration; the defaults are those of an empty file."""
 
     policy: Policy
-    cluster_question: str
-    """The name that NodeLocalDNS must know."""
+    nodelocal_question: str
+    """The name that NodeLocalDNS must know; empty: the cluster's own."""
     upstream_question: str
     """The name whose NS records any real resolver knows."""
     timeout: float
     """Seconds until a question counts as unanswered."""
+    takes_hook: bool
+    """Whether the enter hook keeps dhclient from resolv.conf."""
     log_level: Level
 
     def question(self, address: IPAddress, ask: Ask) -> Question:
         """Return what to ask this address."""
         if ask is Ask.UPSTREAM:
             return Question(name=self.upstream_question, rdtype="NS")
-        return Question(name=self.cluster_question, rdtype="A" if address.version == 4 else "AAAA")
+        name = f"kubernetes.default.svc.{self.policy.cluster_domain}"
+        # A service has records of the cluster's own families only.
+        inside = self.policy.nodelocal[0]
+        if address in self.policy.cluster:
+            name, inside = self.nodelocal_question or name, address
+        return Question(name=name, rdtype="A" if inside.version == 4 else "AAAA", ask=ask)
 
 
 class _InvalidError(ValueError):
@@ -88,6 +95,12 @@ def _usable_servers(value: object) -> tuple[IPAddress, ...]:
         if address.is_unspecified or address.is_multicast:
             raise _InvalidError(f"addresses of servers, {address} can't be one")
     return found
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _InvalidError("true or false")
+    return value
 
 
 def _name(value: object) -> str:
@@ -134,6 +147,14 @@ KEYS: dict[str, Key] = {
         _name,
         "Upstreams are asked for the NS records of this name; any resolver knows the root's.",
     ),
+    "upstream.fallback": Key(
+        [], _usable_servers, "Used when nothing else answers; asked only then."
+    ),
+    "upstream.ask_dhcp": Key(
+        True,
+        _switch,
+        "Ask the DHCP server (DHCPINFORM) where its lease is poisoned or no upstream answers.",
+    ),
     "nodelocal.addresses": Key(
         ["169.254.25.10"],
         _some_addresses,
@@ -152,6 +173,9 @@ KEYS: dict[str, Key] = {
         "auto",
         _one_of(HandoverMode),
         '"auto": hand over unless kubelet gives /etc/resolv.conf to pods; "always"; "never".',
+    ),
+    "dhclient.hook": Key(
+        True, _switch, "Keep dhclient from resolv.conf; what it is told is taken in."
     ),
     "health.successes": Key(3, _count, "Answers in a row that make NodeLocalDNS healthy."),
     "health.failures": Key(2, _count, "Failures in a row that end it."),
@@ -216,13 +240,13 @@ def _build(path: Path, given: dict[str, object]) -> Config:
         except _InvalidError as error:
             raise ConfigError(f"{path}: {name}: must be {error}") from error
     config = _assemble(values)
-    poisoned = [
-        str(server) for server in config.policy.servers if plain(server) in config.policy.cluster
-    ]
-    if poisoned:
-        raise ConfigError(
-            f"{path}: upstream.servers: {poisoned[0]} is a cluster address: name a real nameserver"
-        )
+    policy = config.policy
+    for name, servers in (("servers", policy.servers), ("fallback", policy.fallback)):
+        for server in servers:
+            if plain(server) in policy.cluster:
+                raise ConfigError(
+                    f"{path}: upstream.{name}: {server} is a cluster address: name a real nameserver"
+                )
     return config
 
 
@@ -237,9 +261,11 @@ def _assemble(values: dict[str, object]) -> Config:
     known = (parse_address(text) for text in KNOWN_NODELOCAL)
     policy = Policy(
         servers=get("upstream.servers", tuple),
+        fallback=get("upstream.fallback", tuple),
         nodelocal=nodelocal,
         cluster=frozenset((*nodelocal, *get("cluster.dns", tuple), *known)),
         cluster_domain=domain,
+        asks_dhcp=get("upstream.ask_dhcp", bool),
         handover=get("handover.mode", HandoverMode),
         successes=get("health.successes", int),
         failures=get("health.failures", int),
@@ -248,9 +274,10 @@ def _assemble(values: dict[str, object]) -> Config:
     )
     return Config(
         policy=policy,
-        cluster_question=get("nodelocal.question", str) or f"kubernetes.default.svc.{domain}",
+        nodelocal_question=get("nodelocal.question", str),
         upstream_question=get("upstream.question", str),
         timeout=get("health.timeout", float),
+        takes_hook=get("dhclient.hook", bool),
         log_level=get("log.level", Level),
     )
 

@@ -8,28 +8,30 @@ comes 50 ms after the process starts.
 import errno
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer
+from dnsguard.core.answers import Answer, Ask
 from dnsguard.core.decide import decide
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
+from dnsguard.core.inform import Informed
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Action,
-    Ask,
-    Candidate,
+    Found,
+    HeldLease,
     KeepForeign,
     Observation,
     Plan,
     Policy,
+    Record,
     Remember,
     ReplaceFile,
     ReplacePodFile,
 )
-from dnsguard.host import kubelet, resolvfile, sources, store
+from dnsguard.host import hook, kubelet, resolvfile, sources, store
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
@@ -49,7 +51,8 @@ _TRIES = 3
 class Facts:
     """What is looked up now and then, and reused by the looks between."""
 
-    found: tuple[Candidate, ...] = ()
+    found: Found = field(default_factory=Found)
+    records: tuple[Record, ...] = ()
     pods_read: str | None = None
     pod_file: bytes | None = None
     bound: frozenset[IPAddress] | None = None
@@ -78,6 +81,7 @@ class Cycle:
         self._later: list[Action] = []
         self._news: list[Event] = []
         self._questions: list[tuple[IPAddress, Ask]] = []
+        self._informs: list[HeldLease] = []
 
     def bind(self, bound: frozenset[IPAddress] | None) -> None:
         """Take in the node's addresses, None where they can't be listed."""
@@ -87,10 +91,16 @@ class Cycle:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
         self.facts = replace(
             self.facts,
-            found=sources.candidates(self.paths, self.policy),
+            found=sources.look(self.paths, self.policy),
+            records=hook.records(self.paths.hook_records),
             pods_read=self._pods_read(),
             pod_file=_read(self.paths),
         )
+
+    def read_records(self) -> None:
+        """Take in what our hook has written down."""
+        records = hook.records(self.paths.hook_records)
+        self.facts = replace(self.facts, records=records)
 
     def _pods_read(self) -> str | None:
         return kubelet.pods_read(self.paths.kubelet_configs, self.paths.root)
@@ -111,7 +121,7 @@ class Cycle:
         self._news += changes(before, plan)
         return True
 
-    def look(self, answers: tuple[Answer, ...] = ()) -> Plan:
+    def look(self, answers: tuple[Answer, ...] = (), informed: tuple[Informed, ...] = ()) -> Plan:
         """Observe, decide, and write resolv.conf if that is due.
 
         What else the plan holds is left to :meth:`settle`, so that nothing stands
@@ -121,14 +131,14 @@ class Cycle:
             # An answer may hand the node over: not on what kubelet did seconds ago.
             self.facts = replace(self.facts, pods_read=self._pods_read())
         for _ in range(_TRIES):
-            plan, replacement = self._turn(answers)
-            answers = ()  # each counts once
+            seen = replace(self.observe(), answers=answers, informed=informed)
+            plan, replacement = self._turn(seen)
+            answers, informed = (), ()  # each counts once
             if replacement is None or replacement.result is not Replaced.CHANGED:
                 break
         return plan
 
-    def _turn(self, answers: tuple[Answer, ...]) -> tuple[Plan, Replacement | None]:
-        seen = self.observe(answers)
+    def _turn(self, seen: Observation) -> tuple[Plan, Replacement | None]:
         before, plan = self.plan, self._decide(seen)
         replacement = None
         for action in plan.actions:
@@ -143,10 +153,11 @@ class Cycle:
         self.plan, self.seen = plan, seen
         self._later += [action for action in plan.actions if not isinstance(action, ReplaceFile)]
         self._questions += plan.questions
+        self._informs += plan.informs
         return plan
 
-    def observe(self, answers: tuple[Answer, ...] = ()) -> Observation:
-        """Return everything there is to see now."""
+    def observe(self) -> Observation:
+        """Return everything there is to see now, but for what was asked."""
         facts = self.facts
         return Observation(
             now=time.monotonic(),
@@ -154,8 +165,8 @@ class Cycle:
             file=resolvfile.observe(self.paths.resolv_conf),
             pod_file=facts.pod_file,
             found=facts.found,
+            records=facts.records,
             bound=facts.bound,
-            answers=answers,
             pods_read=facts.pods_read,
         )
 
@@ -238,6 +249,11 @@ class Cycle:
         """Return what is to be asked since the last call."""
         questions, self._questions = self._questions, []
         return tuple(questions)
+
+    def take_informs(self) -> tuple[HeldLease, ...]:
+        """Return whose DHCP servers are to be asked since the last call."""
+        informs, self._informs = self._informs, []
+        return tuple(informs)
 
     @property
     def is_unsynced(self) -> bool:

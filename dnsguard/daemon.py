@@ -12,6 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,13 +20,16 @@ from typing import Any, TypeVar
 from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Ask
 from dnsguard.core.event import Event, Level
-from dnsguard.core.model import Ask, Plan
-from dnsguard.core.report import report
+from dnsguard.core.hazards import Hazard, judge
+from dnsguard.core.model import HeldLease, Plan
+from dnsguard.core.report import candidates, report
 from dnsguard.cycle import Cycle
 from dnsguard.errors import ConfigError
-from dnsguard.host import resolvfile
+from dnsguard.host import dhclient, inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
+from dnsguard.host.hook import Hook
 from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.probe import ask
 from dnsguard.host.watch import Watch, places
@@ -37,6 +41,8 @@ QUIET = 0.02
 READY_LATEST = 3.0
 """Seconds after which systemd hears READY though the file is not settled: no upstream
 is known and NodeLocalDNS can't be judged. A guard that runs beats one restarted."""
+INFORM_TIMEOUT = 2.0
+"""Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
 _Source = TypeVar("_Source")
@@ -53,6 +59,8 @@ class Daemon:
         self._cycle = cycle
         self._settings = settings
         self._journal = journal
+        self._hook: Hook | None = None
+        self._hazards: tuple[Hazard, ...] = ()
         self._notifier = Notifier()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
@@ -68,7 +76,11 @@ class Daemon:
         self._status = ""
         self._started = time.monotonic()
         self._reload_trouble: str | None = None
-        answers = {"status": self._report, "plan": self._preview}
+        answers = {
+            "status": self._report,
+            "plan": self._preview,
+            "upstreams": self._candidates,
+        }
         self._control = Control(cycle.paths.socket, answers)
 
     async def run(self) -> None:
@@ -81,6 +93,7 @@ class Daemon:
             await self._control.open()
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
+        self._set_hook()
         self._cover()
         if self._watch is not None:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
@@ -89,6 +102,19 @@ class Daemon:
         self.look()
         await self._stopped.wait()
         self._stop()
+
+    def _set_hook(self) -> None:
+        """Have dhclient kept from resolv.conf, or not."""
+        if self._hook is not None and not self._settings.takes_hook:
+            self._hook.close()
+            self._hook = None
+        elif self._hook is None and self._settings.takes_hook:
+            paths = self._cycle.paths
+            try:
+                self._hook = Hook(paths.hook_lock, paths.hook_records)
+            except OSError as error:
+                means = "dhclient writes resolv.conf itself; what it writes is guarded"
+                self._tell("hook_unavailable", Level.WARNING, error=error, means=means)
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
@@ -107,6 +133,8 @@ class Daemon:
         for address, kind in self._cycle.take_questions():
             # Never left out: the core counts on an answer to each question.
             self._start(object(), partial(self._ask, address, kind))
+        for lease in self._cycle.take_informs():
+            self._start(object(), partial(self._inform, lease))
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
@@ -126,18 +154,22 @@ class Daemon:
         self._strike()
         touched = self._watch.drain()
         hooks = self._cycle.paths.dhclient_hooks
-        changed = sorted(path for path in touched.paths if path in hooks or path.parent in hooks)
+        changed = any(path in hooks or path.parent in hooks for path in touched.paths)
         if touched.overflowed or changed:
             self._refresh_at = 0.0
+            self._loop.call_soon(self.look)
         is_about_it = any(path.name in self._names for path in touched.paths)
         if is_about_it or touched.overflowed:
             # Between the strike and the drain the file may have changed once more.
             self._strike()
             self.look()
+        records = self._cycle.paths.hook_records
+        if touched.overflowed or any(path.parent == records for path in touched.paths):
+            self._cycle.read_records()
+            self._refresh_at = 0.0  # the lease file says more
+            self.look()
         if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
             self._cover()
-        for path in changed:
-            self._tell("dhclient_hook_changed", path=path, means="it acts at the next lease")
 
     def _strike(self) -> None:
         if self._cycle.strike() and self._cycle.plan is not None:
@@ -148,6 +180,9 @@ class Daemon:
         if self._addresses.drain():
             self._list_addresses()
             self._after(self._cycle.look())
+            # A new address, a new lease: what was unknown may stand in a file now.
+            self._refresh_at = 0.0
+            self._loop.call_soon(self.look)
 
     def _list_addresses(self) -> None:
         bound = None if self._addresses is None else self._addresses.bound()
@@ -157,10 +192,29 @@ class Daemon:
         self._cycle.bind(bound)
 
     def _refresh(self) -> None:
+        self._set_hook()
         self._list_addresses()
         self._cycle.refresh()
         self._refresh_at = time.monotonic() + REFRESH
         self._cover()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Judge what dhclient reads at the next lease; say what is new about it, once."""
+        policy, before = self._cycle.policy, self._hazards
+        files = dhclient.look(self._cycle.paths.root)
+        self._hazards = judge(files, policy.cluster, hook_is_active=self._hook is not None)
+        for hazard in self._hazards:
+            if hazard not in before:
+                level = Level.INFO if hazard.defused else Level.WARNING
+                place = f"{hazard.path}:{hazard.line}"
+                self._tell(
+                    "dhclient_hazard_found", level, at=place, what=hazard.what, why=hazard.why
+                )
+        now = {(hazard.path, hazard.what) for hazard in self._hazards}
+        for hazard in before:
+            if (hazard.path, hazard.what) not in now:
+                self._tell("dhclient_hazard_gone", at=hazard.path, what=hazard.what)
 
     def _cover(self) -> None:
         """Watch what resolv.conf is made of now, and what dhclient will read next."""
@@ -170,7 +224,12 @@ class Daemon:
         chain = resolvfile.chain(paths.resolv_conf)
         self._names = frozenset(path.name for path in chain)
         hooks = paths.dhclient_hooks
-        wanted = (*places(Path("/etc/resolv.conf"), root=paths.root), hooks[0].parent, *hooks[1:])
+        wanted = (
+            *places(Path("/etc/resolv.conf"), root=paths.root),
+            hooks[0].parent,
+            *hooks[1:],
+            paths.hook_records,
+        )
         self._covered = frozenset(wanted)
         if self._watch.cover(wanted):
             # What happened there before the watch gave no event.
@@ -184,6 +243,13 @@ class Daemon:
         question = settings.question(address, kind)
         answer = await ask(address, question, timeout=settings.timeout)
         self._after(self._cycle.look((answer,)))
+
+    async def _inform(self, lease: HeldLease) -> None:
+        informed = await inform.ask(lease, timeout=INFORM_TIMEOUT)
+        self._tell(
+            "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
+        )
+        self._after(self._cycle.look(informed=(informed,)))
 
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
@@ -231,6 +297,7 @@ class Daemon:
             self._reload_trouble = None
             self._cycle.policy = self._settings.policy
             self._journal.set_level(self._settings.log_level)
+            self._set_hook()
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
         self.look()
@@ -256,6 +323,8 @@ class Daemon:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
+        if self._hook is not None:
+            self._hook.close()
         self._cycle.stand_down()
         self._tell("stopped")
         if self._watch is not None:
@@ -278,7 +347,17 @@ class Daemon:
             "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **status,
+            "dhclient": {
+                "hook": "active" if self._hook is not None else "at rest",
+                "hazards": [asdict(hazard) for hazard in self._hazards],
+            },
         }
+
+    def _candidates(self) -> dict[str, object]:
+        cycle = self._cycle
+        assert cycle.plan is not None  # noqa: S101 -- looked once
+        found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
+        return {"upstreams": found}
 
     def _preview(self) -> dict[str, object]:
         return preview(self._cycle)

@@ -52,8 +52,14 @@ class Paths:
         )
 
     @property
-    def lease_directories(self) -> tuple[Path, ...]:
-        return (self.root / "var/lib/dhcp", self.root / "var/lib/dhclient")
+    def hook_lock(self) -> Path:
+        """Held while our enter hook is to keep dhclient from resolv.conf."""
+        return self.root / "run/dnsguard/dhclient.lock"
+
+    @property
+    def hook_records(self) -> Path:
+        """What the hook writes down, a file an interface."""
+        return self.root / "run/dnsguard/dhclient"
 
     @property
     def kubelet_configs(self) -> tuple[Path, ...]:

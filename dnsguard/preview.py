@@ -4,10 +4,12 @@ import asyncio
 import difflib
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 
 from dnsguard.config import Config
 from dnsguard.core.decide import decide
 from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
+from dnsguard.core.report import candidates
 from dnsguard.cycle import Cycle
 
 
@@ -18,16 +20,30 @@ def preview(cycle: Cycle) -> dict[str, object]:
     return _describe(cycle, seen, plan)
 
 
-async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
-    """Return the plan where no daemon runs: look, ask, and decide as one would."""
-    # Here, not above: the daemon's first look must not wait for pyroute2 and dnspython.
+def candidates_alone(cycle: Cycle) -> dict[str, object]:
+    """Return the candidates where no daemon runs: what one would start with."""
+    _take_in(cycle)
+    seen = cycle.observe()
+    memory, plan = decide(cycle.memory, seen, cycle.policy)
+    return {"upstreams": candidates(memory, seen, plan, cycle.policy)}
+
+
+def _take_in(cycle: Cycle) -> None:
+    """Look at everything that is looked at without asking anybody."""
+    # Here, not above: the daemon's first look must not wait for pyroute2.
     from dnsguard.host.addresses import Addresses, Unknown
-    from dnsguard.host.probe import ask
 
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
         cycle.bind(None if isinstance(bound, Unknown) else bound)
     cycle.refresh()
+
+
+async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
+    """Return the plan where no daemon runs: look, ask, and decide as one would."""
+    from dnsguard.host.probe import ask
+
+    _take_in(cycle)
     seen = cycle.observe()
     memory = cycle.memory
     memory, plan = decide(memory, seen, cycle.policy)
@@ -38,7 +54,8 @@ async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
         ]
         if not asked:
             break
-        seen = cycle.observe(tuple(await asyncio.gather(*asked)))
+        answers = tuple(await asyncio.gather(*asked))
+        seen = replace(cycle.observe(), answers=answers)
         memory, plan = decide(memory, seen, cycle.policy)
         if not plan.questions and memory.health.address is not None:
             await asyncio.sleep(cycle.policy.fast)

@@ -28,9 +28,18 @@ def _status(data: Data) -> Iterator[str]:
     speed = "" if nodelocal["rtt_ms"] is None else f", {nodelocal['rtt_ms']} ms"
     yield f"NodeLocalDNS {nodelocal['state']}: {nodelocal['detail']}{speed}"
     yield f"upstream     {upstream['state']}"
-    for server in upstream["servers"]:
+    shown = [one for one in upstream["servers"] if one["in_use"] or one["usable"]]
+    shown = shown or upstream["servers"][:3]
+    for server in shown:
         yield _server(server)
+    others = len(upstream["servers"]) - len(shown)
+    if others:
+        yield f"               {others} more, not used: dnsguard upstreams"
     yield f"for kubelet  {_list(data['pod_file']['nameservers'])} in /var/lib/dnsguard/resolv.conf"
+    yield f"dhclient     the enter hook is {data['dhclient']['hook']}"
+    for hazard in data["dhclient"]["hazards"]:
+        place = f"{hazard['path']}:{hazard['line']}"
+        yield f"             {'  ' if hazard['defused'] else '! '}{place} {hazard['what']}: {hazard['why']}"
     tramples = data["tramples"]["count"]
     yield f"tramples     {tramples}" + (" since the daemon started" if tramples else "")
     for line in data["degraded"]:

@@ -16,6 +16,13 @@ class Outcome(StrEnum):
     MALFORMED = "malformed"  # only what is no answer to this question came, till the time was up
 
 
+class Ask(StrEnum):
+    """What a nameserver is asked for."""
+
+    CLUSTER = "cluster"  # a name that cluster DNS alone knows
+    UPSTREAM = "upstream"  # a name any real resolver knows
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A name to look up."""
@@ -24,6 +31,7 @@ class Question:
     """In presentation format; taken as fully qualified, with or without its last dot."""
     rdtype: str = "A"
     """The record type's mnemonic (RFC 1035, 3.2.2)."""
+    ask: Ask = Ask.UPSTREAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +46,6 @@ class Answer:
     """For people, to be read after the address: "answers SERVFAIL"."""
     at: float
     """When this was known, in seconds of CLOCK_MONOTONIC."""
+    ask: Ask = Ask.UPSTREAM
+    has_records: bool = False
+    """Whether the name was found: the answer section holds something (RFC 1035, 4.1.3)."""

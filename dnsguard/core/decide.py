@@ -2,18 +2,22 @@
 
 ``decide`` does no I/O, knows no clock and logs nothing; time arrives in the
 observation, memory is returned, not changed. The steps stand in their order:
-hear the answers, learn from a foreign file, rank the upstreams, choose the mode,
+hear the answers, learn from others (:mod:`lessons`), rank the upstreams, choose the mode,
 then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 """
 
 from dataclasses import replace
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import inform, lessons, upstreams
 from dnsguard.core.answers import Outcome
+from dnsguard.core.border import Border
 from dnsguard.core.health import advance
+from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
+    RANK,
     Action,
+    Candidate,
     HandoverMode,
     KeepForeign,
     Mode,
@@ -29,23 +33,29 @@ from dnsguard.core.questions import questions
 from dnsguard.core.rewrite import Pairs, pod_file, remedy, rewrite
 from dnsguard.core.upstreams import Pool
 
-RESOLV_CONF = "/etc/resolv.conf"
-
 
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
     """Return what to remember and what to do, from what was remembered and seen."""
     before = memory
-    memory = _learn(_hear(memory, seen, policy), seen, policy)
-    pool = rank(memory, seen, policy)
-    memory = _remember(memory, seen, policy, pool)
+    memory = lessons.read_file(_hear(memory, seen, policy), seen)
+    memory, announced = lessons.read_records(memory, seen)
+    border = draw_border(memory, seen, policy)
+    known = rank(memory, seen, border)
+    remembered = _remember(memory, seen, upstreams.pool(known), border)
+    if remembered != memory.remembered:
+        # What has just proved itself ranks higher from now on, not from the next look on.
+        memory = replace(memory, remembered=remembered)
+        known = rank(memory, seen, border)
+    pool = upstreams.pool(known)
     mode, because = _mode(memory, seen, policy, pool)
     if mode is not memory.mode or memory.mode_since is None:
         memory = replace(memory, mode=mode, mode_since=seen.now)
-    memory, file = rewrite(memory, seen, policy, pool)
-    memory, asked = questions(memory, seen.now, policy, pool)
+    memory, file = rewrite(memory, seen, pool, border, announced=announced)
+    memory, asked = questions(memory, seen.now, policy, known)
+    memory, informs = _ask_dhcp(memory, seen, policy, pool)
     trust, trusted = upstreams.state(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
-    actions += pod_file(memory, seen, policy, pool)
+    actions += pod_file(memory, seen, policy, pool, border)
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
     if memory.remembered != before.remembered:
@@ -58,25 +68,43 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions=tuple(actions),
         because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
+        informs=informs.now,
         tramples=memory.tramples,
         delay=memory.fight.delay,
-        remedy=remedy(memory, seen, policy),
+        remedy=remedy(memory, seen, border),
         is_settled=file.is_settled,
-        look_at=min(seen.now + policy.slow, asked.next_at, file.look_at),
+        look_at=min(seen.now + policy.slow, asked.next_at, informs.next_at, file.look_at),
     )
 
 
-def rank(memory: Memory, seen: Observation, policy: Policy) -> Pool:
-    """Return every known upstream, best first."""
-    candidates = (*seen.found, *memory.learned, *memory.remembered)
-    return upstreams.pool(candidates, memory.verdicts, policy)
+def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
+    """Return what is no upstream, as far as is known by now."""
+    return Border(
+        cluster=policy.cluster,
+        named=policy.servers,
+        own=memory.bound or frozenset(),
+        exposed=frozenset(a for a, verdict in memory.verdicts.items() if verdict.is_exposed),
+        stubs=seen.found.stubs,
+    )
+
+
+def rank(memory: Memory, seen: Observation, border: Border) -> Pool:
+    """Return every nameserver that any source names, best first, refused ones too."""
+    candidates = (
+        *lessons.candidates(memory),
+        *upstreams.recall(memory.remembered),
+        *seen.found.candidates,
+        *inform.candidates(memory.informs),
+    )
+    return upstreams.known(candidates, memory.verdicts, border)
 
 
 def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
     verdicts = memory.verdicts
-    if seen.answers:
-        verdicts = upstreams.heard(verdicts, seen.answers)
+    answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
+    if answers:
+        verdicts = upstreams.heard(verdicts, answers)
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
@@ -85,39 +113,39 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
         }
     bound = memory.bound if seen.bound is None else seen.bound
     health = advance(memory.health, seen, policy)
-    return replace(memory, health=health, verdicts=verdicts, bound=bound)
+    informs = memory.informs
+    for informed in seen.informed:
+        informs = inform.heard(informs, informed, seen.wall)
+    return replace(memory, health=health, verdicts=verdicts, bound=bound, informs=informs)
 
 
-def _learn(memory: Memory, seen: Observation, policy: Policy) -> Memory:
-    """Take in what someone else wrote. Our own writing teaches nothing."""
-    file = seen.file
-    if file.trouble is not None or file.content == memory.written:
-        return memory
-    if file.identity == memory.identity:
-        return memory  # Ours could not be written: the file is the one seen before.
-    if not file.content and memory.foreign is not None:
-        return memory  # Truncated: nothing is said yet, and nothing taken back.
-    is_first = memory.written is None
-    written_at = file.identity.mtime_ns / 1e9 if is_first and file.identity else seen.wall
-    foreign = resolvconf.unguard(file.content)
-    learned = upstreams.from_text(
-        foreign, policy, source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
-    )
-    # The servers of the version before stay known, as memory.
-    known = upstreams.remember(memory.remembered, (*memory.learned, *learned), policy)
-    memory = replace(memory, foreign=foreign, learned=learned, remembered=known)
-    if is_first:
-        return memory
-    return replace(memory, tramples=memory.tramples + 1, last_trample=seen.wall)
-
-
-def _remember(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> Memory:
-    """Keep the upstreams that have answered just now."""
+def _remember(
+    memory: Memory, seen: Observation, pool: Pool, border: Border
+) -> tuple[Candidate, ...]:
+    """Keep the upstreams that have answered just now, forget what others have outlived."""
     answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
-    if not answered:
-        return memory
-    worth = [replace(u.candidate, seen=seen.wall) for u in pool if u.address in answered]
-    return replace(memory, remembered=upstreams.remember(memory.remembered, worth, policy))
+    proven = frozenset(u.address for u in pool if u.is_usable and u.address in answered)
+    named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
+    kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
+    outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}
+    return tuple(candidate for candidate in kept if candidate.address not in outlived)
+
+
+def _ask_dhcp(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+) -> tuple[Memory, inform.Due]:
+    """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
+    better = [u for u in pool if RANK[u.candidate.source] < RANK[Source.INFORM]]
+    is_stranded = all(u.verdict.failures and not u.is_usable for u in better)
+    informs, due = inform.due(
+        memory.informs,
+        seen.found.leases if policy.asks_dhcp else (),
+        seen.now,
+        cluster=policy.cluster,
+        bound=memory.bound or frozenset(),
+        is_stranded=is_stranded,
+    )
+    return replace(memory, informs=informs), due
 
 
 def _mode(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[Mode, Pairs]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from dnsguard.core.address import IPAddress
 from dnsguard.core.fight import Fight
 from dnsguard.core.health import Health
-from dnsguard.core.model import Candidate, Identity, Mode
+from dnsguard.core.inform import Informs
+from dnsguard.core.model import Candidate, Identity, Mode, Record
 from dnsguard.core.upstreams import Verdict
 
 
@@ -26,6 +27,10 @@ class Memory:
     """Since when the file has been empty, missing or open for writing."""
     learned: tuple[Candidate, ...] = ()
     """Candidates that the foreign file names."""
+    records: tuple[Record, ...] = ()
+    """What dhclient had been told by the last look."""
+    informs: Informs = field(default_factory=dict)
+    """What DHCP servers said when asked."""
     remembered: tuple[Candidate, ...] = ()
     verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
     health: Health = field(default_factory=Health)

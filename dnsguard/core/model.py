@@ -5,11 +5,16 @@ Times called ``now`` or ``..._at`` are seconds of CLOCK_MONOTONIC, ``wall`` and
 ``seen`` are seconds since the epoch, for people and for the state on disk.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer
+from dnsguard.core.answers import Answer, Ask
+from dnsguard.core.sources.dhclient.told import Told
+
+if TYPE_CHECKING:
+    from dnsguard.core.inform import Informed
 
 
 class Mode(StrEnum):
@@ -108,6 +113,15 @@ class Stub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What our enter hook wrote down of an interface."""
+
+    told: Told
+    written: float
+    """When; seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """What one look at the node's files came to."""
 
@@ -129,10 +143,13 @@ class Policy:
     """What the operator wants; the defaults are dnsguard.toml's. Durations in seconds."""
 
     servers: tuple[IPAddress, ...] = ()
+    fallback: tuple[IPAddress, ...] = ()
     nodelocal: tuple[IPAddress, ...] = ()
     cluster: frozenset[IPAddress] = frozenset()
     """Every cluster address, the node-local ones included."""
     cluster_domain: str = "cluster.local"
+    asks_dhcp: bool = True
+    """Whether DHCP servers may be asked."""
     handover: HandoverMode = HandoverMode.AUTO
     successes: int = 3
     failures: int = 2
@@ -191,8 +208,12 @@ class Observation:
     file: FileSeen
     pod_file: bytes | None = None
     """/var/lib/dnsguard/resolv.conf, None where it can't be read."""
-    found: tuple[Candidate, ...] = ()
-    """Candidates from the configuration, leases and backups."""
+    found: Found = field(default_factory=Found)
+    """What the node's files name."""
+    records: tuple[Record, ...] = ()
+    """What dhclient was told lately, an interface each."""
+    informed: "tuple[Informed, ...]" = ()
+    """What DHCP servers said when asked; each is in exactly one observation."""
     bound: frozenset[IPAddress] | None = None
     """The node's addresses; None while or where they can't be listed."""
     answers: tuple[Answer, ...] = ()
@@ -260,13 +281,6 @@ class Remedy:
     content: bytes
 
 
-class Ask(StrEnum):
-    """Which question a nameserver is asked."""
-
-    CLUSTER = "cluster"  # a name NodeLocalDNS must know
-    UPSTREAM = "upstream"  # a name any real resolver knows
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to do now, and why."""
@@ -281,6 +295,8 @@ class Plan:
     """The decision's trace: fact and value, in the order they counted."""
     questions: tuple[tuple[IPAddress, Ask], ...]
     """To be asked now, side by side."""
+    informs: tuple[HeldLease, ...]
+    """Whose DHCP servers are to be asked now."""
     remedy: Remedy | None
     tramples: int
     delay: float

@@ -1,10 +1,10 @@
 """What ``dnsguard status`` says, as data: built here, rendered elsewhere."""
 
 from dnsguard.core import resolvconf
-from dnsguard.core.decide import rank
+from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Observation, Plan, Policy, UpstreamState
-from dnsguard.core.upstreams import Upstream
+from dnsguard.core.upstreams import NOT_ASKED, Upstream
 
 Json = dict[str, object]
 
@@ -13,7 +13,6 @@ def report(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    pool = rank(memory, seen, policy)
     wrong = (*trouble, *_wrong(seen, plan, trouble))
     return {
         "mode": plan.mode,
@@ -30,7 +29,7 @@ def report(
         },
         "upstream": {
             "state": plan.upstream,
-            "servers": [_upstream(upstream, plan) for upstream in pool],
+            "servers": [one for one in candidates(memory, seen, plan, policy) if one["refused"] is None],
         },
         "tramples": {"count": memory.tramples, "last": memory.last_trample},
     }
@@ -64,17 +63,41 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def _upstream(upstream: Upstream, plan: Plan) -> Json:
+def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
+    """Return everyone whom any source names, best first, and why one is not used."""
+    known = rank(memory, seen, draw_border(memory, seen, policy))
+    return [_candidate(upstream, plan) for upstream in known]
+
+
+def _candidate(upstream: Upstream, plan: Plan) -> Json:
+    candidate, verdict = upstream.candidate, upstream.verdict
     return {
         "address": str(upstream.address),
-        "source": upstream.candidate.source,
-        "origin": upstream.candidate.origin,
-        "seen": upstream.candidate.seen,
-        "usable": upstream.is_usable,
-        "rtt_ms": _milliseconds(upstream.verdict.rtt),
-        "detail": upstream.verdict.detail,
-        "in_use": upstream.address in plan.wanted,
+        "source": candidate.source,
+        "origin": candidate.origin,
+        "interface": candidate.interface,
+        "rank": [*upstream.rank],
+        "seen": round(candidate.seen, 3),
+        "answered": candidate.answered,
+        "usable": upstream.is_usable and upstream.refusal is None,
+        "rtt_ms": _milliseconds(verdict.rtt),
+        "detail": verdict.detail,
+        "refused": upstream.refusal,
+        "in_use": upstream.address in plan.wanted and upstream.refusal is None,
+        "why_not": _why_not(upstream, plan),
     }
+
+
+def _why_not(upstream: Upstream, plan: Plan) -> str | None:
+    if upstream.refusal is not None:
+        return f"never used: {upstream.refusal}"
+    if upstream.address in plan.wanted:
+        return None
+    if upstream.is_usable:
+        return "others rank higher or answer faster"
+    if upstream.is_guess and upstream.verdict.detail == NOT_ASKED:
+        return "asked only when nothing better answers"
+    return upstream.verdict.detail
 
 
 def _milliseconds(seconds: float | None) -> float | None:

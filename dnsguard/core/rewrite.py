@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core import resolvconf, upstreams
 from dnsguard.core.address import IPAddress
+from dnsguard.core.border import Border
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     FileSeen,
@@ -37,7 +38,9 @@ class Reading:
     usual: tuple[IPAddress, ...]
     """What glibc uses: the first three it takes."""
     real: tuple[IPAddress, ...]
-    """Those of them that are upstreams."""
+    """Those of them that can be upstreams."""
+    refused: tuple[IPAddress, ...]
+    """The others."""
     poison: tuple[IPAddress, ...]
     """Cluster addresses, wherever any reader would find them."""
 
@@ -55,42 +58,53 @@ class Rewrite:
     """When a write that is put off is due."""
 
 
-def read(file: FileSeen, policy: Policy) -> Reading:
-    """Sort the nameservers of the file; one in trouble has none."""
-    found = resolvconf.nameservers(file.content) if file.trouble is None else ()
+def read(content: bytes, border: Border) -> Reading:
+    """Sort the nameservers of a file."""
+    found = resolvconf.nameservers(content)
     usual = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
+    real = tuple(address for address in usual if border.admits(address))
     return Reading(
         usual=usual,
-        real=tuple(address for address in usual if upstreams.is_upstream(address, policy)),
-        poison=tuple(server.address for server in found if server.address in policy.cluster),
+        real=real,
+        refused=tuple(address for address in usual if address not in real),
+        poison=tuple(server.address for server in found if server.address in border.cluster),
     )
 
 
 def rewrite(
-    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+    memory: Memory, seen: Observation, pool: Pool, border: Border, *, announced: bytes | None
 ) -> tuple[Memory, Rewrite]:
-    """Decide about resolv.conf; ``memory.mode`` is already the new one."""
+    """Decide about resolv.conf; ``memory.mode`` is already the new one.
+
+    :param announced: the file that dhclient would have written since the last look.
+    """
     file = seen.file
-    reading = read(file, policy)
-    wanted, why = _wanted(memory, file, reading, pool)
-    because = (("file", _describe(file, reading)), *why)
-    content = file.content if wanted is None else resolvconf.guard(_base(memory, file), wanted)
-    if wanted is None or (file.trouble is None and content == file.content):
+    judged = file if announced is None else FileSeen(content=announced)
+    reading = read(judged.content if judged.trouble is None else b"", border)
+    wanted, why = _wanted(memory, judged, reading, pool)
+    because = (("file", _describe(judged, reading)), *why)
+    if wanted is not None:
+        content = resolvconf.guard(memory.foreign or b"", wanted)
+    else:
+        # What is only left as it is because nothing better is known is never written.
+        content = judged.content if reading.real else file.content
+    shown = reading.usual if wanted is None else wanted
+    if content == file.content and (wanted is None or file.trouble is None):
         memory = replace(memory, written=content, unfinished_since=None)
         is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
-        shown = reading.usual if wanted is None else wanted
-        return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=not is_open)
+        is_settled = wanted is not None or not is_open
+        return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
     if seen.repaired is not None:
         fight = memory.fight.repaired(seen.now)
         memory = replace(memory, written=seen.repaired, unfinished_since=None, fight=fight)
         is_settled = seen.repaired == content
-        return memory, Rewrite(wanted=wanted, action=None, because=because, is_settled=is_settled)
+        return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
     due, reason = _due(memory, seen)
     if seen.now < due:
         since = seen.now if memory.unfinished_since is None else memory.unfinished_since
         peek = seen.now + PEEK if file.being_written else due
         put_off = Rewrite(
-            wanted=wanted,
+            wanted=shown,
             action=None,
             because=(*because, reason),
             is_settled=False,
@@ -103,11 +117,11 @@ def rewrite(
         unfinished_since=None,
         fight=memory.fight.repaired(seen.now),
     )
-    action = ReplaceFile(content=content, seen=file, wanted=wanted)
-    return memory, Rewrite(wanted=wanted, action=action, because=because)
+    action = ReplaceFile(content=content, seen=file, wanted=shown)
+    return memory, Rewrite(wanted=shown, action=action, because=because)
 
 
-def remedy(memory: Memory, seen: Observation, policy: Policy) -> Remedy | None:
+def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     """Return what to do at once when the poison that is held back now comes again.
 
     None where the next poison has to be thought about: while nothing is held back,
@@ -118,18 +132,11 @@ def remedy(memory: Memory, seen: Observation, policy: Policy) -> Remedy | None:
         return None
     if seen.file.link is not None or memory.fight.delay or foreign == written:
         return None
-    poisoned = read(FileSeen(content=foreign), policy).poison
-    left = read(FileSeen(content=written), policy)
+    poisoned = read(foreign, border).poison
+    left = read(written, border)
     if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
         return None
     return Remedy(foreign, written)
-
-
-def _base(memory: Memory, file: FileSeen) -> bytes:
-    """Return the foreign text to guard: a lost file comes back as it was written last."""
-    if file.trouble is None and file.content:
-        return resolvconf.unguard(file.content)
-    return memory.foreign or b""
 
 
 def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
@@ -162,17 +169,17 @@ def _wanted(
     """Return the nameservers that belong into the file, None to leave it as it is."""
     if memory.mode is Mode.HANDED_OVER and memory.health.address is not None:
         return _behind(memory.health.address, reading, pool), ()
-    if reading.real and not reading.poison and upstreams.can_stay(reading.real, pool):
+    is_clean = bool(reading.real) and not reading.poison and not reading.refused
+    if is_clean and upstreams.can_stay(reading.real, pool, resolvconf.MAXNS):
         return None, ()
-    if pool:
-        return upstreams.select(pool, reading.real, resolvconf.MAXNS), ()
-    return _of_nothing(memory, file, reading)
+    wanted = upstreams.select(pool, reading.real, resolvconf.MAXNS)
+    return (wanted, ()) if wanted else _of_nothing(memory, file, reading)
 
 
 def _behind(nodelocal: IPAddress, reading: Reading, pool: Pool) -> tuple[IPAddress, ...] | None:
     """NodeLocalDNS first, real servers behind it as backup."""
-    is_alone = reading.usual[:1] == reading.poison == (nodelocal,)
-    if is_alone and upstreams.can_stay(reading.real, pool):
+    is_alone = reading.usual[:1] == reading.poison == reading.refused == (nodelocal,)
+    if is_alone and upstreams.can_stay(reading.real, pool, MOST_BACKUPS):
         return None
     return (nodelocal, *upstreams.select(pool, reading.real, MOST_BACKUPS))
 
@@ -198,7 +205,7 @@ def _of_nothing(
 
 
 def pod_file(
-    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool, border: Border
 ) -> tuple[ReplacePodFile, ...]:
     """Keep real upstreams in the file for kubelet; with none known it stays as it is.
 
@@ -211,9 +218,9 @@ def pod_file(
         and not (upstream.address.version == 6 and upstream.address.is_link_local)
     )
     current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
-    are_real = all(upstreams.is_upstream(address, policy) for address in current)
+    are_real = all(border.admits(address) for address in current)
     wanted = current
-    if not (are_real and upstreams.can_stay(current, reachable)):
+    if not (are_real and upstreams.can_stay(current, reachable, resolvconf.MAXNS)):
         wanted = upstreams.select(reachable, current, resolvconf.MAXNS)
     search = resolvconf.search_list(memory.foreign or b"")
     content = resolvconf.pod_file(wanted, resolvconf.outside(search, policy.cluster_domain))

@@ -9,6 +9,8 @@ from pyroute2 import IPRoute, NetlinkError
 
 LOOPBACK = 1
 """Every network namespace's ``lo`` has this index."""
+_RT_TABLE_LOCAL = 255
+"""<linux/rtnetlink.h>"""
 _KINDS = ("dummy", "bridge")
 """Links to bind an address to. node-cache makes a dummy one."""
 
@@ -17,14 +19,23 @@ class Net:
     """What the demo does with rtnetlink(7). Enter the namespace first."""
 
     def __init__(self, *, nodelocal: IPv4Address, upstream: IPv4Address) -> None:
-        """Bring up ``lo`` with the upstream's address, and a link for NodeLocalDNS.
+        """Bring up ``lo`` with a place for the upstream, and a link for NodeLocalDNS.
 
         :raises OSError: no netlink here. NetlinkError: the kernel refuses.
         """
         self._netlink = IPRoute()
         self._nodelocal = nodelocal
         self._netlink.link("set", index=LOOPBACK, state="up")
-        self._netlink.addr("add", index=LOOPBACK, address=str(upstream), prefixlen=32)
+        # A local route and no address: an address of the node is no upstream.
+        self._netlink.route(
+            "add",
+            family=socket.AF_INET,
+            dst=f"{upstream}/32",
+            oif=LOOPBACK,
+            table=_RT_TABLE_LOCAL,
+            scope="host",
+            type="local",
+        )
         # As on a node, what no interface has goes out by the default route, and nobody
         # answers. Without a route the kernel would refuse at once. For "default" alone,
         # pyroute2 0.9.7 leaves out the family: EOPNOTSUPP.

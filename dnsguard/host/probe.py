@@ -1,4 +1,4 @@
-"""Ask a nameserver one question over UDP, with dnspython's messages.
+"""Ask a nameserver one question over UDP or TCP, with dnspython's messages.
 
 Only the messages: `dns.query` and `dns.asyncquery` cost another 2 MiB and import ssl
 (and httpx and the QUIC stack where they are installed), and their UDP sockets are not
@@ -13,6 +13,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 import time
 from collections.abc import Iterable
 from ipaddress import IPv6Address
@@ -28,6 +29,12 @@ from dnsguard.core.answers import Answer, Outcome, Question
 _EDNS_PAYLOAD = 1232
 """Fits IPv6's least MTU of 1280, so it needs no fragments (DNS flag day 2020)."""
 
+_COUNT = _LENGTH = struct.Struct("!H")
+_ANCOUNT_AT = 6
+"""Where a message says how many records its answer section has (RFC 1035, 4.1.1)."""
+
+Sockaddr = tuple[str, int] | tuple[str, int, int, int]
+
 _KNOWING = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
 _NO_EDNS = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP})
@@ -40,6 +47,7 @@ async def ask(
     *,
     timeout: float,  # noqa: ASYNC109 - a lapsed timeout is an Answer here, no TimeoutError
     port: int = 53,
+    tcp: bool = False,
 ) -> Answer:
     """Ask one nameserver, once, and wait at most ``timeout`` seconds.
 
@@ -48,16 +56,24 @@ async def ask(
 
     :raises ValueError: the question itself is no DNS name or type.
     """
-    exchange = _Exchange(question)
+    exchange = _Stream(question) if tcp else _Exchange(question)
     try:
-        with _connected(address, port) as sock:
-            outcome, detail = await exchange.run(sock, timeout)
+        with exchange.open(address) as sock:
+            outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, f"is unreachable ({_name(error)})"
     now = time.monotonic()
     answered = outcome in (Outcome.ANSWERED, Outcome.FAILED)
     rtt = now - exchange.sent_at if answered else None
-    return Answer(address=address, outcome=outcome, rtt=rtt, detail=detail, at=now)
+    return Answer(
+        address=address,
+        outcome=outcome,
+        rtt=rtt,
+        detail=detail,
+        at=now,
+        ask=question.ask,
+        has_records=exchange.has_records,
+    )
 
 
 async def ask_all(
@@ -75,6 +91,8 @@ async def ask_all(
 class _Exchange:
     """One question on its way through one socket."""
 
+    kind = socket.SOCK_DGRAM
+
     def __init__(self, question: Question) -> None:
         try:
             self._query = dns.message.make_query(
@@ -83,9 +101,23 @@ class _Exchange:
         except dns.exception.DNSException as error:
             raise ValueError(f"no DNS question: {question.name} {question.rdtype}") from error
         self.sent_at = 0.0
+        self.has_records = False
         self._strangers = 0
 
-    async def run(self, sock: socket.socket, patience: float) -> tuple[Outcome, str]:
+    def open(self, address: IPAddress) -> socket.socket:
+        """Return a non-blocking socket.
+
+        No IP_RECVERR: without it the kernel reports what is final (port unreachable) and
+        keeps back what may pass (host unreachable, while ARP is young), RFC 1122, 3.2.2.1.
+
+        :raises OSError: no such family, or no descriptor left.
+        """
+        family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+        return socket.socket(family, self.kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+
+    async def run(
+        self, sock: socket.socket, peer: Sockaddr, patience: float
+    ) -> tuple[Outcome, str]:
         """Return the outcome and its detail.
 
         :raises OSError: the kernel knows that no answer can come.
@@ -93,13 +125,14 @@ class _Exchange:
         limit = asyncio.timeout(patience)
         try:
             async with limit:
+                await asyncio.get_running_loop().sock_connect(sock, peer)
                 return _judge(await self._reply(sock))
         except TimeoutError:
             # ETIMEDOUT from the kernel is a TimeoutError too, and is its verdict.
             if not limit.expired():
                 raise
         if self._strangers:
-            return Outcome.MALFORMED, f"sent {self._strangers} datagrams that answer nothing asked"
+            return Outcome.MALFORMED, f"sent {self._strangers} messages that answer nothing asked"
         return Outcome.TIMED_OUT, f"gives no answer in {patience:g} s"
 
     async def _reply(self, sock: socket.socket) -> dns.message.Message:
@@ -117,35 +150,58 @@ class _Exchange:
         sock.send(wire)
         while True:
             # What is longer than was asked for is cut off: it can't cost time here.
-            reply = _match(self._query, await loop.sock_recv(sock, _EDNS_PAYLOAD))
+            reply = self._take(await loop.sock_recv(sock, _EDNS_PAYLOAD))
             if reply is not None:
                 return reply
             # A late, forged or mangled datagram (RFC 5452, 9.1): the true one may still
             # come. sock_recv doesn't yield while there is something to read, so without
             # the sleep a flood would stop the loop, and with it this very timeout.
-            self._strangers += 1
             await asyncio.sleep(0)
 
+    def _take(self, wire: bytes) -> dns.message.Message | None:
+        """Return the reply that came, None for what is none."""
+        reply = _match(self._query, wire)
+        if reply is None:
+            self._strangers += 1
+        else:
+            self.has_records = bool(_COUNT.unpack_from(wire, _ANCOUNT_AT)[0])
+        return reply
 
-def _connected(address: IPAddress, port: int) -> socket.socket:
-    """Return a non-blocking UDP socket, bound to a random port, for this peer only.
 
-    :raises OSError: no such family, zone or route, or no descriptor left.
+class _Stream(_Exchange):
+    """One question over TCP, behind its length (RFC 7766, 8)."""
+
+    kind = socket.SOCK_STREAM
+
+    async def _once(self, sock: socket.socket) -> dns.message.Message:
+        loop = asyncio.get_running_loop()
+        wire = self._query.to_wire()
+        self.sent_at = time.monotonic()
+        await loop.sock_sendall(sock, _LENGTH.pack(len(wire)) + wire)
+        while True:
+            (length,) = _LENGTH.unpack(await _exactly(sock, _LENGTH.size))
+            message = await _exactly(sock, length)
+            reply = self._take(message)
+            if reply is not None:
+                return reply
+
+
+async def _exactly(sock: socket.socket, count: int) -> bytes:
+    """Return so many bytes of a stream.
+
+    :raises ConnectionResetError: it ends before.
     """
-    is_v6 = isinstance(address, IPv6Address)
-    sock = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        sock.connect(_sockaddr(address, port))
-    except OSError:
-        sock.close()
-        raise
-    # No IP_RECVERR: without it the kernel reports what is final (port unreachable) and
-    # keeps back what may pass (host unreachable, while ARP is young), RFC 1122, 3.2.2.1.
-    return sock
+    loop = asyncio.get_running_loop()
+    read = b""
+    while len(read) < count:
+        piece = await loop.sock_recv(sock, count - len(read))
+        if not piece:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        read += piece
+    return read
 
 
-def _sockaddr(address: IPAddress, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+def _sockaddr(address: IPAddress, port: int) -> Sockaddr:
     if not isinstance(address, IPv6Address):
         return str(address), port
     return str(address).partition("%")[0], port, 0, _zone_index(address.scope_id)

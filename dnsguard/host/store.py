@@ -5,6 +5,7 @@ and the daemon starts with an empty memory: the other sources remain.
 """
 
 import json
+import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from dnsguard.core.address import parse_address
 from dnsguard.core.model import MAX_FILE, Candidate, Source
 from dnsguard.errors import ForeignStateError
 
-VERSION = 1
+VERSION = 2
+"""1 had neither sources nor answers; what it holds is taken over."""
 _MAX_STATE = 256 * 1024
 
 
@@ -67,7 +69,7 @@ def _parse(content: bytes) -> tuple[Candidate, ...]:
     try:
         data = json.loads(content)
         version = data["version"]
-        if version != VERSION:
+        if version not in (1, VERSION):
             raise ForeignStateError(f"version {version!r} is not {VERSION}")
         return tuple(_candidate(entry) for entry in data["remembered"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -75,21 +77,34 @@ def _parse(content: bytes) -> tuple[Candidate, ...]:
 
 
 def _candidate(entry: dict[str, object]) -> Candidate:
-    seen = entry["seen"]
-    if not isinstance(seen, int | float):
-        raise TypeError("seen is no number")
+    interface, answered = entry.get("interface"), entry.get("answered")
     return Candidate(
         address=parse_address(str(entry["address"])),
-        source=Source.REMEMBERED,
+        source=Source(str(entry.get("source", Source.REMEMBERED))),
         origin=str(entry["origin"]),
-        seen=float(seen),
+        interface=None if interface is None else str(interface),
+        seen=_time(entry["seen"]),
+        answered=None if answered is None else _time(answered),
     )
+
+
+def _time(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r} is no time")
+    return float(value)
 
 
 def dump(candidates: tuple[Candidate, ...]) -> bytes:
     """Return the state file that :func:`load` reads."""
     entries = [
-        {"address": str(c.address), "origin": c.origin, "seen": round(c.seen, 3)}
+        {
+            "address": str(c.address),
+            "source": c.source,
+            "origin": c.origin,
+            "interface": c.interface,
+            "seen": round(c.seen, 3),
+            "answered": None if c.answered is None else round(c.answered, 3),
+        }
         for c in candidates
     ]
     return json.dumps({"version": VERSION, "remembered": entries}, indent=1).encode() + b"\n"

@@ -11,6 +11,7 @@ from boot.node import Node
 pytestmark = pytest.mark.boot
 
 UNIT = "dnsguard.service"
+CAP_NET_BIND_SERVICE = 10  # <linux/capability.h>
 
 WRITABLE = ("/etc", "/run/dnsguard", "/var/lib/dnsguard")
 READ_ONLY = (
@@ -24,11 +25,13 @@ READ_ONLY = (
 NO_PLACE = ("/proc", "/run/host")
 
 
-def test_it_has_no_capability_and_can_get_none(running_lab: Lab) -> None:
-    """Every capability set is empty and no exec can fill one."""
+def test_it_has_one_capability_and_can_get_no_other(running_lab: Lab) -> None:
+    """Port 68 for DHCPINFORM, and nothing else of root's power; what it runs inherits none."""
     status = _status(running_lab.node, "self")
 
-    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for kind in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(status[kind], 16) == 1 << CAP_NET_BIND_SERVICE, kind
+    for kind in ("CapInh", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
     assert status["NoNewPrivs"] == "1"
 

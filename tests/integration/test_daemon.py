@@ -11,7 +11,7 @@ import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.mounts import bound
 from lab.nameserver import nameserver
-from lab.netns import Namespace
+from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core import resolvconf
@@ -19,16 +19,27 @@ from dnsguard.core.resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 
+OTHER = "192.0.2.54"
+"""A second upstream; nobody listens there unless a test does."""
 PEACE = 0.055
 """Seconds between two foreign writes that are no fight yet (dnsguard.core.fight)."""
 
 
 @pytest.fixture
-def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
+def outside(node: Namespace) -> Iterator[Namespace]:
+    """Return the network that the node is in, with the upstreams' addresses."""
+    with namespace() as made:
+        cable(node, made)
+        node.ip("address add 192.0.2.1/24 dev eth0")
+        for address in (UPSTREAM, OTHER):
+            made.ip(f"address add {address}/24 dev eth0")
+        yield made
+
+
+@pytest.fixture
+def guard(tmp_path: Path, node: Namespace, outside: Namespace) -> Iterator[Node]:
     """Return a poisoned node whose upstream answers; no daemon runs yet."""
-    node.ip("link set lo up")
-    node.bridge("upstream", UPSTREAM)
-    with nameserver(node, UPSTREAM):
+    with nameserver(outside, UPSTREAM):
         yield Node(tmp_path, node)
 
 
@@ -110,11 +121,12 @@ def test_nodelocaldns_gets_the_node_and_loses_it(guard: Node) -> None:
         assert [str(s.address) for s in resolvconf.nameservers(pods)] == [UPSTREAM]
 
 
-def test_a_new_server_of_the_dhcp_server_is_learned_not_overwritten(guard: Node) -> None:
+def test_a_new_server_of_the_dhcp_server_is_learned_not_overwritten(
+    guard: Node, outside: Namespace
+) -> None:
     """A real nameserver that somebody writes is used, and the one before is remembered."""
-    other = "192.0.2.54"
-    guard.where.ip(f"address add {other}/32 dev upstream")
-    with nameserver(guard.where, other), guard.guarded():
+    other = OTHER
+    with nameserver(outside, other), guard.guarded():
         guard.wait_for(UPSTREAM)
         guard.file.write_text(f"nameserver {NODELOCAL}\nnameserver {other}\n")
         guard.wait_for(other)
@@ -282,12 +294,13 @@ def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:
     assert lines < 50
 
 
-def test_a_reload_takes_the_new_configuration_or_keeps_the_old(guard: Node) -> None:
+def test_a_reload_takes_the_new_configuration_or_keeps_the_old(
+    guard: Node, outside: Namespace
+) -> None:
     """SIGHUP; a bad file is said in the log and in the status, and changes nothing."""
     config = guard.root / "etc/dnsguard/dnsguard.toml"
-    other = "192.0.2.54"
-    guard.where.ip(f"address add {other}/32 dev upstream")
-    with nameserver(guard.where, other), guard.guarded() as daemon:
+    other = OTHER
+    with nameserver(outside, other), guard.guarded() as daemon:
         guard.wait_for(UPSTREAM)
         config.write_text(f'[upstream]\nservers = ["{other}"]\n')
         daemon.send_signal(signal.SIGHUP)
@@ -299,13 +312,24 @@ def test_a_reload_takes_the_new_configuration_or_keeps_the_old(guard: Node) -> N
         assert guard.servers() == [other]
 
 
-def test_a_changed_hook_is_told(guard: Node) -> None:
-    """What dhclient will run at the next lease is watched."""
+def test_a_changed_hook_is_judged_and_told_once(guard: Node) -> None:
+    """What dhclient will run at the next lease is watched; the status shows it, too."""
     hooks = guard.root / "etc/dhcp/dhclient-exit-hooks.d"
     hooks.mkdir(parents=True)
     with guard.guarded():
-        (hooks / "zdnsupdate").write_text("echo\n")
-        guard.wait_for_line("dhclient_hook_changed", "zdnsupdate")
+        (hooks / "harmless").write_text("echo\n")
+        (hooks / "zdnsupdate").write_text("echo\nsed -i s/a/b/ /etc/resolv.conf\n")
+        guard.wait_for_line("warning", "dhclient_hazard_found", "zdnsupdate:2", "sed -i")
+        (hazard,) = guard.status()["dhclient"]["hazards"]
+        assert (hazard["path"], hazard["line"], hazard["defused"]) == (
+            "/etc/dhcp/dhclient-exit-hooks.d/zdnsupdate",
+            2,
+            False,
+        )
+        (hooks / "zdnsupdate").unlink()
+        guard.wait_for_line("dhclient_hazard_gone", "zdnsupdate")
+    assert guard.log.read_text().count("dhclient_hazard_found") == 1
+    assert "harmless" not in guard.log.read_text()
 
 
 def test_the_plan_says_the_same_with_and_without_a_daemon(guard: Node) -> None:

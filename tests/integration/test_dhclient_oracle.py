@@ -5,9 +5,7 @@ environment, so it touches no resolv.conf. dnsmasq is the DHCP server at the oth
 """
 
 import fcntl
-import os
 import random
-import shutil
 import signal
 import socket
 import struct
@@ -16,16 +14,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import IPv4Address, ip_address
+from itertools import product
 from pathlib import Path
 
 import pytest
-from lab.netns import Namespace, cable, namespace
+from lab.dhcp import PATIENCE, Machine, Server, network
+from lab.netns import Namespace
 from lab.wait import readable, until
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.sources import dhcp
-from dnsguard.core.sources.dhclient import conf, leases
+from dnsguard.core.sources.dhclient import conf, leases, script, told
 from dnsguard.core.sources.dhclient.options import SERVERS, SERVERS6
 from dnsguard.core.sources.dhclient.statements import Conf, effective, requested
 
@@ -41,53 +41,7 @@ case $reason in
 esac
 exit 0
 """
-PATIENCE = 20.0
-"""Seconds for one dhclient; it takes 0.03, and up to 8 more where it misses an offer."""
 Environ = Mapping[str, str]
-
-
-class Server:
-    """dnsmasq, which offers REAL and REAL6 to who asks."""
-
-    def __init__(self, where: Namespace, directory: Path) -> None:
-        where.ip("address add 10.99.0.1/24 dev eth0")
-        where.ip("address add 2001:db8::1/64 dev eth0 nodad")
-        self._where = where
-        self._directory = directory
-        self.start()
-
-    def start(self) -> None:
-        command = [
-            "dnsmasq",
-            "--no-daemon",
-            "--conf-file=/dev/null",
-            "--user=root",
-            f"--pid-file={self._directory}/dnsmasq.pid",
-            f"--dhcp-leasefile={self._directory}/dnsmasq.leases",
-            "--port=0",
-            "--interface=eth0",
-            "--no-ping",
-            "--dhcp-authoritative",
-            "--dhcp-range=10.99.0.50,10.99.0.199,1h",
-            "--dhcp-range=2001:db8::1000,2001:db8::1fff,64,1h",
-            f"--dhcp-option=option:dns-server,{','.join(REAL)}",
-            f"--dhcp-option=option6:dns-server,[{REAL6[0]}]",
-            "--dhcp-option=option:domain-name,real.example",
-            "--dhcp-option=option:domain-search,a.example,b.example",
-        ]
-        with self._where.inside():
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-            )
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if "started" in line:
-                return
-        raise RuntimeError("dnsmasq ended")
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.communicate()
 
 
 class Client:
@@ -146,17 +100,8 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if os.geteuid() != 0:
-        pytest.skip("a network namespace needs root")
-    for program in ("dhclient", "dnsmasq"):
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"no {program} here")
     directory = tmp_path_factory.mktemp("dhclient")
-    with namespace() as node, namespace() as other:
-        for end in (node, other):
-            with end.inside():
-                Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
-        cable(node, other)
+    with network() as (node, other):
         server = Server(other, directory)
         try:
             yield Lab(server, Client(node, directory), node)
@@ -164,7 +109,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             server.stop()
 
 
-def _told(environ: Environ, name: str = "new_domain_name_servers") -> tuple[str, ...]:
+def _servers(environ: Environ, name: str = "new_domain_name_servers") -> tuple[str, ...]:
     return tuple(environ.get(name, "").split())
 
 
@@ -181,7 +126,7 @@ def test_a_statement_does_to_dhclient_what_it_does_to_us(
     lab: Lab, text: str, outcome: tuple[str, ...]
 ) -> None:
     """Each form that the unit tests assert."""
-    assert _told(lab.client.ask(text.encode())) == outcome
+    assert _servers(lab.client.ask(text.encode())) == outcome
 
 
 @pytest.mark.parametrize(("content", "outcome"), KUBESPRAY.values(), ids=KUBESPRAY)
@@ -189,7 +134,7 @@ def test_kubesprays_files_do_to_dhclient_what_they_do_to_us(
     lab: Lab, content: bytes, outcome: tuple[str, ...]
 ) -> None:
     """Each version's block; the empty supersede and the unquoted domains included."""
-    assert _told(lab.client.ask(content)) == outcome
+    assert _servers(lab.client.ask(content)) == outcome
 
 
 PARTS = (
@@ -247,21 +192,21 @@ def test_any_mixture_is_read_as_dhclient_reads_it(lab: Lab, seed: int) -> None:
     some = chance.choices(PARTS, k=chance.randint(2, 8))
     tail = [f"append domain-name-servers 20.0.0.{number};" for number in range(1, 4)]
     content = "\n".join((*some, *tail)).encode()
-    told = _told(lab.client.ask(content))
+    told = _servers(lab.client.ask(content))
     assert told == _ours(conf.parse(content)), content.decode()
 
 
 def test_a_condition_that_holds_counts(lab: Lab) -> None:
     """It is what ``with_conditional`` foresees."""
     content = b"if exists routers { supersede domain-name-servers 1.1.1.1; }"
-    told = _told(lab.client.ask(content))
+    told = _servers(lab.client.ask(content))
     assert told == _ours(conf.parse(content), with_conditional=True) == ("1.1.1.1",)
 
 
 def test_a_host_name_leaves_none(lab: Lab) -> None:
     """There is no nameserver to look it up with."""
     content = b"prepend domain-name-servers ns.invalid; append domain-name-servers 1.1.1.1;"
-    assert _told(lab.client.ask(content)) == _ours(conf.parse(content)) == ()
+    assert _servers(lab.client.ask(content)) == _ours(conf.parse(content)) == ()
 
 
 def test_domains_are_read_as_dhclient_reads_them(lab: Lab) -> None:
@@ -285,7 +230,7 @@ def test_an_included_file_counts_in_its_place(lab: Lab, tmp_path: Path) -> None:
         f"append domain-name-servers 3.3.3.3;\n"
     ).encode()
     parsed = conf.parse(content, {str(other): other.read_bytes()})
-    assert _told(lab.client.ask(content)) == _ours(parsed) == ("1.1.1.1",)
+    assert _servers(lab.client.ask(content)) == _ours(parsed) == ("1.1.1.1",)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +246,7 @@ def test_an_included_file_counts_in_its_place(lab: Lab, tmp_path: Path) -> None:
 def test_ipv6_is_read_as_dhclient_reads_it(lab: Lab, text: str) -> None:
     """The same statements with the option of DHCPv6, and its lease."""
     environ = lab.client.ask(text.encode(), version=6)
-    told = _told(environ, "new_dhcp6_name_servers")
+    told = _servers(environ, "new_dhcp6_name_servers")
     offered = tuple(map(ip_address, REAL6))
     statements = conf.parse(text.encode()).statements
     assert told == tuple(map(str, effective(statements, "eth0", offered, option=SERVERS6)))
@@ -326,28 +271,72 @@ def test_dhclients_leases_are_read(lab: Lab, text: str) -> None:
     """What it writes down is what the hook was told."""
     environ = lab.client.ask(b"also request domain-search; " + text.encode())
     (lease,) = leases.parse(lab.client.leases.read_bytes())
-    assert tuple(map(str, lease.nameservers)) == _told(environ)
+    assert tuple(map(str, lease.nameservers)) == _servers(environ)
     assert lease.search == tuple(environ["new_domain_search"].split())
     assert (lease.interface, lease.domain) == ("eth0", environ["new_domain_name"])
     assert str(lease.address) == environ["new_ip_address"]
     assert str(lease.server) == environ["new_dhcp_server_identifier"]
-    assert tuple(map(str, lease.routers)) == _told(environ, "new_routers")
+    assert tuple(map(str, lease.routers)) == _servers(environ, "new_routers")
     assert lease.expires == float(environ["new_expiry"])
+
+
+NAMES = (
+    "a b",
+    "a  b ",
+    " a",
+    "a.b.",
+    "a..b",
+    ".",
+    ".a",
+    "-a",
+    "a-",
+    "a-.b",
+    "a_b",
+    "_a",
+    "a/b",
+    "a,b",
+    "\\303\\274",
+    r"a\nb",
+    r"a\"b",
+    "a" * 63,
+    "a" * 64,
+    ".".join(["a" * 63] * 4),
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lease_tells_what_the_script_is_told(lab: Lab, name: str) -> None:
+    """Of a domain that is none dhclient says nothing, but its lease has it."""
+    text = f'supersede domain-name "{name}"; also request domain-search;'
+    environ = lab.client.ask(text.encode())
+    (lease,) = leases.parse(lab.client.leases.read_bytes())
+    found = told.from_lease(lease)
+    assert found.domain == environ.get("new_domain_name")
+    assert " ".join(found.search) == environ["new_domain_search"]
+    assert found.nameservers == tuple(map(ip_address, _servers(environ)))
+
+
+def test_the_script_is_told_ipv6_addresses_as_we_write_them(lab: Lab) -> None:
+    """IPv4 in them is dotted, as inet_ntop(3) has it."""
+    servers = "::ffff:1.2.3.4, ::1.2.3.4, ::1, ::1:0, fe80::1, fe80:1::1, 2001:db8:0:0:1::"
+    environ = lab.client.ask(f"supersede dhcp6.name-servers {servers};".encode(), version=6)
+    (lease,) = leases.parse(lab.client.leases.read_bytes())
+    assert script.resolv_conf(told.from_lease(lease), b"") == b"".join(
+        f"nameserver {server}{'%eth0' if server == 'fe80::1' else ''}\n".encode()
+        for server in _servers(environ, "new_dhcp6_name_servers")
+    )
 
 
 def test_without_a_server_the_lease_counts_and_not_the_configuration(lab: Lab) -> None:
     """The TIMEOUT path: a poisoned lease poisons the node even after dhclient.conf is clean."""
     lab.client.ask(b"supersede domain-name-servers 169.254.25.10;")
-    lab.server.stop()
-    try:
+    with lab.server.silent():
         environ = lab.client.ask_again(
             b"reboot 1; timeout 1; initial-interval 1; prepend domain-name-servers 1.1.1.1;"
         )
-    finally:
-        lab.server.start()
     assert environ["reason"] == "TIMEOUT"
     newest = leases.parse(lab.client.leases.read_bytes())[-1]
-    assert tuple(map(str, newest.nameservers)) == _told(environ) == ("169.254.25.10",)
+    assert tuple(map(str, newest.nameservers)) == _servers(environ) == ("169.254.25.10",)
 
 
 def test_a_lease_of_the_configuration_is_the_last_resort(lab: Lab) -> None:
@@ -355,14 +344,11 @@ def test_a_lease_of_the_configuration_is_the_last_resort(lab: Lab) -> None:
     content = b"""timeout 1; lease {
         interface "eth0"; fixed-address 10.99.0.60; option subnet-mask 255.255.255.0;
         option domain-name-servers 10.99.0.7; renew never; rebind never; expire never; }"""
-    lab.server.stop()
-    try:
+    with lab.server.silent():
         environ = lab.client.ask(content)
-    finally:
-        lab.server.start()
     (lease,) = conf.parse(content).leases
     assert environ["reason"] == "TIMEOUT"
-    assert tuple(map(str, lease.nameservers)) == _told(environ) == ("10.99.0.7",)
+    assert tuple(map(str, lease.nameservers)) == _servers(environ) == ("10.99.0.7",)
 
 
 def test_the_server_answers_our_question_truly(lab: Lab) -> None:
@@ -409,3 +395,67 @@ def _inform(address: IPv4Address, servers: frozenset[IPAddress]) -> dhcp.Reply |
         asking.sendto(dhcp.inform(expected), ("255.255.255.255", dhcp.SERVER_PORT))
         assert readable(asking)
         return dhcp.accept(asking.recv(4096), expected)
+
+
+FILES = (
+    b"",
+    b"search old.example\nnameserver 192.0.2.1\n nameserver 192.0.2.2\n#nameserver 192.0.2.3\n",
+    b"NameServer\t1.1.1.1\nnameserverless\nwwnameserver 1\n\\wnameserver 2\nWnameserver 3",
+    b"nameserver 1.1.1.1\r\nnameserver \xff\n\x00nameserver 2.2.2.2\nnameserver\x003.3.3.3\n\n",
+    b"options ndots:5\n",
+)
+DOMAINS = ("", "a.b", "a.b.", "a b", "c  a.b ", " a.b")
+SEARCHES = ("", "a.b", "a.b. x.", "x. a.b", "x y z", "a b")
+SERVERS4 = ("", "1.1.1.1", "1.1.1.1 10.0.0.1 9.9.9.9 8.8.8.8")
+SERVERS_6 = ("", "::1 fe80::1 fe80:1::1", "::ffff:1.2.3.4 ::1.2.3.4 2001:db8::1")
+_RUN = (
+    "eval \"$(sed -n '/^wait_for_rw()/,/^}/p; /^make_resolv_conf()/,/^}/p' /sbin/dhclient-script)\""
+    " && make_resolv_conf"
+)
+
+
+_KEYS = {
+    "domain_name": "domain",
+    "domain_search": "search",
+    "domain_name_servers": "nameservers",
+    "dhcp6_domain_search": "search",
+    "dhcp6_name_servers": "nameservers",
+}
+
+
+def _record(reason: str, values: Mapping[str, str]) -> bytes:
+    """Return what our hook would write of these variables."""
+    lines = [f"{_KEYS[name]} {value}" for name, value in values.items()]
+    header = ["dnsguard-dhclient 1", f"reason {reason}", "interface eth0"]
+    return "\n".join((*header, *lines)).encode()
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with network() as (node, _):
+        made = Machine(tmp_path_factory.mktemp("script"), node)
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("current", FILES)
+def test_the_real_script_makes_the_same_file(machine: Machine, current: bytes) -> None:
+    """Debian's own make_resolv_conf, with every combination of what it may be told."""
+    four = [
+        {"domain_name": domain, "domain_search": search, "domain_name_servers": servers}
+        for domain, search, servers in product(DOMAINS, SEARCHES, SERVERS4)
+    ]
+    six = [
+        {"dhcp6_domain_search": search, "dhcp6_name_servers": servers}
+        for search, servers in product(SEARCHES, SERVERS_6)
+    ]
+    for values in (*four, *six):
+        machine.file.write_bytes(current)
+        environ = [f"new_{name}={value}" for name, value in values.items() if value]
+        done = machine.run("env", "interface=eth0", *environ, "sh", "-c", _RUN)
+        assert done.returncode == 0, done.stderr
+        reason = "BOUND6" if values in six else "BOUND"
+        record = told.parse(_record(reason, values))
+        assert record is not None
+        found = script.resolv_conf(record, current)
+        assert (current if found is None else found) == machine.file.read_bytes(), values

@@ -29,14 +29,19 @@ _REPOSITORY = Path(__file__).parents[2]
 class Node:
     """A root directory and the commands on it."""
 
-    def __init__(self, root: Path, where: Namespace) -> None:
+    def __init__(self, root: Path, where: Namespace, *, knows: bool = True) -> None:
+        """Set up the files.
+
+        :param knows: whether a backup names the upstream.
+        """
         self.root = root
         self.where = where
         self.file = root / "etc/resolv.conf"
         self.log = root / "log"
         (root / "etc/dnsguard").mkdir(parents=True)
         self.file.write_bytes(POISON)
-        (root / "etc/resolv.conf.bak").write_text(f"nameserver {UPSTREAM}\n")
+        if knows:
+            (root / "etc/resolv.conf.bak").write_text(f"nameserver {UPSTREAM}\n")
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "dnsguard", "--root", str(self.root), *arguments]

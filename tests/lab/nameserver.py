@@ -24,12 +24,15 @@ from typing import cast
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
 from lab.netns import Namespace
 
+CLUSTER = dns.name.from_text("cluster.local.")
+NODELOCAL = "169.254.25.10"
 TTL = 5
 LATE = 0.2
 """Seconds that ``late`` waits."""
@@ -93,6 +96,9 @@ def nameserver(
 ) -> Iterator[Nameserver]:
     """Run a nameserver; when this returns it listens.
 
+    On the node-local address it is cluster DNS; anywhere else it denies the cluster's names,
+    as every real resolver does, unless its script is ``"everything"``.
+
     :param says: the A record of every name, so that tests can tell servers apart.
     """
     command = [sys.executable, "-m", "lab.nameserver", address, str(port), says, script]
@@ -109,9 +115,10 @@ def nameserver(
 class Stage:
     """The server as it is inside its process."""
 
-    def __init__(self, script: str, says: str) -> None:
+    def __init__(self, script: str, says: str, *, is_cluster: bool) -> None:
         self.script = script.split()
         self._says = says
+        self._is_cluster = is_cluster
         self._asked: list[Asked] = []
 
     def command(self, line: str) -> str:
@@ -179,7 +186,9 @@ class Stage:
             case "wrong-question":
                 reply = dns.message.make_response(dns.message.make_query("other.test.", "A"))
                 reply.id = query.id
-        if asked.rdtype == dns.rdatatype.A:
+        if step == "answer" and not self._is_cluster and asked.name.is_subdomain(CLUSTER):
+            reply.set_rcode(dns.rcode.NXDOMAIN)
+        elif asked.rdtype == dns.rdatatype.A:
             reply.answer.append(dns.rrset.from_text(asked.name, TTL, "IN", "A", self._says))
         return reply.to_wire()
 
@@ -204,7 +213,7 @@ class Udp(asyncio.DatagramProtocol):
 
 async def serve(address: str, port: int, says: str, script: str) -> None:
     """Serve until stdin ends, which it does when the test is gone."""
-    stage = Stage(script, says)
+    stage = Stage(script, says, is_cluster=address == NODELOCAL)
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: Udp(stage), (address, port))
     await asyncio.start_server(stage.serve_tcp, address, port)

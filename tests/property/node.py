@@ -6,22 +6,24 @@ from hypothesis import strategies as st
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Outcome
+from dnsguard.core.answers import Answer, Ask, Outcome
 from dnsguard.core.decide import decide
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
-    Ask,
     Candidate,
     FileSeen,
+    Found,
     HandoverMode,
     Identity,
     Observation,
     Plan,
     Policy,
+    Record,
     Remedy,
     ReplaceFile,
     ReplacePodFile,
     Source,
+    Stub,
     Trouble,
 )
 from property import promises
@@ -82,6 +84,10 @@ class Node:
     file: FileSeen = field(default_factory=lambda: FileSeen(trouble=Trouble.MISSING))
     pod_file: bytes | None = None
     found: tuple[Candidate, ...] = ()
+    impostors: frozenset[IPAddress] = frozenset()
+    """Cluster DNS at addresses that nobody has configured."""
+    stubs: tuple[Stub, ...] = ()
+    records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods_read: str | None = None
     can_write: bool = True
@@ -115,10 +121,18 @@ class Node:
     def answer(self, address: IPAddress, outcome: Outcome, rtt: float = 0.001) -> None:
         """Let a nameserver answer, or not; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
-        detail = f"says {outcome}"
-        self.answers.append(
-            Answer(address=address, outcome=outcome, rtt=told, detail=detail, at=self.now)
-        )
+        for ask in (Ask.CLUSTER,) if address in self.policy.cluster else Ask:
+            self.answers.append(
+                Answer(
+                    address=address,
+                    outcome=outcome,
+                    rtt=told,
+                    detail=f"says {outcome}",
+                    at=self.now,
+                    ask=ask,
+                    has_records=ask is Ask.CLUSTER and address in self.impostors,
+                )
+            )
 
     def observe(self) -> Observation:
         """Return everything there is to see now; each answer once."""
@@ -128,7 +142,8 @@ class Node:
             wall=EPOCH + self.now,
             file=self.file,
             pod_file=self.pod_file,
-            found=self.found,
+            found=Found(candidates=self.found, stubs=self.stubs),
+            records=self.records,
             bound=self.bound,
             answers=heard,
             pods_read=self.pods_read,
@@ -202,7 +217,7 @@ class Node:
         plan = self.look()
         while not plan.is_settled:
             for address, kind in plan.questions:
-                if kind is Ask.CLUSTER:
+                if address in self.policy.cluster:
                     self.answer(address, Outcome.TIMED_OUT)
             if not self.answers:
                 assert plan.look_at <= until, "the guard is not done in time"
@@ -223,7 +238,13 @@ def nodes(draw: st.DrawFn) -> Node:
     remembered = draw(st.lists(st.sampled_from(UPSTREAMS), max_size=3, unique=True))
     node.memory = Memory(
         remembered=tuple(
-            Candidate(address=address, source=Source.REMEMBERED, origin="earlier", seen=EPOCH)
+            Candidate(
+                address=address,
+                source=Source.LEASE,
+                origin="earlier",
+                seen=EPOCH,
+                answered=draw(st.sampled_from([None, EPOCH])),
+            )
             for address in remembered
         )
     )

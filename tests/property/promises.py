@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
+from dnsguard.core.border import Border
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     HandoverMode,
@@ -39,6 +40,11 @@ def others(content: bytes) -> list[bytes]:
     return [line for at, line in lines if at not in named and not line.startswith(ours)]
 
 
+def border(policy: Policy) -> Border:
+    """Return what can be told of no upstream from the configuration alone."""
+    return Border(cluster=policy.cluster, named=policy.servers)
+
+
 def is_dead_end(content: bytes, policy: Policy) -> bool:
     """Tell whether cluster addresses are all that glibc has to ask."""
     found = used(content)
@@ -62,7 +68,7 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
             case ReplacePodFile():
                 _check_pod_file(before, seen, policy, action)
             case Remember():
-                assert all(upstreams.is_upstream(c.address, policy) for c in action.candidates)
+                assert all(border(policy).admits(c.address) for c in action.candidates)
     if plan.is_settled:
         _check_left(seen, policy, after, plan)
 
@@ -73,7 +79,7 @@ def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
     assert plan.nodelocal is NodeLocal.HEALTHY
     assert policy.handover is not HandoverMode.NEVER
     assert policy.handover is HandoverMode.ALWAYS or seen.pods_read != RESOLV_CONF
-    assert any(upstreams.is_upstream(address, policy) for address in plan.wanted)
+    assert any(border(policy).admits(address) for address in plan.wanted)
     assert plan.wanted[0] == after.health.address
     assert len(plan.wanted) <= resolvconf.MAXNS
     assert not set(plan.wanted[1:]) & policy.cluster
@@ -108,7 +114,7 @@ def _known(before: Memory, seen: Observation) -> Iterator[IPAddress]:
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
     yield from addresses(resolvconf.unguard(seen.file.content))
-    for candidate in (*seen.found, *before.learned, *before.remembered):
+    for candidate in (*seen.found.candidates, *before.learned, *before.remembered):
         yield candidate.address
 
 
@@ -120,7 +126,7 @@ def _check_pod_file(
     assert written == used(action.content) == action.wanted
     assert set(written) <= {*_known(before, seen), *addresses(seen.pod_file or b"")}
     for address in written:
-        assert upstreams.is_upstream(address, policy)
+        assert border(policy).admits(address)
         assert not address.is_loopback
 
 

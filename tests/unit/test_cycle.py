@@ -240,8 +240,16 @@ def _tree(root: Path) -> dict[str, bytes]:
 def test_every_path_is_below_the_root(tmp_path: Path) -> None:
     """--root moves everything, so that a test run touches nothing of the machine."""
     paths = Paths(tmp_path)
-    single = (paths.state, paths.pod_file, paths.foreign, paths.resolv_conf, paths.config)
-    several = (*paths.dhclient_hooks, *paths.lease_directories, *paths.kubelet_configs)
+    single = (
+        paths.state,
+        paths.pod_file,
+        paths.foreign,
+        paths.resolv_conf,
+        paths.config,
+        paths.hook_lock,
+        paths.hook_records,
+    )
+    several = (*paths.dhclient_hooks, *paths.kubelet_configs)
     for path in (*single, *several, paths.socket):
         assert path.is_relative_to(tmp_path)
     assert Paths().resolv_conf == Path("/etc/resolv.conf")

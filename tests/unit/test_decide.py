@@ -9,7 +9,7 @@ from property import promises
 from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core import fight
+from dnsguard.core import fight, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.model import (
@@ -23,12 +23,14 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
     Source,
+    Stub,
     Trouble,
     UpstreamState,
 )
 from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
 
 REAL, OTHER = ip_address("10.0.0.2"), ip_address("192.0.2.53")
+STUB = ip_address("127.0.0.53")
 POISON = b"search cluster.local\nnameserver 169.254.25.10\n"
 GUARDED = (
     b"search cluster.local\n# held back by dnsguard: nameserver 169.254.25.10\n"
@@ -76,7 +78,7 @@ def _handed_over() -> Node:
 class TestGuarding:
     """While NodeLocalDNS is not healthy."""
 
-    @pytest.mark.parametrize("source", list(Source))
+    @pytest.mark.parametrize("source", [source for source in Source if source != "guess"])
     def test_any_source_repairs_a_poisoned_file(self, source: Source) -> None:
         """The best known server is written before it has answered."""
         node = _node(POISON, knows=(_candidate(source=source),))
@@ -109,6 +111,19 @@ class TestGuarding:
         assert plan.wanted == (REAL,)
         assert b"# held back by dnsguard: nameserver 192.0.2.53" in node.file.content
 
+    def test_who_fell_silent_comes_back_to_its_place(self) -> None:
+        """Held back while it was silent, and in the file's own line again when it answers."""
+        text = b"nameserver 10.0.0.2\nnameserver 192.0.2.53\n"
+        node = _node(text)
+        _answers(node, REAL, OTHER)
+        node.look()
+        for _ in range(upstreams.LOST_AFTER):
+            node.answer(REAL, Outcome.TIMED_OUT)
+        assert node.look().wanted == (OTHER,)
+        _answers(node, REAL)
+        node.look()
+        assert node.file.content == text
+
     def test_nothing_known_takes_a_dead_end_away(self) -> None:
         """No nameserver beats a loop: the cluster address is held back, nothing is added."""
         node = _node(POISON)
@@ -130,6 +145,56 @@ class TestGuarding:
         node.answer(NODELOCAL, Outcome.TIMED_OUT)
         node.look()
         assert promises.used(node.file.content) == ()
+
+    def test_a_guess_is_used_once_it_answered(self) -> None:
+        """A router may serve DNS, or drop it: nobody has said that it does."""
+        node = _node(POISON, knows=(_candidate(source=Source.GUESS),))
+        assert node.look().wanted == ()
+        _answers(node, REAL)
+        assert node.look().wanted == (REAL,)
+        assert REAL not in {kept.address for kept in node.memory.remembered}
+
+    def test_cluster_dns_is_found_out_at_any_address(self) -> None:
+        """It answers, and it answers the cluster's own name: no upstream, whoever names it."""
+        node = _node(POISON, knows=(_candidate(OTHER, Source.DHCP), _candidate()))
+        node.impostors = frozenset({OTHER})
+        node.look()
+        _answers(node, OTHER, REAL)
+        assert node.look().wanted == (REAL,)
+        assert OTHER not in {kept.address for kept in node.memory.remembered}
+        node.write(b"nameserver 192.0.2.53\nnameserver 10.0.0.2\n")
+        node.look()
+        assert promises.used(node.file.content) == (REAL,)
+
+    def test_the_operator_may_name_it_all_the_same(self) -> None:
+        """A resolver that forwards the cluster's domain to the cluster is a real one."""
+        node = _node(POISON, knows=(_candidate(OTHER, Source.CONFIG),), servers=(OTHER,))
+        node.impostors = frozenset({OTHER})
+        _answers(node, OTHER)
+        plan = node.look()
+        assert (plan.wanted, plan.upstream) == ((OTHER,), UpstreamState.VERIFIED)
+
+    def test_where_nothing_else_is_known_cluster_dns_found_out_is_left(self) -> None:
+        """It works, and nobody has called it a cluster address: no nameserver were worse."""
+        node = _node(b"nameserver 192.0.2.53\n")
+        node.impostors = frozenset({OTHER})
+        node.look()
+        _answers(node, OTHER)
+        assert node.look().upstream is UpstreamState.NONE
+        assert promises.used(node.file.content) == (OTHER,)
+
+    def test_an_address_of_the_node_is_no_upstream(self) -> None:
+        """Whatever listens there is the node's own affair, and may be cluster DNS."""
+        node = _node(b"nameserver 192.0.2.53\n", knows=(_candidate(),))
+        node.bound = frozenset({OTHER})
+        assert node.look().wanted == (REAL,)
+
+    @pytest.mark.parametrize(("asks", "expected"), [(REAL, STUB), (NODELOCAL, REAL)])
+    def test_a_stub_is_as_good_as_whom_it_asks(self, asks: IPAddress, expected: IPAddress) -> None:
+        """systemd-resolved with Kubespray's servers is a loop with one more hop."""
+        node = _node(b"nameserver 127.0.0.53\n", knows=(_candidate(),))
+        node.stubs = (Stub(addresses=frozenset({STUB}), asks=(asks,), origin="resolved"),)
+        assert node.look().wanted == (expected,)
 
     def test_a_cluster_address_is_no_candidate_wherever_it_comes_from(self) -> None:
         """A poisoned lease, a poisoned backup, a poisoned memory."""
@@ -386,7 +451,28 @@ class TestMemory:
         node.write(b"", being_written=True)
         node.look()
         assert node.memory.foreign == b"nameserver 10.0.0.2\nnameserver 169.254.25.10\n"
-        assert [candidate.address for candidate in node.memory.learned] == [REAL]
+        assert [candidate.address for candidate in node.memory.learned] == [REAL, NODELOCAL]
+
+    def test_what_an_earlier_run_added_is_known_when_the_state_is_lost(self) -> None:
+        """/var/lib/dnsguard is gone; the file itself still names the server we had found."""
+        node = _node(GUARDED)
+        node.look()
+        node.write(POISON)
+        assert node.look().wanted == (REAL,)
+
+    def test_a_moved_node_forgets_the_other_network(self) -> None:
+        """Once something answers here, what no longer does is dropped."""
+        node = _node(b"nameserver 10.0.0.2\n")
+        _answers(node, REAL)
+        node.look()
+        node.write(b"nameserver 192.0.2.53\n")
+        for _ in range(upstreams.FORGOTTEN_AFTER):
+            node.answer(REAL, Outcome.TIMED_OUT)
+        node.look()
+        assert REAL in {kept.address for kept in node.memory.remembered}
+        _answers(node, OTHER)
+        node.look()
+        assert {kept.address for kept in node.memory.remembered} == {OTHER}
 
     def test_a_restart_knows_what_was_learned(self) -> None:
         """The daemon is killed, the file is poisoned meanwhile, the server is remembered."""

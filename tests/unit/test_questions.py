@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.answers import Answer, Outcome
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.border import Border
 from dnsguard.core.health import Health
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Ask, Candidate, NodeLocal, Policy, Source
-from dnsguard.core.questions import LOST, SPARE, questions
-from dnsguard.core.upstreams import MOST_ASKED, Verdict
+from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
+from dnsguard.core.questions import CLEARANCE, LOST, MOST_ASKED, SPARE, questions
+from dnsguard.core.upstreams import Verdict
 
 NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")
+BORDER = Border(cluster=frozenset({NODELOCAL}))
 POLICY = Policy(nodelocal=(NODELOCAL,), fast=0.2, slow=5.0)
 NOW = 100.0
 
@@ -24,21 +27,35 @@ def _memory(**known: Any) -> Memory:  # noqa: ANN401 -- dataclasses.replace
     return replace(Memory(written=b"nameserver 10.0.0.1\n"), **known)
 
 
-def _next(memory: Memory, *sources: str, now: float = NOW) -> tuple[Memory, list[str], float]:
+def _next(
+    memory: Memory, *texts: str, now: float = NOW, source: Source = Source.LEASE
+) -> tuple[Memory, list[str], float]:
     """Return the memory, who is asked now, and when it comes to the next one."""
     candidates = [
-        Candidate(address=ip_address(text), source=Source.LEASE, origin="here", seen=0.0)
-        for text in sources
+        Candidate(address=ip_address(text), source=source, origin="here", seen=0.0)
+        for text in texts
     ]
-    pool = upstreams.pool(candidates, memory.verdicts, POLICY)
-    memory, asked = questions(memory, now, POLICY, pool)
+    known = upstreams.known(candidates, memory.verdicts, BORDER)
+    memory, asked = questions(memory, now, POLICY, known)
     return memory, [f"{address} {kind}" for address, kind in asked.now], asked.next_at
 
 
+def _answer(text: str, outcome: Outcome = Outcome.ANSWERED, ask: Ask = Ask.UPSTREAM) -> Answer:
+    return Answer(
+        address=ip_address(text), outcome=outcome, rtt=0.1, detail="told", at=NOW + 0.1, ask=ask
+    )
+
+
+def _both(text: str) -> list[str]:
+    return [f"{text} cluster", f"{text} upstream"]
+
+
 def test_who_was_never_asked_is_asked_now() -> None:
-    """NodeLocalDNS for a name of the cluster, upstreams for the root."""
+    """NodeLocalDNS for a name of the cluster; upstreams for that, which none must know, and
+    for the root.
+    """
     _, asked, _ = _next(_memory(health=Health(address=NODELOCAL)), "10.0.0.1", "10.0.0.2")
-    assert asked == [f"{NODELOCAL} {Ask.CLUSTER}", f"{A} {Ask.UPSTREAM}", f"{B} {Ask.UPSTREAM}"]
+    assert asked == [f"{NODELOCAL} cluster", *_both("10.0.0.1"), *_both("10.0.0.2")]
 
 
 def test_nobody_is_asked_twice_at_once() -> None:
@@ -47,7 +64,7 @@ def test_nobody_is_asked_twice_at_once() -> None:
     memory, asked, next_at = _next(memory, "10.0.0.1", now=NOW + 1)
     assert (asked, next_at) == ([], NOW + LOST)
     _, asked, _ = _next(memory, "10.0.0.1", now=NOW + LOST)
-    assert len(asked) == 2
+    assert asked == [f"{NODELOCAL} cluster", *_both("10.0.0.1")]
 
 
 def test_an_unbound_nodelocal_address_is_not_asked() -> None:
@@ -75,9 +92,9 @@ def test_how_often_nodelocal_is_asked(health: Health, interval: float) -> None:
 @pytest.mark.parametrize(
     ("address", "verdict", "interval"),
     [
-        ("10.0.0.1", Verdict(answered_at=1.0), POLICY.slow),
-        ("10.0.0.2", Verdict(answered_at=1.0), SPARE * POLICY.slow),
-        ("10.0.0.1", Verdict(answered_at=1.0, failures=1), 2 * POLICY.fast),
+        ("10.0.0.1", Verdict(answered_at=1.0, cleared_at=1.0), POLICY.slow),
+        ("10.0.0.2", Verdict(answered_at=1.0, cleared_at=1.0), SPARE * POLICY.slow),
+        ("10.0.0.1", Verdict(answered_at=1.0, cleared_at=1.0, failures=1), 2 * POLICY.fast),
         ("10.0.0.1", Verdict(failures=1), 2 * POLICY.fast),
         ("10.0.0.1", Verdict(failures=3), 8 * POLICY.fast),
         ("10.0.0.1", Verdict(failures=10_000), POLICY.slow),
@@ -92,10 +109,54 @@ def test_how_often_an_upstream_is_asked(address: str, verdict: Verdict, interval
 
 
 def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
-    """Eight are asked, the best ranked."""
+    """Eight at once, the best ranked; the others when these have answered or not."""
     many = [f"10.1.{number >> 8}.{number & 255}" for number in range(1000)]
-    _, asked, _ = _next(_memory(), *many)
-    assert asked == [f"{text} {Ask.UPSTREAM}" for text in many[:MOST_ASKED]]
+    memory, asked, _ = _next(_memory(), *many)
+    assert asked == [one for text in many[:MOST_ASKED] for one in _both(text)]
+    assert _next(memory, *many)[1] == []
+    answers = [_answer(text, Outcome.TIMED_OUT) for text in many[:MOST_ASKED]]
+    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers))
+    _, asked, _ = _next(memory, *many, now=NOW + 1)
+    assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
+
+
+@pytest.mark.parametrize("source", [Source.GUESS, Source.FALLBACK])
+def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
+    """No router and no public resolver is bothered without need."""
+    better = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
+    guess = Candidate(address=B, source=source, origin="here", seen=0.0)
+
+    def asked(*answers: Answer) -> set[IPAddress]:
+        known = upstreams.known([guess, better], upstreams.heard({}, answers), BORDER)
+        _, due = questions(_memory(), NOW, POLICY, known)
+        return {address for address, _ in due.now}
+
+    assert asked() == {A}
+    assert asked(_answer("10.0.0.1"), _answer("10.0.0.1", ask=Ask.CLUSTER)) == {A}
+    assert asked(_answer("10.0.0.1", Outcome.TIMED_OUT)) == {A, B}
+    memory, both, _ = _next(_memory(), "10.0.0.2", source=source)
+    assert both == _both("10.0.0.2")
+
+
+def test_who_was_cleared_is_tried_again_once_a_minute() -> None:
+    """Cluster DNS may move to an address that was somebody else's."""
+    verdict = Verdict(answered_at=1.0, cleared_at=NOW - CLEARANCE)
+    assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == _both("10.0.0.1")
+    verdict = replace(verdict, cleared_at=NOW - CLEARANCE + 1)
+    assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
+
+
+def test_who_was_found_out_is_asked_seldom() -> None:
+    """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
+    verdict = Verdict(asked_at=NOW, answered_at=NOW, cleared_at=NOW, is_exposed=True)
+    border = replace(BORDER, exposed=frozenset({A}))
+    candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
+
+    def asked(now: float) -> int:
+        known = upstreams.known([candidate], {A: verdict}, border)
+        return len(questions(_memory(), now, POLICY, known)[1].now)
+
+    assert [asked(NOW + CLEARANCE - 1), asked(NOW + CLEARANCE)] == [0, 2]
 
 
 def test_who_is_no_longer_known_is_forgotten() -> None:
@@ -107,6 +168,6 @@ def test_who_is_no_longer_known_is_forgotten() -> None:
 def test_an_answer_ends_the_waiting() -> None:
     """What was asked and answered is asked again after its interval, not after LOST."""
     memory, _, _ = _next(_memory(), "10.0.0.1")
-    answer = Answer(address=A, outcome=Outcome.ANSWERED, rtt=0.1, detail="answers", at=NOW + 0.1)
-    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, [answer]))
+    answers = [_answer("10.0.0.1", ask=ask) for ask in Ask]
+    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers))
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

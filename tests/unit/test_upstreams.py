@@ -1,20 +1,29 @@
 """Which nameservers are real, and which of them are used."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from dnsguard.core import upstreams
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Outcome
-from dnsguard.core.model import Candidate, Policy, Source, UpstreamState
-from dnsguard.core.upstreams import LOST_AFTER, MOST_REMEMBERED, REFRESH, Pool, Verdict
+from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.border import Border
+from dnsguard.core.model import Candidate, Source, UpstreamState
+from dnsguard.core.upstreams import (
+    FORGOTTEN_AFTER,
+    LOST_AFTER,
+    MOST_REMEMBERED,
+    REFRESH,
+    Pool,
+    Verdict,
+)
 
 A, B, C, D = (ip_address(f"10.0.0.{number}") for number in (1, 2, 3, 4))
 STUB = ip_address("127.0.0.53")
 CLUSTER = ip_address("10.233.0.3")
-POLICY = Policy(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
+BORDER = Border(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
 CONFIG, FILE = Source.CONFIG, Source.RESOLV_CONF
 REMEMBERED, LEASE, BACKUP = Source.REMEMBERED, Source.LEASE, Source.BACKUP
 
@@ -27,11 +36,20 @@ def _answer(address: IPAddress, outcome: Outcome = Outcome.ANSWERED, rtt: float 
     return Answer(address=address, outcome=outcome, rtt=rtt, detail=f"is {outcome}", at=1.0)
 
 
+def _cleared(address: IPAddress, *, has_records: bool = False) -> Answer:
+    return replace(_answer(address), ask=Ask.CLUSTER, has_records=has_records)
+
+
 def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None = None) -> Pool:
     """Return a pool; those with an answer time have answered."""
     answers = [_answer(address, rtt=rtt) for address, rtt in (rtts or {}).items()]
-    candidates = [_candidate(address, source) for address, source in named]
-    return upstreams.pool(candidates, upstreams.heard({}, answers), POLICY)
+    answers += [_cleared(address) for address in rtts or {}]
+    return _ranked([_candidate(address, source) for address, source in named], *answers)
+
+
+def _ranked(candidates: list[Candidate], *answers: Answer) -> Pool:
+    known = upstreams.known(candidates, upstreams.heard({}, answers), BORDER)
+    return upstreams.pool(known)
 
 
 @pytest.mark.parametrize(
@@ -49,13 +67,13 @@ def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None 
 )
 def test_what_is_never_an_upstream(text: str) -> None:
     """A cluster address in any form, and what is no server at all."""
-    assert not upstreams.is_upstream(ip_address(text), POLICY)
+    assert not BORDER.admits(ip_address(text))
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1", "127.0.0.53", "169.254.169.254", "fe80::1%eth0"])
 def test_what_may_be_one(text: str) -> None:
     """A cloud's link-local resolver and a local stub are real enough to be asked."""
-    assert upstreams.is_upstream(ip_address(text), POLICY)
+    assert BORDER.admits(ip_address(text))
 
 
 def test_each_address_stands_once_under_its_best_source() -> None:
@@ -78,8 +96,9 @@ SELECTIONS = [
     pytest.param([(A, CONFIG), (B, LEASE)], {}, [], [A], id="none answers: one source only"),
     pytest.param([(A, CONFIG), (B, LEASE)], {B: 0.1}, [], [B], id="an answer beats the rank"),
     pytest.param([(A, CONFIG), (B, LEASE)], {A: 0.9, B: 0.1}, [], [A], id="rank beats speed"),
-    pytest.param([(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, [], [B, A], id="the fastest first"),
-    pytest.param([(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, [A], [A, B], id="but not by moving"),
+    pytest.param([(A, LEASE), (B, LEASE)], {A: 0.9, B: 0.1}, [], [B, A], id="the fastest first"),
+    pytest.param([(A, LEASE), (B, LEASE)], {A: 0.9, B: 0.1}, [A], [A, B], id="but not by moving"),
+    pytest.param([(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, [B], [A, B], id="a file's own order"),
     pytest.param([(A, FILE), (B, FILE)], {B: 0.1}, [A], [B], id="who is silent goes"),
     pytest.param([(A, FILE), (B, BACKUP)], {A: 1, B: 0.1}, [B], [A], id="a backup is no peer"),
     pytest.param(
@@ -107,7 +126,8 @@ def test_the_selection(
 STAYS = [
     pytest.param([], [(A, FILE)], {}, False, id="an empty file is not as good"),
     pytest.param([A], [(A, FILE), (B, CONFIG)], {}, True, id="an outage is no reason to rewrite"),
-    pytest.param([A], [(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, True, id="a faster one neither"),
+    pytest.param([A, B], [(A, FILE), (B, FILE)], {A: 0.9, B: 0.1}, True, id="nor a faster one"),
+    pytest.param([A], [(A, FILE), (B, FILE)], {A: 0.1, B: 0.1}, False, id="but a missing peer"),
     pytest.param([A], [(A, FILE), (B, CONFIG)], {A: 0.1, B: 0.1}, False, id="a better source is"),
     pytest.param([A], [(A, FILE), (B, BACKUP)], {B: 0.1}, False, id="its silence is"),
     pytest.param([A, B], [(A, FILE), (B, FILE)], {A: 0.1}, True, id="a second just named no"),
@@ -124,20 +144,20 @@ def test_what_can_stay(
     expected: bool,
 ) -> None:
     """A file is rewritten when another would be better, not when it would be different."""
-    assert upstreams.can_stay(servers, _pool(*named, rtts=rtts)) is expected
+    assert upstreams.can_stay(servers, _pool(*named, rtts=rtts), 3) is expected
 
 
 def test_a_second_that_was_asked_in_vain_can_not_stay() -> None:
     """A server that an admin adds is kept until it was asked, and held back if silent."""
-    verdicts = upstreams.heard({}, [_answer(A), _answer(B, Outcome.TIMED_OUT)])
-    among = upstreams.pool([_candidate(A, FILE), _candidate(B, FILE)], verdicts, POLICY)
-    assert not upstreams.can_stay([A, B], among)
+    answers = _answer(A), _cleared(A), _answer(B, Outcome.TIMED_OUT)
+    among = _ranked([_candidate(A, FILE), _candidate(B, FILE)], *answers)
+    assert not upstreams.can_stay([A, B], among, 3)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != "answered"])
 def test_one_failure_is_no_verdict(outcome: Outcome) -> None:
     """A lost datagram loses no upstream; two in a row do, and one answer restores it."""
-    verdicts = upstreams.heard({}, [_answer(A)])
+    verdicts = upstreams.heard({}, [_answer(A), _cleared(A)])
     for failures in range(1, LOST_AFTER + 1):
         verdicts = upstreams.heard(verdicts, [_answer(A, outcome)])
         assert verdicts[A].is_usable is (failures < LOST_AFTER)
@@ -165,39 +185,80 @@ def test_how_far_they_can_be_trusted(pool: Pool, state: UpstreamState) -> None:
     assert reason.startswith(state)
 
 
+def test_who_answers_is_not_usable_until_tried_for_the_clusters_own_name() -> None:
+    """Cluster DNS answers for the outside, too; whatever comes of the trial but the name clears."""
+    verdicts = upstreams.heard({}, [_answer(A)])
+    assert not verdicts[A].is_usable
+    lost = replace(_cleared(A), outcome=Outcome.TIMED_OUT)
+    assert upstreams.heard(verdicts, [lost])[A].is_usable
+    exposed = upstreams.heard(verdicts, [_cleared(A, has_records=True)])
+    assert exposed[A].is_exposed
+    assert upstreams.heard(exposed, [lost])[A].is_exposed
+    assert not upstreams.heard(exposed, [_cleared(A)])[A].is_exposed
+
+
+def _remember(
+    before: tuple[Candidate, ...], *named: Candidate, answers: bool = False, wall: float = 0.0
+) -> tuple[Candidate, ...]:
+    proven = frozenset(one.address for one in named) if answers else frozenset[IPAddress]()
+    return upstreams.remember(before, named, proven, BORDER, wall)
+
+
 def test_what_is_remembered() -> None:
-    """Candidates with their origin; not the configuration, and no stub."""
-    worth = [_candidate(A, LEASE, 5.0), _candidate(B, CONFIG, 5.0), _candidate(STUB, FILE, 5.0)]
-    (kept,) = upstreams.remember((), worth, POLICY)
-    assert kept == Candidate(address=A, source=REMEMBERED, origin="a lease", seen=5.0)
+    """Candidates with where they came from; not what is configured or guessed, and no stub."""
+    passing = [_candidate(B, source) for source in (CONFIG, Source.GUESS, Source.FALLBACK)]
+    kept = _remember((), _candidate(A, LEASE, 5.0), *passing, _candidate(STUB, FILE, 5.0))
+    assert kept == (_candidate(A, LEASE, 5.0),)
+
+
+def test_memory_is_worth_what_it_has_shown() -> None:
+    """Who answered ranks above the leases; who never did is no better than a backup."""
+    (named,) = _remember((), _candidate(A, FILE))
+    (proven,) = _remember((named,), _candidate(A, FILE), answers=True, wall=7.0)
+    assert proven == replace(named, answered=7.0)
+    (low,), (high,) = upstreams.recall([named]), upstreams.recall([proven])
+    assert (low.source, high.source) == (BACKUP, REMEMBERED)
+    assert high.origin == "resolv.conf: a resolv.conf"
 
 
 def test_memory_is_not_written_at_every_answer() -> None:
     """The time of a remembered candidate is brought up to date once an hour."""
-    old = upstreams.remember((), [_candidate(A, LEASE, 100.0)], POLICY)
-    soon = upstreams.remember(old, [_candidate(A, LEASE, 100.0 + REFRESH - 1)], POLICY)
-    later = upstreams.remember(old, [_candidate(A, LEASE, 100.0 + REFRESH)], POLICY)
+    old = _remember((), _candidate(A, LEASE), answers=True, wall=100.0)
+    soon = _remember(old, _candidate(A, LEASE), answers=True, wall=100.0 + REFRESH - 1)
+    later = _remember(old, _candidate(A, LEASE), answers=True, wall=100.0 + REFRESH)
     assert soon == old
-    assert [candidate.seen for candidate in later] == [100.0 + REFRESH]
+    assert [candidate.answered for candidate in later] == [100.0 + REFRESH]
 
 
 def test_memory_is_bounded() -> None:
-    """Beyond sixteen the oldest are forgotten."""
+    """Beyond sixteen the oldest are forgotten, those that never answered first."""
     many = [_candidate(ip_address(f"10.1.0.{n}"), LEASE, float(n)) for n in range(50)]
-    kept = upstreams.remember((), many, POLICY)
+    kept = _remember(_remember((), _candidate(A, LEASE, -1.0), answers=True), *many)
     assert [candidate.seen for candidate in kept] == [
         float(n) for n in range(49, 49 - MOST_REMEMBERED, -1)
     ]
+    kept = _remember(_remember((), _candidate(A, LEASE), answers=True, wall=1.0), *many)
+    assert kept[0].address == A
 
 
 def test_what_became_a_cluster_address_is_forgotten() -> None:
     """The operator names the cluster DNS anew: what was remembered of it goes."""
-    old = (_candidate(CLUSTER, REMEMBERED), _candidate(A, REMEMBERED))
-    assert [candidate.address for candidate in upstreams.remember(old, (), POLICY)] == [A]
+    old = (_candidate(CLUSTER, LEASE), _candidate(A, LEASE))
+    assert [candidate.address for candidate in _remember(old)] == [A]
 
 
-def test_a_text_names_each_real_server_once() -> None:
-    """Cluster addresses, doubles and what is no address are passed over."""
+def test_who_is_outlived_is_told_from_who_shares_an_outage() -> None:
+    """A moved node forgets the old network's servers, a node without network forgets none."""
+    silent = [_answer(B, Outcome.TIMED_OUT)] * FORGOTTEN_AFTER
+    candidates = [_candidate(A, LEASE), _candidate(B, LEASE)]
+    assert upstreams.outlived(_ranked(candidates, *silent)) == frozenset()
+    assert upstreams.outlived(_ranked(candidates, *silent, _answer(A), _cleared(A))) == {B}
+    assert not upstreams.outlived(_ranked(candidates, *silent[1:], _answer(A), _cleared(A)))
+
+
+def test_a_text_names_each_server_once() -> None:
+    """Doubles and what is no address are passed over; what is no upstream is refused later."""
     text = b"nameserver 10.233.0.3\nnameserver 10.0.0.1\n nameserver 10.0.0.1\nnameserver x\n"
-    (found,) = upstreams.from_text(text, POLICY, source=FILE, origin="here", seen=1.0)
-    assert found == Candidate(address=A, source=FILE, origin="here", seen=1.0)
+    found = upstreams.from_text(text, source=FILE, origin="here", seen=1.0)
+    assert [candidate.address for candidate in found] == [CLUSTER, A]
+    assert found[1] == Candidate(address=A, source=FILE, origin="here", seen=1.0)

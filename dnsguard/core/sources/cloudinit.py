@@ -1,20 +1,20 @@
 """cloud-init's network data: what the cloud said when the node was made.
 
 Read are network-config versions 1 and 2 (netplan's format is version 2), OpenStack's
-``network_data.json`` and the ``instance-data.json`` that holds one of them: JSON as it
-is, YAML as far as :mod:`~dnsguard.core.sources.plain_yaml` goes.
+``network_data.json`` and the ``instance-data.json`` that holds one of them.
 """
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from dnsguard.core.address import IPAddress, parse_address
-from dnsguard.core.sources import plain_yaml
 
 MAX_BYTES = 1 << 17
 """A longer JSON file is not read at all: there is no half of one."""
 MOST_SERVERS = 64
+"""Of one file: what stands behind is not read."""
 DEEPEST = 32
 
 _DEVICES = frozenset({"ethernets", "bonds", "bridges", "vlans", "wifis", "tunnels", "modems"})
@@ -34,56 +34,53 @@ def parse_json(content: bytes) -> tuple[Nameserver, ...]:
     if len(content) > MAX_BYTES:
         return ()
     try:
-        return _collected(json.loads(content))
+        return parse(json.loads(content))
     except (ValueError, RecursionError):
         return ()
 
 
-def parse_yaml(content: bytes) -> tuple[Nameserver, ...]:
-    """Return the nameservers of a YAML file, each once; any bytes will do."""
-    return _collected(plain_yaml.read(content))
+def parse(tree: object) -> tuple[Nameserver, ...]:
+    """Return the nameservers of a file that is read already, each once; any tree will do."""
+    found = []
+    for text, interface in islice(_named(tree, None, 0), MOST_SERVERS):
+        try:
+            found.append(Nameserver(address=parse_address(text), interface=interface))
+        except ValueError:
+            continue
+    return tuple(dict.fromkeys(found))
 
 
-def _collected(root: object) -> tuple[Nameserver, ...]:
-    return tuple(dict.fromkeys(_nameservers(root, None, 0)))[:MOST_SERVERS]
-
-
-def _nameservers(node: object, interface: str | None, depth: int) -> Iterator[Nameserver]:
+def _named(node: object, interface: str | None, depth: int) -> Iterator[tuple[str, str | None]]:
+    """Yield each address that is written down, and its interface."""
     if depth > DEEPEST:
         return
     if isinstance(node, list):
         for item in node:
-            yield from _nameservers(item, interface, depth + 1)
+            yield from _named(item, interface, depth + 1)
     if not isinstance(node, dict):
         return
     if "subnets" in node or node.get("type") == "nameserver":
         interface = _text(node.get("name")) or _text(node.get("interface")) or interface
-    yield from _own(node, interface)
+    for word in _own(node):
+        yield word, interface
     for key, value in node.items():
         if key in _DEVICES and isinstance(value, dict):
             for name, device in value.items():
-                yield from _nameservers(device, str(name), depth + 1)
+                yield from _named(device, str(name), depth + 1)
         else:
-            yield from _nameservers(value, interface, depth + 1)
+            yield from _named(value, interface, depth + 1)
 
 
-def _own(node: dict[str, object], interface: str | None) -> Iterator[Nameserver]:
-    """Return what a mapping itself names."""
-    if node.get("type") in ("nameserver", "dns"):
-        yield from _named(node.get("address"), interface)
+def _own(node: dict[str, object]) -> Iterator[str]:
+    """Yield what a mapping itself names: words of a text, or of a list of them."""
+    values = [node.get("address")] if node.get("type") in ("nameserver", "dns") else []
     for key in ("nameservers", "dns_nameservers"):
         value = node.get(key)
-        yield from _named(value.get("addresses") if isinstance(value, dict) else value, interface)
-
-
-def _named(value: object, interface: str | None) -> Iterator[Nameserver]:
-    """Return the addresses of a text, or of a list of them."""
-    for text in value if isinstance(value, list) else [value]:
-        for word in text.replace(",", " ").split() if isinstance(text, str) else ():
-            try:
-                yield Nameserver(address=parse_address(word), interface=interface)
-            except ValueError:
-                continue
+        values.append(value.get("addresses") if isinstance(value, dict) else value)
+    for value in values:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                yield from text.replace(",", " ").split()
 
 
 def _text(value: object) -> str | None:

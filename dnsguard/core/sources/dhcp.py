@@ -17,7 +17,9 @@ from dnsguard.core.sources.domains import read_domains
 SERVER_PORT = 67
 CLIENT_PORT = 68
 MAX_BYTES = 1 << 14
-"""No message is longer; a datagram of an Ethernet has 1472 bytes."""
+"""No message is longer."""
+LONGEST_REPLY = 1472
+"""What we tell a server that we take (RFC 2132, 9.10): a datagram of an Ethernet."""
 MOST_SERVERS = 16
 """More nameservers than these are no configuration."""
 
@@ -127,13 +129,14 @@ def inform(expected: Expected, *, asked: Sequence[int] = ASKED) -> bytes:
         b"",
         _COOKIE,
     )
-    options = bytes([_TYPE, 1, _INFORM, _MAX_SIZE, 2, 0x05, 0xC0, _REQUESTED, len(asked), *asked])
-    return (header + options + bytes([_END])).ljust(_SHORTEST, b"\0")
+    size = LONGEST_REPLY.to_bytes(2, "big")
+    options = [_TYPE, 1, _INFORM, _MAX_SIZE, 2, *size, _REQUESTED, len(asked), *asked, _END]
+    return (header + bytes(options)).ljust(_SHORTEST, b"\0")
 
 
-def decode(message: bytes) -> Message | Refused:
-    """Read any bytes as a DHCP message."""
-    if len(message) > MAX_BYTES:
+def decode(message: bytes, *, most: int = MAX_BYTES) -> Message | Refused:
+    """Read any bytes as a DHCP message; ``most`` is how many it may have."""
+    if len(message) > most:
         return Refused(Refusal.TOO_LONG)
     if len(message) < _HEADER.size:
         return Refused(Refusal.TOO_SHORT)
@@ -160,7 +163,7 @@ def decode(message: bytes) -> Message | Refused:
 
 def accept(message: bytes, expected: Expected) -> Reply | Refused:
     """Return what a reply to our DHCPINFORM says, or why it is none."""
-    decoded = decode(message)
+    decoded = decode(message, most=LONGEST_REPLY)
     if isinstance(decoded, Refused):
         return decoded
     reason = _mismatch(decoded, expected)

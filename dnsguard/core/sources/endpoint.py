@@ -1,12 +1,15 @@
 """Where a nameserver listens, in the notations of systemd, CoreDNS and NetworkManager."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
 from dnsguard.core.address import IPAddress
 
 PORT = 53
+MOST_ENDPOINTS = 64
+"""Of one list: what stands behind is not read."""
 _PLAIN = frozenset({None, "dns", "udp"})
 _LONGEST = 512
 _FORM = re.compile(
@@ -71,7 +74,7 @@ def parse_endpoint(text: str) -> Endpoint | None:
     )
 
 
-def parse_endpoints(texts: list[str]) -> tuple[Endpoint, ...]:
+def parse_endpoints(texts: Sequence[str]) -> tuple[Endpoint, ...]:
     """Return those that are endpoints."""
-    found = (parse_endpoint(text) for text in texts)
+    found = (parse_endpoint(text) for text in texts[:MOST_ENDPOINTS])
     return tuple(one for one in found if one is not None)

@@ -7,6 +7,8 @@ from dnsguard.core.address import IPAddress, parse_nameserver
 
 MAX_BYTES = 1 << 16
 """Read from the top; what stands behind is not."""
+MOST_SERVERS = 64
+"""In one line."""
 
 _OTHERS = frozenset({"auto", "mapping", "rename", "template", "no-auto-down", "no-scripts"})
 """Stanzas that end an ``iface``, as ``source`` does."""
@@ -18,17 +20,7 @@ class Iface:
 
     name: str
     line: int
-    family: str | None = None
-    """``inet``, ``inet6``, ..."""
-    method: str | None = None
-    """``static``, ``dhcp``, ``manual``, ..."""
     nameservers: tuple[IPAddress, ...] = ()
-    search: tuple[str, ...] = ()
-    """``dns-search`` and ``dns-domain``."""
-
-    @property
-    def is_dhcp(self) -> bool:
-        return self.method == "dhcp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +36,15 @@ class Interfaces:
 
 def parse(content: bytes) -> Interfaces:
     """Read an interfaces file; any bytes will do."""
-    drafts: list[_Draft] = []
-    current: _Draft | None = None
+    ifaces: list[tuple[str, int, list[IPAddress]]] = []
+    current: list[IPAddress] | None = None
     sources: list[str] = []
     directories: list[str] = []
     for number, words in _lines(content):
         match words:
-            case ["iface", name, *rest]:
-                current = _Draft(name, number, rest)
-                drafts.append(current)
+            case ["iface", name, *_]:
+                current = []
+                ifaces.append((name, number, current))
             case ["source", *patterns]:
                 current = None
                 sources += patterns
@@ -61,43 +53,17 @@ def parse(content: bytes) -> Interfaces:
                 directories += patterns
             case [keyword, *_] if keyword in _OTHERS or keyword.startswith("allow-"):
                 current = None
-            case [keyword, *values] if current is not None:
-                current.take(keyword, values)
+            case ["dns-nameservers" | "dns-nameserver", *values] if current is not None:
+                found = map(parse_nameserver, values[:MOST_SERVERS])
+                current += [address for address in found if address is not None]
     return Interfaces(
-        ifaces=tuple(draft.iface() for draft in drafts),
+        ifaces=tuple(
+            Iface(name=name, line=line, nameservers=tuple(servers))
+            for name, line, servers in ifaces
+        ),
         sources=tuple(sources),
         directories=tuple(directories),
     )
-
-
-class _Draft:
-    """An ``iface`` stanza that is being read."""
-
-    def __init__(self, name: str, line: int, rest: list[str]) -> None:
-        self._name = name
-        self._line = line
-        # ``inherits`` may take the place of family and method, or follow them.
-        before = rest[: rest.index("inherits")] if "inherits" in rest else rest
-        self._family, self._method = (*before, None, None)[:2]
-        self._servers: list[IPAddress] = []
-        self._search: list[str] = []
-
-    def take(self, keyword: str, values: list[str]) -> None:
-        if keyword in ("dns-nameservers", "dns-nameserver"):
-            found = map(parse_nameserver, values)
-            self._servers += [address for address in found if address is not None]
-        elif keyword in ("dns-search", "dns-domain"):
-            self._search += values
-
-    def iface(self) -> Iface:
-        return Iface(
-            name=self._name,
-            line=self._line,
-            family=self._family,
-            method=self._method,
-            nameservers=tuple(self._servers),
-            search=tuple(self._search),
-        )
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, list[str]]]:

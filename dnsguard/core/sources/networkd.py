@@ -1,7 +1,6 @@
 """systemd-networkd: leases in ``/run/systemd/netif/leases``, .network files, resolved.conf(5)."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.sources.endpoint import Endpoint, parse_endpoints
@@ -16,7 +15,6 @@ class Lease:
     routers: tuple[IPAddress, ...] = ()
     server: IPAddress | None = None
     address: IPAddress | None = None
-    search: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +24,6 @@ class Network:
     interfaces: tuple[str, ...] = ()
     """``[Match] Name=``: patterns of names."""
     servers: tuple[Endpoint, ...] = ()
-    domains: tuple[str, ...] = ()
-    dhcp: str | None = None
-    """``[Network] DHCP=``: ``yes``, ``no``, ``ipv4``, ``ipv6``."""
-    uses_dhcp_dns: bool = True
-    """``UseDNS=`` for IPv4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +32,20 @@ class Resolved:
 
     servers: tuple[Endpoint, ...] = ()
     fallback: tuple[Endpoint, ...] = ()
-    domains: tuple[str, ...] = ()
 
 
 def parse_lease(content: bytes) -> Lease:
     """Read a file of ``/run/systemd/netif/leases``; any bytes will do."""
-    values = {key: value.strip("\"'").split() for section, key, value in entries(content)}
+    values = {key: value.strip("\"'").split() for _, key, value in entries(content)}
+
+    def addresses(key: str) -> tuple[IPAddress, ...]:
+        return tuple(one.address for one in parse_endpoints(values.get(key, ())))
+
     return Lease(
-        nameservers=_addresses(values.get("DNS")),
-        routers=_addresses(values.get("ROUTER")),
-        server=next(iter(_addresses(values.get("SERVER_ADDRESS"))), None),
-        address=next(iter(_addresses(values.get("ADDRESS"))), None),
-        search=(*values.get("DOMAINNAME", ()), *values.get("DOMAIN_SEARCH_LIST", ())),
+        nameservers=addresses("DNS"),
+        routers=addresses("ROUTER"),
+        server=next(iter(addresses("SERVER_ADDRESS")), None),
+        address=next(iter(addresses("ADDRESS")), None),
     )
 
 
@@ -59,12 +54,7 @@ def parse_network(content: bytes) -> Network:
     lists = _lists(content)
     return Network(
         interfaces=tuple(lists.get(("Match", "Name"), ())),
-        servers=parse_endpoints(lists.get(("Network", "DNS"), [])),
-        domains=tuple(lists.get(("Network", "Domains"), ())),
-        dhcp=next(reversed(lists.get(("Network", "DHCP"), [])), None),
-        uses_dhcp_dns=not any(
-            _is_no(lists.get((section, "UseDNS"), [])) for section in ("DHCP", "DHCPv4")
-        ),
+        servers=parse_endpoints(lists.get(("Network", "DNS"), ())),
     )
 
 
@@ -72,9 +62,8 @@ def parse_resolved(content: bytes) -> Resolved:
     """Read a resolved.conf or a drop-in of it; any bytes will do."""
     lists = _lists(content)
     return Resolved(
-        servers=parse_endpoints(lists.get(("Resolve", "DNS"), [])),
-        fallback=parse_endpoints(lists.get(("Resolve", "FallbackDNS"), [])),
-        domains=tuple(lists.get(("Resolve", "Domains"), ())),
+        servers=parse_endpoints(lists.get(("Resolve", "DNS"), ())),
+        fallback=parse_endpoints(lists.get(("Resolve", "FallbackDNS"), ())),
     )
 
 
@@ -87,17 +76,3 @@ def _lists(content: bytes) -> dict[tuple[str, str], list[str]]:
         else:
             lists.pop((section, key), None)
     return lists
-
-
-def _is_no(values: list[str]) -> bool:
-    return bool(values) and values[-1].lower() in ("no", "false", "off", "0", "n", "f")
-
-
-def _addresses(texts: list[str] | None) -> tuple[IPAddress, ...]:
-    found = []
-    for text in texts or ():
-        try:
-            found.append(ip_address(text))
-        except ValueError:
-            continue
-    return tuple(found)

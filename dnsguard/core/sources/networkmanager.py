@@ -1,4 +1,7 @@
-"""NetworkManager.conf(5): the global DNS configuration, which replaces what connections say."""
+"""NetworkManager's DNS: of a connection (nm-settings-keyfile(5)), and the global one.
+
+The latter (NetworkManager.conf(5)) replaces what connections and their leases say.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,37 +9,44 @@ from dataclasses import dataclass
 from dnsguard.core.sources.endpoint import Endpoint, parse_endpoints
 from dnsguard.core.sources.ini import entries
 
-_DOMAIN = "global-dns-domain-"
+_EVERY_NAME = "global-dns-domain-*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalDns:
-    """What the ``global-dns`` sections of one file say."""
+class Dns:
+    """The nameservers that one file names."""
 
+    interface: str | None = None
+    """A connection's ``interface-name``, where it has one."""
     servers: tuple[Endpoint, ...] = ()
-    """Of ``[global-dns-domain-*]``: for every name."""
-    others: tuple[tuple[str, tuple[Endpoint, ...]], ...] = ()
-    """Of other domains, and those domains."""
-    search: tuple[str, ...] = ()
 
 
-def parse(content: bytes) -> GlobalDns:
+def parse(content: bytes) -> Dns:
     """Read a NetworkManager.conf or a file of its ``conf.d``; any bytes will do.
 
-    A later ``servers`` replaces an earlier one, ``servers+`` adds to it.
+    A later ``servers`` replaces an earlier one, ``servers+`` adds to it. The servers of a
+    single domain are not for other names.
     """
-    servers: dict[str, list[str]] = {}
-    search: list[str] = []
+    words: list[str] = []
     for section, key, value in entries(content):
-        words = re.split(r"[,;\s]+", value.strip(" ,;"))
-        if section.startswith(_DOMAIN) and key in ("servers", "servers+"):
-            domain = section[len(_DOMAIN) :]
-            if key == "servers":
-                servers.pop(domain, None)
-            servers.setdefault(domain, []).extend(words)
-        elif section == "global-dns" and key == "searches":
-            search = [word for word in words if word]
-    others = ((name, parse_endpoints(texts)) for name, texts in servers.items() if name != "*")
-    return GlobalDns(
-        servers=parse_endpoints(servers.get("*", [])), others=tuple(others), search=tuple(search)
+        if section == _EVERY_NAME and key in ("servers", "servers+"):
+            words = words if key == "servers+" else []
+            words += _words(value)
+    return Dns(servers=parse_endpoints(words))
+
+
+def parse_connection(content: bytes) -> Dns:
+    """Read a ``.nmconnection`` file, for IPv4 and IPv6 together; any bytes will do."""
+    # Of two values of a key the later counts.
+    values = {(section, key): value for section, key, value in entries(content)}
+    words = [
+        word for family in ("ipv4", "ipv6") for word in _words(values.get((family, "dns"), ""))
+    ]
+    return Dns(
+        interface=values.get(("connection", "interface-name")) or None,
+        servers=parse_endpoints(words),
     )
+
+
+def _words(value: str) -> list[str]:
+    return [word for word in re.split(r"[,;\s]+", value) if word]

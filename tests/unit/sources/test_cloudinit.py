@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dnsguard.core.sources import cloudinit, plain_yaml
+from dnsguard.core.sources import cloudinit
+from dnsguard.host import yaml_text
 
 NETPLAN = b"""\
 # This file is generated from information provided by the datasource.
@@ -62,7 +63,7 @@ def _told(found: tuple[cloudinit.Nameserver, ...]) -> list[tuple[str, str | None
 
 def test_netplans_format_is_read() -> None:
     """Version 2, block and flow style."""
-    assert _told(cloudinit.parse_yaml(NETPLAN)) == [
+    assert _told(cloudinit.parse(yaml_text.load(NETPLAN))) == [
         ("10.99.0.2", "eth0"),
         ("2001:db8::53", "eth0"),
         ("10.99.0.3", "eth1"),
@@ -72,7 +73,7 @@ def test_netplans_format_is_read() -> None:
 
 def test_version_1_is_read() -> None:
     """Nameservers of a subnet and those that stand by themselves."""
-    assert _told(cloudinit.parse_yaml(VERSION1)) == [
+    assert _told(cloudinit.parse(yaml_text.load(VERSION1))) == [
         ("10.99.0.2", "eth0"),
         ("10.99.0.3", "eth0"),
         ("10.99.0.4", "eth1"),
@@ -102,26 +103,3 @@ def test_openstacks_data_is_read() -> None:
 def test_what_is_no_network_data_names_nothing(content: bytes) -> None:
     """Neither does a file that is too long."""
     assert cloudinit.parse_json(content) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "node"),
-    [
-        ("", ""),
-        ("a: b\n", {"a": "b"}),
-        ("---\na:\n- b\n- c\n", {"a": ["b", "c"]}),
-        ("- a: 1\n  b: 2\n-\n  c: 3\n- - x\n  - y\n", [{"a": "1", "b": "2"}, {"c": "3"}, ["x", "y"]]),
-        ('"a b": \'c: d\'\n', {"a b": "c: d"}),
-        ("a: http://x:80/#y # z\n", {"a": "http://x:80/#y"}),
-        ("a: [b, {c: d, e: [f]}, '2001:db8::1', 2001:db8::2]\n", {"a": ["b", {"c": "d", "e": ["f"]}, "2001:db8::1", "2001:db8::2"]}),
-        ("a: [b,\n  c,\n d]\ne: f\n", {"a": ["b", "c", "d"], "e": "f"}),
-        ("a:\n  b: |\n    c: d\n    e\n  f: g\n", {"a": {"b": "|", "f": "g"}}),
-        ("a:\nb: c\n", {"a": "", "b": "c"}),
-        ("a: [b\n", {"a": ["b"]}),
-        ("a: {b\n", {"a": {"b": ""}}),
-        ("a: ]\n", {"a": "]"}),
-    ],
-)  # fmt: skip
-def test_yaml_is_read_as_far_as_it_is_simple(text: str, node: plain_yaml.Node) -> None:
-    """Block and flow style, comments, quotes; the rest is left out and nothing else harmed."""
-    assert plain_yaml.read(text.encode()) == node

@@ -2,7 +2,10 @@
 
 from ipaddress import ip_address
 
+import pytest
+
 from dnsguard.core.sources import corefile
+from dnsguard.host import yaml_text
 
 NODELOCALDNS = b"""\
 apiVersion: v1
@@ -52,20 +55,56 @@ data:
 """/etc/kubernetes/nodelocaldns-config.yml, as Kubespray writes it."""
 
 
+COREDNS = b"""\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: coredns
+  namespace: kube-system
+data:
+  Corefile: |
+    .:53 {
+        errors {
+        }
+        health {
+            lameduck 5s
+        }
+        ready
+        kubernetes cluster.local in-addr.arpa ip6.arpa {
+          pods insecure
+          fallthrough in-addr.arpa ip6.arpa
+        }
+        prometheus :9153
+        forward . 10.99.0.2 10.99.0.3 {
+          prefer_udp
+          max_concurrent 1000
+        }
+        cache 30
+        loop
+    }
+  hosts: |
+    # forward . 9.9.9.9
+"""
+"""/etc/kubernetes/coredns-config.yml, as Kubespray writes it."""
+
+
+def _upstreams(manifest: bytes) -> list[str]:
+    found = corefile.parse_configmap(yaml_text.load(manifest))
+    return [str(one.address) for one in corefile.upstreams(found)]
+
+
 def test_a_configmap_is_told() -> None:
-    """Each Corefile in it, with the lines of the whole file."""
-    found = corefile.parse(NODELOCALDNS)
-    assert [(one.zone, one.line, one.is_default) for one in found] == [
-        ("cluster.local", 20, False),
-        ("in-addr.arpa", 27, False),
-        (".", 35, True),
-        (".", 42, True),
+    """Each Corefile in it, of which Kubespray's nodelocaldns has two."""
+    found = corefile.parse_configmap(yaml_text.load(NODELOCALDNS))
+    assert [(one.zones, one.is_default) for one in found] == [
+        (("cluster.local",), False),
+        (("in-addr.arpa",), False),
+        ((".",), True),
+        ((".",), True),
     ]
     assert found[3].files == ("/etc/resolv.conf",)
-    assert [str(one.address) for one in corefile.upstreams(NODELOCALDNS)] == [
-        "10.99.0.2",
-        "10.99.0.3",
-    ]
+    assert _upstreams(NODELOCALDNS) == _upstreams(COREDNS) == ["10.99.0.2", "10.99.0.3"]
 
 
 def test_a_plain_corefile_is_told() -> None:
@@ -80,34 +119,43 @@ def test_a_plain_corefile_is_told() -> None:
         b"}\n"
         b"tls://. {\n  proxy . 8.8.8.8\n}\n"
     )
-    assert [one.zone for one in found] == [
-        "example.org",
-        "example.net",
-        ".",
-        "example.org",
-        "example.net",
-        ".",
-        ".",
-    ]
+    several = ("example.org", "example.net", ".")
+    assert [one.zones for one in found] == [several, several, (".",)]
+    assert [one.base for one in found] == [".", "corp.example", "."]
     default = [one for one in found if one.is_default]
     assert [len(one.servers) for one in default] == [3, 1]
     assert default[0].servers[2].address == ip_address("fe80::1%eth0")
     assert [one.is_plain for one in default[0].servers] == [False, False, True]
 
 
-def test_a_configmap_may_hold_a_string() -> None:
-    """As kubectl writes it where a line ends in a blank, and as JSON."""
-    for text in (
+@pytest.mark.parametrize(
+    "manifest",
+    [
         b'data:\n  Corefile: ".:53 {\\n    forward . 10.0.0.2 \\n}\\n"\nkind: ConfigMap\n',
         b'{"data":{"Corefile":".:53 {\\n    forward . 10.0.0.2\\n}\\n"}}',
-    ):
-        assert [str(one.address) for one in corefile.upstreams(text)] == ["10.0.0.2"]
+        b"kind: Service\n---\ndata:\n  Corefile: |\n    . {\n      forward . 10.0.0.2\n    }\n",
+    ],
+)
+def test_a_configmap_may_be_written_in_other_ways(manifest: bytes) -> None:
+    """As kubectl writes it where a line ends in a blank, as JSON, and behind another manifest."""
+    assert _upstreams(manifest) == ["10.0.0.2"]
+
+
+@pytest.mark.parametrize(
+    "tree", [None, "Corefile", {}, {"data": []}, {"data": {"Corefile": ["."]}}, [[{}], 1, None]]
+)
+def test_what_is_no_configmap_forwards_nothing(tree: object) -> None:
+    """Whatever the tree is made of."""
+    assert corefile.parse_configmap(tree) == ()
 
 
 def test_a_file_cut_in_half_keeps_what_is_whole() -> None:
     """Wherever it ends, nothing that isn't there is found."""
-    whole = set(corefile.upstreams(NODELOCALDNS))
-    cut = NODELOCALDNS.index(b"dns://10.99.0.3")
-    assert [str(one.address) for one in corefile.upstreams(NODELOCALDNS[:cut])] == ["10.99.0.2"]
-    for end in range(0, NODELOCALDNS.index(b"10.99.0.2"), 50):
-        assert not set(corefile.upstreams(NODELOCALDNS[:end])) - whole
+    whole = b". {\n  forward . 10.99.0.2 10.99.0.3\n}\n"
+    for end in range(len(whole)):
+        found = corefile.upstreams(corefile.parse(whole[:end]))
+        assert [str(one.address) for one in found] in (
+            [],
+            ["10.99.0.2"],
+            ["10.99.0.2", "10.99.0.3"],
+        )

@@ -43,6 +43,7 @@ def test_the_question_is_a_dhcpinform() -> None:
     assert (message.op, message.type, message.xid) == (1, 8, OURS.xid)
     assert (message.hardware, message.client) == (OURS.hardware, OURS.address)
     assert message.option(55) == bytes([6, 15, 119, 3, 54])
+    assert message.option(57) == (1472).to_bytes(2, "big")
     with pytest.raises(ValueError, match="17 bytes"):
         dhcp.inform(replace(OURS, hardware=bytes(17)))
 
@@ -68,7 +69,7 @@ def test_the_end_of_the_options_may_vary(end: bytes) -> None:
     [
         (b"", Refusal.TOO_SHORT),
         (reply(b"")[:-5], Refusal.TOO_SHORT),
-        (reply() + bytes(1 << 14), Refusal.TOO_LONG),
+        (reply() + bytes(1473 - len(reply())), Refusal.TOO_LONG),
         (reply(cookie=b"\x63\x82\x53\x64"), Refusal.NO_COOKIE),
         (reply(op=1), Refusal.NOT_A_REPLY),
         (dhcp.inform(OURS), Refusal.NOT_A_REPLY),
@@ -95,7 +96,8 @@ def test_the_end_of_the_options_may_vary(end: bytes) -> None:
         (reply(OPTIONS + b"\x34\x01\x01", file=b"\x06\xff"), Refusal.BAD_OPTIONS),
         (reply(OPTIONS + b"\x34\x01\x01", file=b"\x34\x01\x02"), Refusal.BAD_OPTIONS),
         (reply(OPTIONS + b"\x06\xfc" + b"\x0a\0\0\1" * 63), Refusal.TOO_MANY),
-        (reply(OPTIONS + (b"\x06\xfc" + b"\x0a\0\0\1" * 63) * 16), Refusal.TOO_MANY),
+        (reply(OPTIONS + (b"\x06\xfc" + b"\x0a\0\0\1" * 63) * 4), Refusal.TOO_MANY),
+        (reply(OPTIONS + (b"\x06\xfc" + b"\x0a\0\0\1" * 63) * 16), Refusal.TOO_LONG),
     ],
 )  # fmt: skip
 def test_an_odd_reply_is_refused(message: bytes, reason: Refusal) -> None:

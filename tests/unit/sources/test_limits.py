@@ -15,6 +15,7 @@ from dnsguard.core.sources import (
     networkmanager,
 )
 from dnsguard.core.sources.dhclient import conf, hooks, leases
+from dnsguard.host import yaml_text
 from unit.sources.samples import DEBIAN, KUBESPRAY
 from unit.sources.test_cloudinit import NETPLAN
 from unit.sources.test_corefile import NODELOCALDNS
@@ -32,9 +33,10 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "ifupdown": ifupdown.parse,
     "networkd network": networkd.parse_network,
     "networkmanager": networkmanager.parse,
+    "networkmanager connection": networkmanager.parse_connection,
     "corefile": corefile.parse,
     "cloudinit json": cloudinit.parse_json,
-    "cloudinit yaml": cloudinit.parse_yaml,
+    "cloudinit yaml": lambda content: cloudinit.parse(yaml_text.load(content)),
     "dhcp": dhcp.decode,
     "dhcpcd": dhcpcd.parse_lease6,
 }

@@ -30,7 +30,6 @@ def test_a_lease_is_told() -> None:
         routers=(ip_address("10.99.0.1"),),
         server=ip_address("10.99.0.1"),
         address=ip_address("10.99.0.58"),
-        search=("real.example", "a.example", "b.example"),
     )
 
 
@@ -108,10 +107,6 @@ def test_a_network_file_is_told() -> None:
     )
     assert found.interfaces == ("en*", "eth0")
     assert [str(one.address) for one in found.servers] == ["1.1.1.1", "8.8.8.8", "::1"]
-    assert found.domains == ("~.", "a.example")
-    assert found.dhcp == "ipv4"
-    assert not found.uses_dhcp_dns
-    assert networkd.parse_network(b"[DHCP]\nUseDNS=yes").uses_dhcp_dns
 
 
 def test_resolved_conf_is_told() -> None:
@@ -122,4 +117,3 @@ def test_resolved_conf_is_told() -> None:
     )
     assert [str(one.address) for one in found.servers] == ["169.254.25.10", "10.99.0.2"]
     assert found.fallback == ()
-    assert found.domains == ("default.svc.cluster.local", "svc.cluster.local")

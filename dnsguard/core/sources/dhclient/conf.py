@@ -6,8 +6,7 @@ statements after it along. ``tests/integration/test_dhclient_oracle.py`` compare
 with the real one.
 
 The file is read from its top, at most :data:`MAX_BYTES` of it, and with what it includes
-:data:`~dnsguard.core.sources.dhclient.tokens.MOST_TOKENS`; ``is_cut`` says that there is
-more. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
+:data:`~dnsguard.core.sources.dhclient.tokens.MOST_TOKENS`. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from dnsguard.core.sources.dhclient.executable import DEEPEST, Executable, Outco
 from dnsguard.core.sources.dhclient.leases import Lease, read_lease
 from dnsguard.core.sources.dhclient.options import Names
 from dnsguard.core.sources.dhclient.statements import Conf, Request, Script
-from dnsguard.core.sources.dhclient.tokens import MOST_TOKENS, NAMES, Complaint, Kind, Tokens
+from dnsguard.core.sources.dhclient.tokens import MOST_TOKENS, NAMES, Kind, Tokens
 from dnsguard.core.sources.dhclient.values import read_ipv4, skip_expression
 
 MAX_BYTES = 1 << 16
@@ -38,9 +37,6 @@ def parse(content: bytes, files: Mapping[str, bytes] | None = None) -> Conf:
         scripts=tuple(reader.scripts),
         includes=tuple(dict.fromkeys(reader.includes)),
         leases=tuple(reader.leases),
-        aliases=tuple(reader.aliases),
-        complaints=tuple(reader.complaints),
-        is_cut=reader.is_cut,
     )
 
 
@@ -52,9 +48,6 @@ class _Reader:
         self.scripts: list[Script] = []
         self.includes: list[str] = []
         self.leases: list[Lease] = []
-        self.aliases: list[Lease] = []
-        self.complaints: list[Complaint] = []
-        self.is_cut = False
         self._files = files
         self._files_left = MOST_FILES
         self._tokens_left = MOST_TOKENS
@@ -67,8 +60,6 @@ class _Reader:
         self._tokens_left -= tokens.count
         while tokens.peek().kind is not Kind.END:
             self._statement(tokens, scope)
-        self.complaints += [replace(one, path=scope.path) for one in tokens.complaints]
-        self.is_cut |= tokens.is_cut or len(content) > MAX_BYTES
 
     def _statement(self, tokens: Tokens, scope: Scope) -> None:  # noqa: C901 -- a keyword, a case
         """Take one statement (``parse_client_statement``)."""
@@ -95,7 +86,8 @@ class _Reader:
                 self._script(tokens, scope)
             case "lease" | "alias":
                 tokens.next()
-                self._lease(tokens, self.leases if word == "lease" else self.aliases)
+                lease = read_lease(tokens, version=4, at=tokens.line())
+                self.leases += [lease] if lease is not None and word == "lease" else []
             case "key":
                 tokens.next()
                 is_semi_due = _key(tokens, scope)
@@ -114,13 +106,13 @@ class _Reader:
     def _executable(self, tokens: Tokens, scope: Scope) -> bool:
         outcome = self.executable.take(tokens, scope)
         if outcome is Outcome.NONE:
-            tokens.fail("a statement")
+            tokens.fail()
         return outcome is not Outcome.TAKEN
 
     def _include(self, tokens: Tokens, scope: Scope) -> None:
         token = tokens.next()
         if token.kind is not Kind.STRING:
-            tokens.fail("a file's name in quotes")
+            tokens.fail()
             return
         path = token.text.decode("utf-8", "surrogateescape")
         self.includes.append(path)
@@ -135,7 +127,7 @@ class _Reader:
         if word in ("request", "require"):
             self._list(tokens, scope, is_required=word == "require", is_added=True)
         else:
-            tokens.fail("request or require")
+            tokens.fail()
 
     def _request(self, tokens: Tokens, scope: Scope, word: str) -> bool:
         if word == "require" and tokens.peek().word == "authentication":
@@ -164,7 +156,7 @@ class _Reader:
         while not tokens.peek().is_sign(b";"):
             if tokens.peek().kind not in NAMES:
                 tokens.next()
-                tokens.fail("an option's name")
+                tokens.fail()
                 return None
             name = self._names.read(tokens)
             if name is None:
@@ -173,7 +165,7 @@ class _Reader:
             if tokens.peek().is_sign(b";"):
                 break
             if not tokens.next().is_sign(b","):
-                tokens.fail("a semicolon")
+                tokens.fail()
                 return None
         tokens.next()
         return tuple(names)
@@ -191,7 +183,7 @@ class _Reader:
         if name is None:
             return False
         if tokens.next().word != "code" or is_inside:
-            tokens.fail("a definition: code")
+            tokens.fail()
             return False
         self._names.define(tokens, name)
         return False
@@ -199,7 +191,7 @@ class _Reader:
     def _script(self, tokens: Tokens, scope: Scope) -> None:
         token, line = tokens.next(), tokens.line()
         if token.kind is not Kind.STRING:
-            tokens.fail("a string")
+            tokens.fail()
         elif tokens.semi():
             path = token.text.decode("utf-8", "surrogateescape")
             self.scripts.append(Script(path=path, interface=scope.interface, line=line))
@@ -209,7 +201,7 @@ class _Reader:
         name = tokens.next().text if is_pseudo else b""
         token = tokens.next()
         if token.kind is not Kind.STRING or not tokens.next().is_sign(b"{"):
-            tokens.fail("an interface in quotes and a left brace")
+            tokens.fail()
             return
         if scope.depth == DEEPEST:
             tokens.skip_to_brace(1)
@@ -222,21 +214,15 @@ class _Reader:
         self.requests.append(start)
         while not tokens.peek().is_sign(b"}"):
             if tokens.peek().kind is Kind.END:
-                tokens.complain("unterminated interface")
                 return
             self._statement(tokens, replace(scope.inside(), interface=interface))
         tokens.next()
-
-    def _lease(self, tokens: Tokens, leases: list[Lease]) -> None:
-        lease = read_lease(tokens, version=4, at=tokens.line())
-        if lease is not None:
-            leases.append(lease)
 
 
 def _key(tokens: Tokens, scope: Scope) -> bool:
     """Take a key and its block; a ``;`` may follow (``parse_key``)."""
     if scope.interface is not None:
-        tokens.fail("a key in the outermost block only")
+        tokens.fail()
         return True
     skip_expression(tokens)
     if tokens.peek().is_sign(b"{"):
@@ -255,11 +241,11 @@ def _policy(tokens: Tokens, word: str) -> bool:
             fits = False  # ISC's test is the wrong way round
         case _:
             fits = word == "ignore"
-    return fits or tokens.fail("another policy")
+    return fits or tokens.fail()
 
 
 def _is_one_of(tokens: Tokens, *words: str) -> bool:
-    return tokens.next().word in words or tokens.fail(" or ".join(words))
+    return tokens.next().word in words or tokens.fail()
 
 
 def _setting(tokens: Tokens, word: str) -> bool:
@@ -294,10 +280,10 @@ def _is_addresses(tokens: Tokens) -> bool:
         if not tokens.peek().is_sign(b","):
             return True
         tokens.next()
-    return tokens.fail("an address")
+    return tokens.fail()
 
 
 def _is_number(tokens: Tokens) -> bool:
     """``parse_lease_time``."""
     tokens.next()
-    return tokens.next().kind is Kind.NUMBER or tokens.fail("a number")
+    return tokens.next().kind is Kind.NUMBER or tokens.fail()

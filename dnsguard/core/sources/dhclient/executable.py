@@ -41,7 +41,7 @@ class Outcome(Enum):
 
     TAKEN = auto()
     NONE = auto()  # none, though words may be gone; ISC's lose = 0
-    LOST = auto()  # complained of and skipped; ISC's lose = 1
+    LOST = auto()  # wrong, and skipped; ISC's lose = 1
 
 
 class Executable:
@@ -73,12 +73,12 @@ class Executable:
             case "on":
                 return self._on(tokens, replace(scope, is_void=True))
             case "allow" | "deny" | "ignore":  # not for clients (parse_allow_deny)
-                tokens.fail("no allow or deny")
+                tokens.fail()
                 return Outcome.NONE
             case "set" | "define" | "eval" | "execute" | "log" | "return" | "zone" | "key":
                 return _no_option(tokens, token.word)
             case "add":
-                is_class = tokens.next().kind is Kind.STRING or tokens.fail("a class in quotes")
+                is_class = tokens.next().kind is Kind.STRING or tokens.fail()
                 return Outcome.TAKEN if is_class and tokens.semi() else Outcome.LOST
             case "unset" | "break" | "parse-vendor-option" | "db-time-format":
                 return _no_option(tokens, token.word)
@@ -145,14 +145,14 @@ class Executable:
             if tokens.peek().word != "or":
                 return self._block(tokens, scope)
             tokens.next()
-        tokens.fail("an event of a lease")
+        tokens.fail()
         return Outcome.LOST
 
     def _block(self, tokens: Tokens, scope: Scope) -> Outcome:
         """Take an expression and a block of executable statements."""
         skip_expression(tokens)
         if not tokens.next().is_sign(b"{"):
-            tokens.fail("a left brace")
+            tokens.fail()
             return Outcome.LOST
         if scope.depth == DEEPEST:
             tokens.skip_to_brace(1)
@@ -166,19 +166,19 @@ class Executable:
             return Outcome.LOST
         if tokens.next().is_sign(b"}"):
             return Outcome.TAKEN
-        tokens.fail("a right brace")
+        tokens.fail()
         return Outcome.LOST
 
 
 def _case(tokens: Tokens, scope: Scope) -> Outcome:
     if not scope.is_conditional:
-        tokens.fail("a case within a switch")
+        tokens.fail()
         return Outcome.LOST
     while not tokens.peek().is_sign(b":;{}") and tokens.peek().kind is not Kind.END:
         tokens.next()
     if tokens.next().is_sign(b":"):
         return Outcome.TAKEN
-    tokens.fail("a colon")
+    tokens.fail()
     return Outcome.LOST
 
 
@@ -189,7 +189,7 @@ def _no_option(tokens: Tokens, word: str) -> Outcome:
     if tokens.peek().is_sign(b"="):
         tokens.next()
         if tokens.peek().is_sign(b";"):
-            tokens.fail("an expression")
+            tokens.fail()
             return Outcome.NONE
     skip_expression(tokens)
     if tokens.peek().is_sign(b"{"):

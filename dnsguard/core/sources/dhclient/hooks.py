@@ -14,6 +14,7 @@ At most :data:`MAX_BYTES` of a script are read.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import dropwhile
 
 MAX_BYTES = 1 << 15
 
@@ -31,13 +32,22 @@ _LEX = re.compile(
 )
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)([^}]{0,99})\})")
-_RESOLVED = re.compile(r"\$\((?:readlink|realpath)\b[^)]{0,99}\bresolv\.conf\b")
+_RESOLVED = re.compile(
+    r"(?:\$\(|`)[ \t]*[/\w]*(?:readlink|realpath)(?:[ \t]+-[-\w]*){0,9}"
+    r"[ \t]+([^\s)`>|;&]{1,99})[^)`\n]{0,99}[)`]"
+)
+"""``$(readlink -f FILE)``, which is FILE to us."""
 _LONGEST = 1024
 """Characters; a longer word is no path."""
 _PATH = re.compile(r"(?:/etc/|/run/resolvconf/|/var/run/resolvconf/|(?:.*\$.*/)?)resolv\.conf")
-_KEYWORDS = frozenset({"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time"})
-_PREFIXES = frozenset({"sudo", "command", "exec", "builtin", "busybox", "env", "nohup", "eval"})
-_DECLARATIONS = frozenset({"local", "export", "readonly", "declare", "typeset"})
+_PREFIXES = frozenset(
+    {
+        *("then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time"),
+        *("sudo", "command", "exec", "builtin", "busybox", "env", "nohup", "eval"),
+        *("local", "export", "readonly", "declare", "typeset"),
+    }
+)
+"""What a command may stand behind."""
 _LAST = frozenset({"cp", "mv", "ln", "install", "rsync", "link"})
 _ANY = frozenset({"tee", "sponge", "rm", "unlink", "truncate", "ed", "ex", "patch", "dd"})
 _IN_PLACE = frozenset({"sed", "perl", "awk", "gawk", "ruby"})
@@ -63,7 +73,7 @@ def writes(script: bytes) -> tuple[Write, ...]:
     """Return the places where a hook seems to write to resolv.conf."""
     if b"resolv" not in script[:MAX_BYTES]:
         return ()
-    commands = tuple(_commands(script[:MAX_BYTES].decode("utf-8", "replace")))
+    commands = tuple(_commands(script))
     judge = _Judge(redefines=any(command.defines == _FUNCTION for command in commands))
     return tuple(write for command in commands for write in judge.judge(command))
 
@@ -74,7 +84,7 @@ def redefines_make_resolv_conf(script: bytes) -> int | None:
     An enter hook that does keeps dhclient from resolv.conf, unless another hook, sourced
     after it in the order of run-parts(8), does the same.
     """
-    for command in _commands(script[:MAX_BYTES].decode("utf-8", "replace")):
+    for command in _commands(script):
         if command.defines == _FUNCTION:
             return command.line
     return None
@@ -88,12 +98,11 @@ class _Command:
     words: list[str] = field(default_factory=list)
     targets: list[tuple[int, str]] = field(default_factory=list)
     defines: str | None = None
-    feeds: bool = False
-    """The last word goes on with what ``$(`` or a backtick puts there."""
 
 
-def _commands(text: str) -> Iterator[_Command]:
+def _commands(script: bytes) -> Iterator[_Command]:
     """Cut a script into simple commands; what doesn't fit is skipped."""
+    text = _RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
     command = _Command(1)
     redirect = ""
     for kind, lexeme, line in _lexemes(text):
@@ -108,7 +117,6 @@ def _commands(text: str) -> Iterator[_Command]:
                     command.targets.append((line, lexeme))
                 redirect = ""
             case "line" | "control":
-                command.feeds = lexeme in ("$(", "`")
                 if lexeme == "(" and len(command.words) == 1:
                     command.defines = command.words[0]
                 elif command.words[:1] == ["function"] and len(command.words) > 1:
@@ -145,11 +153,11 @@ def _lexemes(text: str) -> Iterator[tuple[str, str, int]]:
 def _after_documents(text: str, at: int, delimiters: Sequence[str]) -> int:
     """Return where the here-documents that begin here end."""
     for delimiter in delimiters:
-        pattern = re.compile(rf"^\t*{re.escape(delimiter)}[ \t]*$", re.MULTILINE)
-        match = pattern.search(text, at)
-        if match is None:
-            return len(text)
-        at = min(match.end() + 1, len(text))
+        is_within = True
+        while is_within and at < len(text):
+            line, _, _ = text[at : at + _LONGEST].partition("\n")
+            is_within = line.lstrip("\t").rstrip(" \t") != delimiter
+            at = text.find("\n", at) + 1 or len(text)
     return at
 
 
@@ -159,45 +167,23 @@ class _Judge:
     def __init__(self, *, redefines: bool) -> None:
         self._redefines = redefines
         self._paths: set[str] = set()
-        self._fed: str | None = None
 
     def judge(self, command: _Command) -> Iterator[Write]:
         for line, target in command.targets:
             if self._is_target(target):
                 yield Write(line, ">")
-        words = [word for word in command.words if word not in _KEYWORDS]
-        fed, self._fed = self._fed, None
-        if fed is not None and _name(words) in ("readlink", "realpath"):
-            self._remember(fed, is_path=any(map(self._is_target, words)))
-        while words and (match := _ASSIGNMENT.fullmatch(words[0])):
-            self._assign(match[1], match[2], is_fed=command.feeds and len(words) == 1)
-            words = words[1:]
-        while words and _name(words) in _PREFIXES:
-            words = words[1:]
-        if _name(words) in _DECLARATIONS:
-            for word in words[1:]:
-                if match := _ASSIGNMENT.fullmatch(word):
-                    self._assign(match[1], match[2], is_fed=command.feeds and word == words[-1])
-            return
-        how = self._how(words) if command.defines is None else None
-        if how is not None:
+        for word in command.words:
+            match = _ASSIGNMENT.fullmatch(word)
+            # Once is enough: which branch of an if was taken, nobody knows.
+            if match is not None and self._is_target(match[2]):
+                self._paths.add(match[1])
+        how = self._how(list(dropwhile(_is_prefix, command.words)))
+        if how is not None and command.defines is None:
             yield Write(command.line, how)
-
-    def _assign(self, name: str, value: str, *, is_fed: bool) -> None:
-        if is_fed and value in ("", '"'):
-            self._fed = name
-        self._remember(
-            name, is_path=self._is_target(value) or bool(_RESOLVED.search(value[:_LONGEST]))
-        )
-
-    def _remember(self, name: str, *, is_path: bool) -> None:
-        # Once is enough: which branch of an if was taken, nobody knows.
-        if is_path:
-            self._paths.add(name)
 
     def _how(self, words: Sequence[str]) -> str | None:
         """Return how a command writes to resolv.conf, None if it doesn't."""
-        name = _name(words)
+        name = _name(words[0]) if words else ""
         arguments = [word for word in words[1:] if not word.startswith("-")]
         flags = [_unquoted(word) for word in words[1:] if word.startswith("-")]
         is_write = False
@@ -229,8 +215,13 @@ class _Judge:
         return rest.lstrip(":-=") if rest.startswith((":-", ":=", "-", "=")) else match[0]
 
 
-def _name(words: Sequence[str]) -> str:
-    return _unquoted(words[0]).rpartition("/")[2] if words else ""
+def _is_prefix(word: str) -> bool:
+    """Tell whether a command may still begin behind this word."""
+    return _name(word) in _PREFIXES or _ASSIGNMENT.fullmatch(word) is not None
+
+
+def _name(word: str) -> str:
+    return _unquoted(word).rpartition("/")[2]
 
 
 def _unquoted(word: str) -> str:

@@ -120,13 +120,12 @@ def read_lease(tokens: Tokens, *, version: int, at: int) -> Lease | None:
 
 def _read_block(tokens: Tokens, draft: _Draft, depth: int) -> bool:
     if not tokens.next().is_sign(b"{"):
-        return tokens.fail("a left brace")
+        return tokens.fail()
     if depth == _DEEPEST:
         tokens.skip_to_brace(1)
         return True
     while not (token := tokens.next()).is_sign(b"}"):
         if token.kind is Kind.END:
-            tokens.complain("unterminated lease")
             return False
         declare = _DECLARATIONS.get(token.word) if token.kind is not Kind.STRING else None
         if declare is not None:
@@ -160,7 +159,7 @@ def _interface(tokens: Tokens, draft: _Draft) -> None:
         draft.interface = token.text.decode("utf-8", "replace")
         tokens.semi()
     else:
-        tokens.fail("an interface in quotes", taken=token)
+        tokens.fail(taken=token)
 
 
 def _fixed_address(tokens: Tokens, draft: _Draft) -> None:

@@ -143,28 +143,28 @@ class Names:
         return known
 
     def read(self, tokens: Tokens, *, allocate: bool = False) -> str | None:
-        """Take an option's name, or complain and skip (``parse_option_name``).
+        """Take an option's name, or skip (``parse_option_name``).
 
         :param allocate: an unknown name is fine: it may be about to be defined.
         """
         token = tokens.next()
         if token.kind not in NAMES:
-            tokens.fail("an option's name", taken=token)
+            tokens.fail(taken=token)
             return None
         name = token.word
         if tokens.peek().is_sign(b"."):
             tokens.next()
             token = tokens.next()
             if token.kind not in NAMES:
-                tokens.fail("a name after '.'", taken=token)
+                tokens.fail(taken=token)
                 return None
             if name not in self._spaces:
-                tokens.fail(f"an option space, not {name!r}")
+                tokens.fail()
                 return None
             name = token.word if name == "dhcp" else f"{name}.{token.word}"
         name = _BY_CODE.get(name, name)
         if not allocate and self.format(name) is None:
-            tokens.fail(f"an option, not {name!r}")
+            tokens.fail()
             return None
         return name
 
@@ -188,7 +188,7 @@ def _definition(tokens: Tokens) -> str | None:
     The format, None after an error (``parse_option_code_definition``).
     """
     if tokens.next().kind is not Kind.NUMBER or not tokens.next().is_sign(b"="):
-        tokens.fail("a number and '='")
+        tokens.fail()
         return None
     suffix = _array(tokens, "A")
     is_record = tokens.peek().is_sign(b"{")
@@ -199,7 +199,6 @@ def _definition(tokens: Tokens) -> str | None:
         last = _array(tokens, "a") if is_record else ""
         letters = _type(tokens)
         if letters is None or (is_record and not tokens.peek().is_sign(b",}")):
-            tokens.complain("expected a type")
             tokens.skip_to_brace(int(is_record))
             if is_record:
                 tokens.skip_to_semi()
@@ -210,7 +209,7 @@ def _definition(tokens: Tokens) -> str | None:
     if is_record:
         tokens.next()
     if not tokens.semi():
-        tokens.fail("a semicolon")
+        tokens.fail()
         if is_record:
             tokens.skip_to_semi()
         return None

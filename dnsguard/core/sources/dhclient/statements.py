@@ -7,7 +7,6 @@ from enum import StrEnum
 from dnsguard.core.address import IPAddress
 from dnsguard.core.sources.dhclient import options
 from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.dhclient.tokens import Complaint
 
 DEFAULT_REQUEST = (
     "subnet-mask",
@@ -86,9 +85,6 @@ class Conf:
     """Files it includes, whether their content was given or not."""
     leases: tuple[Lease, ...] = ()
     """``lease {}`` blocks: used when no server answers."""
-    aliases: tuple[Lease, ...] = ()
-    complaints: tuple[Complaint, ...] = ()
-    is_cut: bool = False
 
 
 def effective(

@@ -8,7 +8,6 @@ dhclient's own, step by step.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
@@ -63,32 +62,18 @@ class Token(NamedTuple):
         return self.kind is Kind.SIGN and self.text in signs
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """Something that dhclient complains about, and skips together with what follows it."""
-
-    line: int
-    problem: str
-    path: str | None = None
-    """The included file that it stands in, None for the file itself."""
-
-
 class Tokens:
     """A cursor over the tokens of one file; at its end there are END tokens without end."""
 
     def __init__(self, content: bytes, limit: int = MOST_TOKENS) -> None:
         """Begin at the top.
 
-        :param limit: the tokens to read at most; ``is_cut`` says that there are more.
+        :param limit: the tokens to read at most.
         """
-        self.complaints: list[Complaint] = []
         self.taken: Token | None = None
         self._content = content
         self._newlines: list[int] | None = None
-        self._tokens = list(islice(_lex(content), limit + 1))
-        self.is_cut = len(self._tokens) > limit
-        if self.is_cut:
-            self._tokens.pop()
+        self._tokens = list(islice(_lex(content), limit))
         self.count = len(self._tokens)
         self._end = Token(Kind.END, b"", len(content), len(content))
         self._at = 0
@@ -109,15 +94,8 @@ class Tokens:
             self._newlines = [match.start() for match in re.finditer(rb"\n", self._content)]
         return bisect_right(self._newlines, self.taken.start if self.taken else 0) + 1
 
-    def complain(self, problem: str) -> None:
-        self.complaints.append(Complaint(self.line(), problem))
-
-    def fail(self, expected: str, *, taken: Token | None = None) -> bool:
-        """Complain, and skip the rest of the statement unless its ``;`` is taken already.
-
-        Always False.
-        """
-        self.complain(f"expected {expected}")
+    def fail(self, *, taken: Token | None = None) -> bool:
+        """Skip the rest of a wrong statement unless its ``;`` is taken already; always False."""
         if taken is None or not taken.is_sign(b";"):
             self.skip_to_semi()
         return False
@@ -142,10 +120,10 @@ class Tokens:
                 return
 
     def semi(self) -> bool:
-        """Take the ``;`` that is due, or complain and skip (``parse_semi``)."""
+        """Take the ``;`` that is due, or skip (``parse_semi``)."""
         if self.next().is_sign(b";"):
             return True
-        return self.fail("a semicolon")
+        return self.fail()
 
 
 def _lex(content: bytes) -> Iterator[Token]:

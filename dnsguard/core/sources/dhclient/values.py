@@ -117,7 +117,7 @@ def read_ipv4(tokens: Tokens) -> IPv4Address | None:
     while True:
         token = tokens.next()
         if token.kind is not Kind.NUMBER:
-            tokens.fail("a number")
+            tokens.fail()
             return None
         octets.append(_octet(token.text))
         if len(octets) == 4:
@@ -126,7 +126,7 @@ def read_ipv4(tokens: Tokens) -> IPv4Address | None:
         if not token.is_sign(b"."):
             if not token.is_sign(b"{}"):
                 tokens.next()
-            tokens.fail("an IP address of four numbers", taken=token)
+            tokens.fail(taken=token)
             return None
         tokens.next()
 
@@ -145,7 +145,7 @@ def _hexadecimal(text: bytes) -> int:
 
 
 class _Reader:
-    """Takes one element of a value; False where it complained."""
+    """Takes one element of a value; False where it is none."""
 
     def __init__(self, tokens: Tokens, value: Value, *, is_optional: bool) -> None:
         self._tokens = tokens
@@ -168,22 +168,22 @@ class _Reader:
             case "X" | "E":
                 return self._data()
             case "N":
-                return self._tokens.next().kind in NAMES or self._tokens.fail("a name")
+                return self._tokens.next().kind in NAMES or self._tokens.fail()
             case "f":
                 return self._word("true", "on", "false", "off", "ignore")
             case "T":
                 return self._word("infinite") if self._is_name() else self._number()
             case "Z":
-                return self._tokens.peek().is_sign(b";") or not self._tokens.fail("a semicolon")
+                return self._tokens.peek().is_sign(b";") or not self._tokens.fail()
         return self._number()
 
     def _is_name(self) -> bool:
         return self._tokens.peek().kind is Kind.NAME
 
-    def _fail(self, expected: str) -> bool:
-        """Fail over a token already taken; for a value that may be missing, in silence."""
+    def _fail(self) -> bool:
+        """Fail over a token already taken, unless the value may be missing."""
         taken = self._tokens.taken
-        return not self._is_optional and self._tokens.fail(expected, taken=taken)
+        return not self._is_optional and self._tokens.fail(taken=taken)
 
     def _ipv4_or_host(self) -> bool:
         """``parse_ip_addr_or_hostname``: after a bad address it takes the next words for a name."""
@@ -198,7 +198,7 @@ class _Reader:
         elif not is_number and token.kind not in NAMES:
             if not token.is_sign(b"{}"):
                 tokens.next()
-            return tokens.fail("an IP address or a host name", taken=token)
+            return tokens.fail(taken=token)
         name = _host_name(tokens)
         address = inet_aton(name)
         if address is not None:  # gethostbyname(3) takes it as one, in all its notations
@@ -221,7 +221,7 @@ class _Reader:
         try:
             self._value.addresses.append(IPv6Address(text))
         except ValueError:
-            return tokens.fail("an IPv6 address")
+            return tokens.fail()
         return True
 
     def _domain_list(self) -> bool:
@@ -232,7 +232,7 @@ class _Reader:
             name = token.text.decode("latin-1")
             if token.kind is not Kind.STRING or not _is_domain(name):
                 # Whatever was taken, even a ``;``: skipped up to the next one.
-                return not self._is_optional and tokens.fail("a domain in quotes")
+                return not self._is_optional and tokens.fail()
             self._value.texts.append(name)
             if not tokens.peek().is_sign(b","):
                 return True
@@ -241,35 +241,35 @@ class _Reader:
     def _domain(self) -> bool:
         name = _host_name(self._tokens)
         if not name or not _is_domain(name):
-            return self._tokens.fail("a domain name")
+            return self._tokens.fail()
         self._value.texts.append(name)
         return True
 
     def _text(self) -> bool:
         token = self._tokens.next()
         if token.kind is not Kind.STRING and token.kind not in NAMES:
-            return self._fail("a string")
+            return self._fail()
         self._value.texts.append(token.text.decode("latin-1"))
         return True
 
     def _number(self) -> bool:
-        return self._tokens.next().kind in NUMERIC or self._fail("a number")
+        return self._tokens.next().kind in NUMERIC or self._fail()
 
     def _word(self, *words: str) -> bool:
         token = self._tokens.next()
-        return (token.kind in NAMES and token.word in words) or self._fail(" or ".join(words))
+        return (token.kind in NAMES and token.word in words) or self._fail()
 
     def _data(self) -> bool:
         """Take a string, or hexadecimal numbers with colons between them (``parse_cshl``)."""
         tokens = self._tokens
         if tokens.peek().kind not in NUMERIC:
             is_string = tokens.next().kind is Kind.STRING
-            return is_string or (not self._is_optional and tokens.fail("a string"))
+            return is_string or (not self._is_optional and tokens.fail())
         while tokens.next().kind in NUMERIC:
             if not tokens.peek().is_sign(b":"):
                 return True
             tokens.next()
-        return tokens.fail("a hexadecimal number")
+        return tokens.fail()
 
 
 def _host_name(tokens: Tokens) -> str:

@@ -1,0 +1,371 @@
+"""What dhclient will write into resolv.conf: at its next renewal, and after a reboot.
+
+A running dhclient has the configuration of its start, so a renewal brings what its newest
+lease holds. A reboot applies dhclient.conf as it is now to what the DHCP server offers;
+with ``supersede`` the offer doesn't matter. That is why a node may be healthy for weeks
+and poisoned by its next boot.
+
+What can't be known is said to be so, not guessed: an offer behind a superseded lease, a
+value that dhclient computes, a file that another program makes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from ipaddress import IPv6Address
+from typing import TypeVar
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress, plain
+from dnsguard.core.hazards import (
+    CONF,
+    DhclientFiles,
+    contributing,
+    last_word,
+    replaced_script,
+    writers,
+)
+from dnsguard.core.sources.dhclient import script
+from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.core.sources.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
+from dnsguard.core.sources.dhclient.statements import Conf, Statement, effective, requested
+from dnsguard.core.sources.dhclient.told import Reason, Told, from_lease, zoned
+
+_Value = TypeVar("_Value")
+Pairs = tuple[tuple[str, str], ...]
+
+_OFFERED = IPv6Address((1 << 128) - 1)
+"""Stands for what the server offers; no statement can name it."""
+_MAKERS = (
+    (b"NetworkManager", "NetworkManager"),
+    (b"systemd/resolve", "systemd-resolved"),
+    (b"systemd-resolved", "systemd-resolved"),
+    (b"resolvconf(8)", "resolvconf"),
+    (b"resolvconf/", "resolvconf"),
+)
+"""What a link leads to, or the first lines of the file say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A dhclient process, for one interface."""
+
+    pid: int
+    interface: str | None
+    """None: all that it finds."""
+    version: int = 4
+    started: float
+    """Seconds since the epoch."""
+    script: str | None = None
+    """What it was told to run instead of dhclient-script (``-sf``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a DHCP server says of DNS."""
+
+    nameservers: tuple[IPAddress, ...] | None = ()
+    """None: not known."""
+    domain: str | None = None
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """All that a forecast is made from."""
+
+    dhclient: DhclientFiles
+    running: tuple[Running, ...] = ()
+    content: bytes = b""
+    """resolv.conf as it is."""
+    link: str | None = None
+    """Where resolv.conf leads to, if it is a symbolic link."""
+    offers: Mapping[str, Offer] = field(default_factory=dict)
+    """What the DHCP server said when it was asked, by interface."""
+    cluster: frozenset[IPAddress] = frozenset()
+    wall: float = 0.0
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Future:
+    """What resolv.conf will be after one event, as far as dhclient has a say."""
+
+    interface: str | None
+    """None: it is not about any."""
+    text: bytes | None
+    """None: it can't be told."""
+    because: Pairs
+    caveats: tuple[str, ...] = ()
+
+
+def renewals(node: Node) -> tuple[Future, ...]:
+    """Return what the next renewal of each running dhclient brings, at least one future."""
+    if not node.running:
+        return (_unmoved(node, "no dhclient runs, so none renews a lease"),)
+    return tuple(_renewal(node, running) for running in node.running)
+
+
+def reboots(node: Node) -> tuple[Future, ...]:
+    """Return what each interface's dhclient writes at the next boot, at least one future.
+
+    Which of several is the last to be bound, and so has the file, can't be told.
+    """
+    maker = maker_of(node)
+    if maker in ("NetworkManager", "systemd-resolved"):
+        return (_unmoved(node, "what dhclient does at boot doesn't last"),)
+    parsed = node.dhclient.parse()
+    lines = _lines_of_boot(node)
+    if not lines:
+        return (_unmoved(node, "no lease and no process: dhclient is not in use here"),)
+    return tuple(_reboot(node, parsed, *line) for line in lines)
+
+
+def maker_of(node: Node) -> str | None:
+    """Return the program that resolv.conf belongs to, None if it is a plain file."""
+    head = (node.link or "").encode("utf-8", "surrogateescape") + b"\n" + node.content[:512]
+    return next((name for mark, name in _MAKERS if mark in head), None)
+
+
+def _unmoved(node: Node, reason: str) -> Future:
+    maker = maker_of(node)
+    if maker is not None:
+        because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
+        return Future(interface=None, text=None, because=because)
+    because = (("dhclient", reason), ("resolv.conf", "stays as it is"))
+    return Future(interface=None, text=resolvconf.unguard(node.content), because=because)
+
+
+def _renewal(node: Node, running: Running) -> Future:
+    lease = _newest(node, running.interface, running.version)
+    interface = running.interface or (lease and lease[1].interface) or None
+    changed = node.dhclient.changed
+    later = "; it was changed after that" if changed and changed > running.started else ""
+    since = (
+        "dhclient",
+        f"process {running.pid} has the {CONF} of its start, {_date(running.started)}{later}",
+    )
+    if lease is None:
+        missing = (since, ("lease", "none of it is found"))
+        return Future(interface=interface, text=None, because=missing)
+    path, block = lease
+    other = running.script or replaced_script(node.dhclient.parse(), interface)
+    because: Pairs = (since, ("lease", f"the newest in {path} says {_servers(block.nameservers)}"))
+    if running.version == 6:
+        # dhclient-script writes for RENEW6 only if the server says something new.
+        because = (*because, ("dhclient-script", "writes when it is new, so the file stays"))
+        return Future(interface=interface, text=resolvconf.unguard(node.content), because=because)
+    told = from_lease(block, reason=Reason.RENEW)
+    return _written(node, told, because, script_instead=other)
+
+
+def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
+    servers_option, search_option = (SERVERS, SEARCH) if version == 4 else (SERVERS6, SEARCH6)
+    statements = parsed.statements
+    offer, source = _offer(node, parsed, interface, version)
+    needs_offer = _OFFERED in effective(statements, interface, (_OFFERED,), option=servers_option)
+    because: Pairs = (
+        *_named(statements, interface, servers_option),
+        ("offer", source if needs_offer else f"superseded ({source})"),
+    )
+    if _is_unclear(statements, interface, servers_option):
+        because = (*because, ("nameservers", "can't be told from the file: a name, or computed"))
+        return Future(interface=interface, text=None, because=because)
+    if needs_offer and offer.nameservers is None:
+        return Future(interface=interface, text=None, because=because)
+    offered = offer.nameservers or ()
+    told = Told(
+        reason=Reason.BOUND if version == 4 else Reason.BOUND6,
+        interface=interface,
+        nameservers=zoned(
+            effective(statements, interface, offered, option=servers_option), interface
+        ),
+        domain=_domain(statements, interface, offer.domain) if version == 4 else None,
+        search=_search(statements, interface, search_option, offer.search),
+    )
+    other = replaced_script(parsed, interface)
+    future = _written(node, told, because, script_instead=other)
+    caveats = (
+        *future.caveats,
+        *_conditions(statements, interface, servers_option),
+        *_without_server(node, interface, version, told.nameservers),
+    )
+    return replace(future, caveats=caveats)
+
+
+def _written(node: Node, told: Told, because: Pairs, *, script_instead: str | None) -> Future:
+    """Return what dhclient-script(8) writes when it is told this."""
+    if script_instead is not None:
+        because = (*because, ("script", f"{script_instead} is run instead of dhclient-script"))
+        return Future(interface=told.interface, text=None, because=because)
+    current = resolvconf.unguard(node.content)
+    text = script.resolv_conf(told, current)
+    if text is None:
+        because = (*because, ("dhclient-script", "has nothing to write: the file stays as it is"))
+        text = current
+    elif not told.nameservers:
+        because = (*because, ("dhclient-script", "keeps the file's nameservers"))
+    return Future(
+        interface=told.interface, text=text, because=because, caveats=tuple(_caveats(node))
+    )
+
+
+def _caveats(node: Node) -> Iterator[str]:
+    other = last_word(node.dhclient.enter)
+    if other is not None:
+        yield f"{other.path} redefines make_resolv_conf: the file may have more or other lines"
+    for hazard in writers(node.dhclient):
+        yield f"{hazard.path}:{hazard.line} may rewrite it: {hazard.what}"
+
+
+def _conditions(statements: tuple[Statement, ...], interface: str, option: str) -> Iterator[str]:
+    for one in contributing(statements, interface, option):
+        if one.is_conditional:
+            yield f"{one.path or CONF}:{one.line} counts if its condition holds, here it doesn't"
+
+
+def _without_server(
+    node: Node, interface: str, version: int, foreseen: Sequence[IPAddress]
+) -> Iterator[str]:
+    """Yield what the lease does when no server answers at boot (the reason is TIMEOUT)."""
+    lease = _newest(node, interface, version)
+    if lease is None or (lease[1].expires or 0.0) <= node.wall:
+        return
+    servers = lease[1].nameservers
+    if not node.cluster.isdisjoint(map(plain, servers)) and tuple(foreseen) != servers:
+        yield f"if no DHCP server answers, the lease in {lease[0]} counts: {_servers(servers)}"
+
+
+def _named(
+    statements: tuple[Statement, ...], interface: str, option: str
+) -> Iterator[tuple[str, str]]:
+    for one in contributing(statements, interface, option):
+        if not one.is_conditional:
+            values = _servers(one.addresses) if one.addresses else ", ".join(one.texts)
+            yield f"{one.path or CONF}:{one.line}", f"{one.verb} {option} {values}"
+
+
+def _lines_of_boot(node: Node) -> tuple[tuple[str, int], ...]:
+    """Return the interfaces and IP versions that dhclient is likely to serve after a boot."""
+    running = [(one.interface, one.version) for one in node.running]
+    leases = [lease for _, lease in node.dhclient.leases if not lease.is_released]
+    valid = [one for one in leases if one.expires is None or one.expires > node.wall]
+    held = [(one.interface, one.version) for one in valid or leases[-1:]]
+    found = sorted({(name, version) for name, version in (*running, *held) if name})
+    return tuple(found)
+
+
+def _newest(node: Node, interface: str | None, version: int) -> tuple[str, Lease] | None:
+    for path, lease in reversed(node.dhclient.leases):
+        fits = interface in (None, lease.interface) and lease.version == version
+        if fits and not lease.is_released:
+            return path, lease
+    return None
+
+
+def _is_unclear(statements: tuple[Statement, ...], interface: str, option: str) -> bool:
+    found = contributing(statements, interface, option)
+    return any(one.texts or one.is_computed for one in found)
+
+
+def _offer(node: Node, parsed: Conf, interface: str, version: int) -> tuple[Offer, str]:
+    """Return what the server will offer of what it is asked for, and how that is known."""
+    servers, search = (SERVERS, SEARCH) if version == 4 else (SERVERS6, SEARCH6)
+    asked = requested(parsed.requests, interface)
+    lease = _newest(node, interface, version)
+    known = node.offers.get(interface) if version == 4 else None
+    if known is not None:
+        source = f"the DHCP server was asked and names {_servers(known.nameservers or ())}"
+    elif lease is None:
+        return Offer(nameservers=None), f"not known: {interface} has no lease"
+    else:
+        path, block = lease
+        known = _unmade(block, parsed.statements, interface, servers, search)
+        source = f"the newest lease in {path} names {_servers(block.nameservers)}"
+        if not node.cluster.isdisjoint(map(plain, known.nameservers or ())):
+            known = replace(known, nameservers=None)
+            source = f"not known: {source}, which is dhclient.conf's word, not the server's"
+    if asked and servers not in asked:
+        known = replace(known, nameservers=())
+        source = f"none: {CONF} doesn't ask for nameservers"
+    if asked and DOMAIN not in asked:
+        known = replace(known, domain=None)
+    if asked and search not in asked:
+        known = replace(known, search=())
+    return known, source
+
+
+def _unmade(
+    lease: Lease, statements: tuple[Statement, ...], interface: str, servers: str, search: str
+) -> Offer:
+    """Return what was offered, from a lease that has what dhclient.conf adds to it."""
+    nameservers = lease.nameservers
+    made = effective(statements, interface, (_OFFERED,), option=servers)
+    if _OFFERED in made:
+        place = made.index(_OFFERED)
+        nameservers = _between(nameservers, made[:place], made[place + 1 :])
+    first, _, last = _around(statements, interface, DOMAIN, is_offered=True)
+    domain = (lease.domain or "").removeprefix("".join(first)).removesuffix("".join(last))
+    first, _, last = _around(statements, interface, search, is_offered=True)
+    return Offer(
+        nameservers=nameservers,
+        domain=domain or None,
+        search=_between(_rooted(lease.search), _rooted(first), _rooted(last)),
+    )
+
+
+def _between(
+    values: tuple[_Value, ...], first: Sequence[_Value], last: Sequence[_Value]
+) -> tuple[_Value, ...]:
+    """Take what was added away from both ends, where it is there."""
+    if first and values[: len(first)] == tuple(first):
+        values = values[len(first) :]
+    if last and values[-len(last) :] == tuple(last):
+        values = values[: -len(last)]
+    return values
+
+
+def _around(
+    statements: tuple[Statement, ...], interface: str, option: str, *, is_offered: bool
+) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
+    """Return the texts before the offered ones, whether those stay, and the texts behind.
+
+    :func:`effective` knows the order, of addresses: so each statement is given one.
+    """
+    marked = [
+        replace(one, addresses=(IPv6Address(index),), texts=())
+        for index, one in enumerate(statements)
+    ]
+    made = effective(marked, interface, (_OFFERED,) if is_offered else (), option=option)
+    place = made.index(_OFFERED) if _OFFERED in made else len(made)
+
+    def texts(marks: Sequence[IPAddress]) -> tuple[str, ...]:
+        return tuple(text for mark in marks for text in statements[int(mark)].texts)
+
+    return texts(made[:place]), _OFFERED in made, texts(made[place + 1 :])
+
+
+def _domain(statements: tuple[Statement, ...], interface: str, offered: str | None) -> str | None:
+    """Join the texts: of this option dhclient makes one string."""
+    first, stays, last = _around(statements, interface, DOMAIN, is_offered=offered is not None)
+    return "".join((*first, (offered or "") * stays, *last)) or None
+
+
+def _search(
+    statements: tuple[Statement, ...], interface: str, option: str, offered: tuple[str, ...]
+) -> tuple[str, ...]:
+    first, stays, last = _around(statements, interface, option, is_offered=bool(offered))
+    return _rooted((*first, *(offered * stays), *last))
+
+
+def _rooted(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names as dhclient writes them: from its wire format, with the root's dot."""
+    return tuple(name if name.endswith(".") else f"{name}." for name in names)
+
+
+def _servers(addresses: Sequence[IPAddress]) -> str:
+    return ", ".join(map(str, addresses)) or "no nameserver"
+
+
+def _date(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,167 @@
+"""When to ask a DHCP server for the nameservers (RFC 2131, 3.4), and what it said.
+
+A lease that dhclient.conf has poisoned can't tell them, the server still does. It is
+asked once when such a lease is first seen, and again and again, less and less often,
+while no upstream answers. Otherwise never: what works needs no question.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Outcome
+from dnsguard.core.model import Candidate, HeldLease, Source
+from dnsguard.core.sources.dhcp import Reply
+
+FIRST, LONGEST = 1.0, 300.0
+"""Seconds between two questions on one interface: doubled from the one up to the other."""
+LOST = 10.0
+"""Seconds after which a question that brought no outcome at all is asked anew."""
+MOST_INTERFACES = 16
+"""More are not asked: each is a socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Informed:
+    """What asking on one interface came to."""
+
+    lease: HeldLease
+    """The one that was asked about."""
+    outcome: Outcome
+    detail: str
+    """For people, to be read after the interface: "names 10.0.0.2"."""
+    at: float
+    """When this was known, in seconds of CLOCK_MONOTONIC."""
+    reply: Reply | None = None
+    """Only where it answered."""
+
+    @property
+    def interface(self) -> str:
+        return self.lease.interface
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inform:
+    """What is known of asking on one interface, about one lease."""
+
+    lease: HeldLease
+    asked_at: float | None = None
+    tries: int = 0
+    """Questions in this row; a new row begins after a long rest."""
+    waiting: bool = False
+    last: Informed | None = None
+    """The last outcome."""
+    told: Reply | None = None
+    """The last answer."""
+    seen: float = 0.0
+    """When it came, in seconds since the epoch."""
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a question has gone out, and was answered or not."""
+        return self.last is not None and self.last.outcome is not Outcome.UNREACHABLE
+
+    @property
+    def due_at(self) -> float:
+        """The earliest time of the next question."""
+        if self.asked_at is None:
+            return float("-inf")
+        return self.asked_at + max(back_off(self.tries), LOST if self.waiting else 0.0)
+
+
+Informs = Mapping[str, Inform]
+"""By interface."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """The leases to ask about now, and when to come again."""
+
+    now: tuple[HeldLease, ...]
+    next_at: float
+
+
+def back_off(tries: int) -> float:
+    """Return the seconds between the last of so many questions and the next."""
+    return min(LONGEST, FIRST * 2.0 ** min(tries - 1, 16))
+
+
+def due(  # noqa: PLR0913 -- each a fact of one look
+    memory: Informs,
+    leases: Sequence[HeldLease],
+    now: float,
+    *,
+    cluster: frozenset[IPAddress],
+    bound: frozenset[IPAddress] | None,
+    is_stranded: bool,
+) -> tuple[Informs, Due]:
+    """Choose the interfaces to ask on, and note them as asked.
+
+    ``is_stranded`` says that no upstream answers. What was known of an interface is
+    forgotten with its lease. A lease whose address is not among ``bound``, the node's, is
+    one of the last boot's: it waits for its interface, and is then asked about at once.
+    """
+    informs: dict[str, Inform] = {}
+    asked: list[HeldLease] = []
+    next_at = float("inf")
+    for lease in leases[:MOST_INTERFACES]:
+        if lease.interface in informs:
+            continue
+        inform = _of(memory, lease)
+        is_poisoned = not cluster.isdisjoint(lease.nameservers)
+        is_held = bound is None or lease.address is None or lease.address in bound
+        if is_held and (is_stranded or (is_poisoned and not inform.was_asked)):
+            if inform.due_at <= now:
+                asked.append(lease)
+                inform = _asked(inform, now)
+            next_at = min(next_at, inform.due_at)
+        informs[lease.interface] = inform
+    return informs, Due(now=tuple(asked), next_at=next_at)
+
+
+def heard(memory: Informs, informed: Informed, wall: float) -> Informs:
+    """Take an outcome in; ``wall`` is the time in seconds since the epoch.
+
+    One that is about another lease than the interface has now counts for nothing.
+    """
+    inform = memory.get(informed.interface)
+    if inform is None or not _is_same(inform.lease, informed.lease):
+        return memory
+    inform = replace(inform, waiting=False, last=informed)
+    if informed.reply is not None:
+        inform = replace(inform, told=informed.reply, seen=wall)
+    return {**memory, informed.interface: inform}
+
+
+def candidates(memory: Informs) -> tuple[Candidate, ...]:
+    """Return the nameservers that the DHCP servers named."""
+    return tuple(
+        Candidate(
+            address=address,
+            source=Source.INFORM,
+            origin=f"DHCP server {inform.told.server} asked on {interface}",
+            seen=inform.seen,
+            interface=interface,
+        )
+        for interface, inform in memory.items()
+        if inform.told is not None
+        for address in inform.told.nameservers
+    )
+
+
+def _of(memory: Informs, lease: HeldLease) -> Inform:
+    known = memory.get(lease.interface)
+    return known if known and _is_same(known.lease, lease) else Inform(lease=lease)
+
+
+def _is_same(one: HeldLease, other: HeldLease) -> bool:
+    """Tell whether nothing has changed that a new question could be about.
+
+    A renewal changes the lease's text each time, and a server more is no other lease.
+    """
+    return (one.address, one.nameservers) == (other.address, other.nameservers)
+
+
+def _asked(inform: Inform, now: float) -> Inform:
+    rested = inform.asked_at is not None and now - inform.asked_at > 2 * LONGEST
+    return replace(inform, asked_at=now, tries=1 if rested else inform.tries + 1, waiting=True)

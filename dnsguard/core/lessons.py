@@ -1,0 +1,123 @@
+"""What others say of nameservers: the foreign file, and what dhclient was told.
+
+Our own enter hook keeps dhclient from the file and writes down what it was told. What
+dhclient would have made of the file is then made here, so that a renewal still brings a
+new nameserver or search list; it is guarded like anything that someone else wrote.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dnsguard.core import resolvconf, upstreams
+from dnsguard.core.address import IPAddress
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import Candidate, Observation, Record, Source
+from dnsguard.core.sources.dhclient import script
+from dnsguard.core.sources.dhclient.told import Reason, Told
+
+RESOLV_CONF = "/etc/resolv.conf"
+EXPIRED = 100
+"""The tier of leases that no longer hold, behind all that do."""
+_AFRESH = frozenset({Reason.BOUND, Reason.REBOOT, Reason.TIMEOUT, Reason.BOUND6})
+"""dhclient has just started: what it says counts even if it said the same before."""
+
+
+def read_file(memory: Memory, seen: Observation) -> Memory:
+    """Take in what someone else wrote. Our own writing teaches nothing."""
+    file = seen.file
+    if file.trouble is not None or file.content == memory.written:
+        return memory
+    if file.identity == memory.identity:
+        return memory  # Ours could not be written: the file is the one seen before.
+    if not file.content and memory.foreign is not None:
+        return memory  # Truncated: nothing is said yet, and nothing taken back.
+    foreign = resolvconf.unguard(file.content)
+    if memory.written is None:
+        written_at = file.identity.mtime_ns / 1e9 if file.identity else seen.wall
+        memory = _foreign(memory, foreign, written_at)
+        # What an earlier run added to the file was known then, from wherever.
+        added = upstreams.from_text(
+            file.content, source=Source.BACKUP, origin="added by dnsguard", seen=written_at
+        )
+        named = {learned.address for learned in memory.learned}
+        ours = (one for one in added if one.address not in named)
+        return replace(memory, learned=(*memory.learned, *ours))
+    memory = _foreign(memory, foreign, seen.wall)
+    return replace(memory, tramples=memory.tramples + 1, last_trample=seen.wall)
+
+
+def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
+    """Take in what dhclient was told.
+
+    The file that it would have written since the last look, None if none.
+    """
+    is_first = memory.written is None
+    file_at = seen.file.identity.mtime_ns / 1e9 if is_first and seen.file.identity else 0.0
+    before = {(r.told.interface, r.told.version): r for r in memory.records}
+    announced: bytes | None = None
+    for record in sorted(seen.records, key=lambda record: record.written):
+        earlier = before.get((record.told.interface, record.told.version))
+        if record.written < file_at or not _is_news(earlier, record):
+            continue
+        text = script.resolv_conf(record.told, memory.foreign or b"")
+        if text is not None:
+            announced = text
+            memory = _foreign(memory, text, record.written)
+    return replace(memory, records=seen.records), announced
+
+
+def _is_news(before: Record | None, now: Record) -> bool:
+    if now.told.is_gone or (before is not None and before.written == now.written):
+        return False
+    if before is None or now.told.reason in _AFRESH:
+        return True
+    return _said(before.told) != _said(now.told)
+
+
+def _said(told: Told) -> tuple[object, ...]:
+    return told.nameservers, told.domain, told.search
+
+
+def _foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
+    learned = upstreams.from_text(
+        foreign, source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
+    )
+    return replace(memory, foreign=foreign, learned=learned)
+
+
+def candidates(memory: Memory) -> Iterator[Candidate]:
+    """Yield whom the foreign file names, and whom dhclient was told of.
+
+    The servers of a lease that no longer holds lose their rank, in the file as well.
+    """
+    told = [one for record in memory.records for one in _told(record, memory.bound)]
+    holding = {one.address for one in told if one.source is Source.DHCP}
+    gone = {one.address for one in told if one.source is Source.LEASE} - holding
+    for learned in memory.learned:
+        is_gone = learned.address in gone
+        yield replace(learned, source=Source.LEASE, tier=EXPIRED) if is_gone else learned
+    yield from told
+
+
+def _told(record: Record, bound: frozenset[IPAddress] | None) -> Iterator[Candidate]:
+    told = record.told
+    origin = f"dhclient on {told.interface}: {told.reason}"
+    is_unbound = None not in (told.address, bound) and told.address not in (bound or ())
+    is_gone = told.is_gone or is_unbound
+    for address in told.nameservers:
+        yield Candidate(
+            address=address,
+            source=Source.LEASE if is_gone else Source.DHCP,
+            origin=origin,
+            seen=record.written,
+            tier=EXPIRED if is_gone else 0,
+            interface=told.interface,
+        )
+    for address in (*told.routers, *((told.server,) if told.server else ())):
+        yield Candidate(
+            address=address,
+            source=Source.GUESS,
+            origin=origin,
+            seen=record.written,
+            interface=told.interface,
+        )

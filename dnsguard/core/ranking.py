@@ -1,0 +1,182 @@
+"""From what files say to ranked candidates, held leases and guesses. Nothing is judged here.
+
+What an address may be is said at the border; a poisoned lease makes a candidate, too, so
+that an operator can see it refused.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from itertools import groupby, islice
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.model import Candidate, HeldLease, Source
+from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.core.sources.notes import Note
+
+OVER = 100
+"""Added to the tier of a lease that is expired or released, or whose interface is gone."""
+GATEWAY = 50
+"""Default gateways: behind what leases in force name."""
+MOST_OF_A_SOURCE = 64
+
+_OLDEST = 49
+_INTERFACE = re.compile(r"[^\s/%#;]{1,15}")
+"""Names that the kernel takes (dev_valid_name()) and that can stand in resolv.conf."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotedFile:
+    """A file, and what it says."""
+
+    path: str
+    source: Source
+    tier: int
+    seen: float
+    """When that was written; seconds since the epoch."""
+    interface: str | None = None
+    """As the file's name tells."""
+    notes: tuple[Note, ...]
+
+    def interface_of(self, note: Note) -> str | None:
+        return note.interface or self.interface
+
+    def origin(self, note: Note) -> str:
+        return self.path if note.line is None else f"{self.path}:{note.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A lease where it stands."""
+
+    file: NotedFile
+    note: Note
+    lease: Lease
+    is_over: bool
+
+    @property
+    def interface(self) -> str | None:
+        return self.file.interface_of(self.note)
+
+    @property
+    def seen(self) -> float:
+        """When at the latest: a file's older leases are older than the file."""
+        expires = self.lease.expires
+        return self.file.seen if expires is None else min(self.file.seen, expires)
+
+
+def leased(
+    files: Iterable[NotedFile], now: float, interfaces: frozenset[str] | None
+) -> tuple[Leased, ...]:
+    """Return the leases among what the files say, newest first.
+
+    :param interfaces: those of the node; None where they can't be listed.
+    """
+    found = []
+    for file in files:
+        for note in file.notes:
+            if (lease := note.lease) is not None:
+                interface = file.interface_of(note)
+                is_gone = interfaces is not None and interface not in (None, *interfaces)
+                is_expired = lease.expires is not None and lease.expires <= now
+                is_over = is_gone or is_expired or lease.is_released
+                found.append(Leased(file, note, lease, is_over))
+    # The last lease of a file is its newest.
+    return tuple(sorted(found, key=lambda one: (-one.file.seen, -one.lease.line)))
+
+
+def candidates(files: Iterable[NotedFile], leases: Iterable[Leased]) -> Iterator[Candidate]:
+    """Yield what the files name, and what their leases let guess."""
+    tiers = tuple(_tiers(leases))
+    for tier, one, is_repeated in tiers:
+        if one.file.source is not Source.LEASE or not is_repeated:
+            yield from _named(one.file, one.note, tier=tier, seen=one.seen)
+    for file in files:
+        for note in file.notes:
+            if note.lease is None:
+                yield from _named(file, note, tier=file.tier + note.tier, seen=file.seen)
+    yield from _guesses(tiers)
+
+
+def in_order(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates by rank, each once, and not too many of a source."""
+    kept: list[Candidate] = []
+    ranked = sorted(found, key=lambda candidate: candidate.rank)
+    for _, group in groupby(ranked, key=lambda candidate: candidate.source):
+        each: dict[tuple[IPAddress, int, str], Candidate] = {}
+        for one in group:
+            each.setdefault((one.address, one.tier, one.origin), one)
+        kept += islice(each.values(), MOST_OF_A_SOURCE)
+    return tuple(kept)
+
+
+def held(leases: Iterable[Leased]) -> Iterator[HeldLease]:
+    """Yield the newest DHCPv4 lease of each interface, unless it was given back."""
+    own: dict[str | None, list[Leased]] = {}
+    for one in leases:
+        if one.lease.version == 4:
+            own.setdefault(one.interface, []).append(one)
+    for interface, (newest, *older) in own.items():
+        if interface and not newest.lease.is_released:
+            servers = (one.lease.server for one in (newest, *older))
+            yield HeldLease(
+                interface=interface,
+                address=newest.lease.address,
+                nameservers=newest.lease.nameservers,
+                servers=frozenset(server for server in servers if server),
+                origin=newest.file.origin(newest.note),
+            )
+
+
+def _tiers(leases: Iterable[Leased]) -> Iterator[tuple[int, Leased, bool]]:
+    """Yield the leases with their tier, those in force first, and the newest of those.
+
+    And whether a newer one says the same of nameservers: dhclient notes every renewal.
+    """
+    said: dict[tuple[Source, str | None, int], list[tuple[IPAddress, ...]]] = {}
+    for one in sorted(leases, key=lambda one: one.is_over):
+        words = said.setdefault((one.file.source, one.interface, one.lease.version), [])
+        is_repeated = one.lease.nameservers in words
+        if not is_repeated:
+            words.append(one.lease.nameservers)
+        age = min(words.index(one.lease.nameservers), _OLDEST)
+        yield one.file.tier + age + OVER * one.is_over, one, is_repeated
+
+
+def _named(file: NotedFile, note: Note, *, tier: int, seen: float) -> Iterator[Candidate]:
+    interface = file.interface_of(note)
+    for address in note.nameservers:
+        yield Candidate(
+            address=_zoned(address, interface),
+            source=file.source,
+            origin=file.origin(note),
+            seen=seen,
+            tier=tier,
+            interface=interface,
+        )
+
+
+def _zoned(address: IPAddress, interface: str | None) -> IPAddress:
+    """Return a link-local address with its zone, as dhclient-script(8) writes it."""
+    is_bare = isinstance(address, IPv6Address) and address.is_link_local and not address.scope_id
+    is_zone = interface is not None and _INTERFACE.fullmatch(interface)
+    return IPv6Address(f"{address}%{interface}") if is_bare and is_zone else address
+
+
+def _guesses(tiers: Iterable[tuple[int, Leased, bool]]) -> Iterator[Candidate]:
+    """Yield each DHCP server and router once, from the best lease that names it."""
+    guessed = set()
+    for tier, one, _ in tiers:
+        servers = () if one.lease.server is None else (one.lease.server,)
+        for address in (*servers, *one.lease.routers):
+            if (address, one.interface) not in guessed:
+                guessed.add((address, one.interface))
+                yield Candidate(
+                    address=address,
+                    source=Source.GUESS,
+                    origin=one.file.origin(one.note),
+                    seen=one.seen,
+                    tier=tier,
+                    interface=one.interface,
+                )

@@ -1,0 +1,41 @@
+"""Copies of resolv.conf: their names, and which of them is the most likely to be true.
+
+Ansible's ``backup: yes``, and so Kubespray, calls them ``NAME.PID.YYYY-MM-DD@HH:MM:SS~``
+in local time. The oldest is from before the node was changed; later ones repeat what
+Kubespray or a poisoned dhclient has written. Of any other copy the newest counts most.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+MOST = 64
+"""Dated copies, the oldest, and as many others, the newest."""
+
+_SUFFIX = re.compile(
+    r".*(?:~|\.bak.*|\.dpkg-.*|\.pre-.*|\.orig|\.old|\.save|\.dhclient-.*)", re.DOTALL
+)
+"""What tools and people call the copies they leave beside a file."""
+_OURS = ".dnsguard-"
+_DATED = re.compile(r".*\.[0-9]+\.(\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d)~", re.ASCII | re.DOTALL)
+DATE = "%Y-%m-%d@%H:%M:%S"
+"""A date in a name (strptime(3)): as text, too, the oldest is the least."""
+
+
+def copies(name: str, names: Iterable[str]) -> list[str]:
+    """Return those names that a copy of the file ``name`` may have."""
+    return [
+        one
+        for one in names
+        if one.startswith(name) and _SUFFIX.fullmatch(one, len(name)) and _OURS not in one
+    ]
+
+
+def by_date(names: Iterable[str]) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
+    """Return the oldest of Ansible's backups with their dates, oldest first, and all others."""
+    dated, others = [], []
+    for name in names:
+        if match := _DATED.fullmatch(name):
+            dated.append((match[1], name))
+        else:
+            others.append(name)
+    return sorted(dated)[:MOST], others

@@ -1,0 +1,78 @@
+"""dhclient-script(8) as Debian 12 has it (isc-dhcp-client 4.4.3-P1): what it makes of resolv.conf.
+
+A test runs the real ``make_resolv_conf`` beside this one. Not here is when it is run:
+for RENEW6 and REBIND6 only if the servers or the search list are others than before, for
+TIMEOUT only if the first router answers a ping.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.sources.dhclient.told import Reason, Told
+
+_WRITES = frozenset(
+    {
+        Reason.BOUND,
+        Reason.RENEW,
+        Reason.REBIND,
+        Reason.REBOOT,
+        Reason.TIMEOUT,
+        Reason.BOUND6,
+        Reason.RENEW6,
+        Reason.REBIND6,
+    }
+)
+# It says ^\w*, but outside quotes, so the shell takes the backslash away.
+_OLD = re.compile(rb"^w*(?i:nameserver)[^\n]*\n?", re.MULTILINE)
+
+
+def resolv_conf(told: Told, current: bytes) -> bytes | None:
+    """Return what the script makes of the file, None where it doesn't touch it.
+
+    :param current: the file as it is; a missing one is empty.
+    """
+    if told.reason not in _WRITES:
+        return None
+    head = _head4(told) if told.version == 4 else _head6(told)
+    if not head and not told.nameservers:
+        return None
+    lines = "".join(f"{line}\n" for line in (*head, *_nameservers(told)))
+    kept = b"" if told.nameservers else b"".join(_OLD.findall(current))
+    return lines.encode() + kept
+
+
+def _head4(told: Told) -> Sequence[str]:
+    domain, search = told.domain, " ".join(told.search)
+    if not domain:
+        return [f"search {search}"] if search else []
+    if not search:
+        search = domain
+    elif not {domain, domain + "."} & set(told.search):
+        search = f"{domain} {search}"
+    return [f"domain {domain.partition(' ')[0]}".rstrip(), f"search {search}"]
+
+
+def _head6(told: Told) -> Sequence[str]:
+    return [f"search {' '.join(told.search)}"] if told.search else []
+
+
+def _nameservers(told: Told) -> Iterator[str]:
+    for address in told.nameservers:
+        text = _text(address)
+        if told.version == 6 and text.startswith("fe80::"):
+            text += f"%{told.interface}"
+        yield f"nameserver {text}"
+
+
+def _text(address: IPAddress) -> str:
+    """Return an address without its zone as inet_ntop(3) writes it: IPv4 inside IPv6 dotted."""
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    bare = IPv6Address(int(address))
+    high, low = divmod(int(bare), 1 << 32)
+    if high == 0xFFFF or (high == 0 and low > 0xFFFF):
+        tail = ".".join(map(str, low.to_bytes(4, "big")))
+        return f"::{'ffff:' if high else ''}{tail}"
+    return str(bare)

@@ -1,0 +1,120 @@
+"""The places on a node where nameservers are named, and who reads them: one table."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dnsguard.core.model import MAX_FILE, Source
+from dnsguard.core.sources import cloudinit, dhcp, notes
+from dnsguard.core.sources.dhclient import leases
+from dnsguard.core.sources.notes import Notes
+from dnsguard.host import yaml_text
+
+RESOLVED = "run/systemd/resolve/resolv.conf"
+"""systemd-resolved's own upstreams."""
+
+
+def _network_config(content: bytes) -> Notes:
+    return notes.network_config(yaml_text.load(content))
+
+
+def _configmap(content: bytes) -> Notes:
+    return notes.configmap(yaml_text.load(content))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Place:
+    """Files of one kind."""
+
+    source: Source
+    read: Callable[[bytes], Notes]
+    patterns: tuple[str, ...]
+    """Below the root; of the same rank, whichever matches."""
+    tier: int = 0
+    limit: int = MAX_FILE + 1
+    """How much of a file is read."""
+    tail: bool = False
+    """From its end."""
+    names: re.Pattern[str] | None = None
+    """How a file's name tells the interface, or its index."""
+
+
+def _place(  # noqa: PLR0913 -- a row of the table below
+    source: Source,
+    read: Callable[[bytes], Notes],
+    *patterns: str,
+    tier: int = 0,
+    limit: int = MAX_FILE + 1,
+    tail: bool = False,
+    names: str = "",
+) -> Place:
+    return Place(
+        source=source,
+        read=read,
+        patterns=patterns,
+        tier=tier,
+        limit=limit,
+        tail=tail,
+        names=re.compile(names) if names else None,
+    )
+
+
+_LEASES = leases.MAX_BYTES + 1  # so the parser knows that the top is cut off
+_JSON = cloudinit.MAX_BYTES + 1  # so it knows that there is more
+_UUID = "[0-9a-f-]{36}"
+_NETWORKS = "lib/systemd/network/*.network", "lib/systemd/network/*.network.d/*.conf"
+_NM = "NetworkManager"
+
+# fmt: off
+PLACES = (
+    _place(Source.LEASE, notes.dhclient_leases, "var/lib/dhcp/*.leases", "var/lib/dhclient/*.leases",
+           limit=_LEASES, tail=True, names=r"dhclient6?\.(.+)\.leases"),
+    _place(Source.LEASE, notes.dhclient_leases, f"var/lib/{_NM}/dhclient*.lease*",
+           limit=_LEASES, tail=True, names=rf"dhclient6?-{_UUID}-(.+)\.leases?"),
+    _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf", tier=50),
+    # dhclient reads this one only where the other is missing, and never a backup.
+    _place(Source.LEASE, notes.dhclient_conf, "etc/dhclient.conf", tier=51),
+    _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf*~", "etc/dhclient.conf*~", tier=52),
+    _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces"),
+    _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces.d/*", tier=1),
+    _place(Source.NETWORKD, notes.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)"),
+    _place(Source.NETWORKD, notes.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
+           "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
+    _place(Source.NETWORKD, notes.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
+    _place(Source.NETWORK_MANAGER, notes.resolv_conf, f"run/{_NM}/no-stub-resolv.conf"),
+    _place(Source.NETWORK_MANAGER, notes.resolv_conf, f"run/{_NM}/resolv.conf", tier=1),
+    _place(Source.NETWORK_MANAGER, notes.networkd_lease, f"var/lib/{_NM}/internal*.lease", tier=2,
+           names=rf"internal6?-{_UUID}-(.+)\.lease"),
+    _place(Source.NETWORK_MANAGER, notes.global_dns, f"etc/{_NM}/conf.d/*.conf", f"run/{_NM}/conf.d/*.conf",
+           f"etc/{_NM}/NetworkManager.conf", f"usr/lib/{_NM}/conf.d/*.conf", tier=3),
+    _place(Source.NETWORK_MANAGER, notes.connection, f"etc/{_NM}/system-connections/*",
+           f"run/{_NM}/system-connections/*", tier=4),
+    _place(Source.NETWORK_MANAGER, notes.global_dns, f"etc/{_NM}/conf.d/*.conf*~", tier=5),
+    _place(Source.COREFILE, notes.corefile,
+           "var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/config-volume/Corefile",
+           "var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/config-volume/Corefile.base"),
+    _place(Source.COREFILE, _configmap, "etc/kubernetes/*dns*-config.y*ml", tier=1),
+    _place(Source.RESOLVED, notes.resolv_conf, RESOLVED),
+    _place(Source.RESOLVED, notes.resolved_conf, "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*.conf",
+           "run/systemd/resolved.conf.d/*.conf", "usr/lib/systemd/resolved.conf.d/*.conf", tier=1),
+    _place(Source.DHCPCD, notes.dhcpcd_lease, "var/lib/dhcpcd*/*.lease", limit=dhcp.MAX_BYTES + 1,
+           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease"),
+    _place(Source.DHCPCD, notes.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
+           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6"),
+    _place(Source.CLOUD_INIT, notes.network_data, "run/cloud-init/*.json",
+           "var/lib/cloud/instances/*/network-config.json", limit=_JSON),
+    _place(Source.CLOUD_INIT, _network_config, "etc/netplan/*.yaml", "run/netplan/*.yaml", "lib/netplan/*.yaml",
+           "etc/cloud/cloud.cfg.d/*net*.cfg", "var/lib/cloud/seed/*/network-config", tier=1),
+)
+# fmt: on
+"""In the order of rank; :class:`~dnsguard.core.model.Source` ranks first, then the tier."""
+
+COPIES = _place(Source.BACKUP, notes.resolv_conf)
+"""Of resolv.conf, wherever that is: :mod:`dnsguard.core.sources.backups`."""
+RESOLVCONF = _place(
+    Source.BACKUP, notes.resolv_conf, "run/resolvconf/interface/*", names=r"(.+)\.[^.]+"
+)
+ORIGINALS = tuple(
+    _place(Source.BACKUP, notes.resolv_conf, f"etc/resolvconf/resolv.conf.d/{name}")
+    for name in ("original", "base", "head", "tail")
+)

@@ -1,0 +1,525 @@
+"""The DHCP server is asked beside the real dhclient, which does not notice."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+import pytest
+from lab import dhcp as lab
+from lab.dhcp import LAN, OFFER, PATIENCE, Machine, Server, World, world
+from lab.netns import Namespace, cable, namespace
+from lab.wait import until
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Outcome
+from dnsguard.core.inform import Informed
+from dnsguard.core.model import HeldLease
+from dnsguard.core.sources import dhcp
+from dnsguard.core.sources.dhclient import leases
+from dnsguard.host.inform import ask
+
+pytestmark = pytest.mark.integration
+
+POISON = b"supersede domain-name-servers 169.254.25.10;\n"
+REAL = (IPv4Address("10.99.0.2"), IPv4Address("10.99.0.3"))
+EVIL = IPv4Address("10.99.0.66")
+SERVER = IPv4Address(lab.SERVER)
+INFORM, ACK = 8, 5
+TREE = Path(__file__).parents[2]
+
+
+def held(machine: Machine) -> HeldLease:
+    """Return the lease that dhclient holds."""
+    lease = leases.parse(machine.lease_file().read_bytes())[-1]
+    assert lease.server is not None
+    return HeldLease(
+        interface="eth0",
+        address=lease.address,
+        nameservers=lease.nameservers,
+        servers=frozenset({lease.server}),
+        origin=str(machine.lease_file()),
+    )
+
+
+def open_files() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
+
+
+def asked(where: Namespace, lease: HeldLease, *, timeout: float = 5.0) -> Informed:
+    """Ask from inside, and see that nothing is left open."""
+    before = open_files()
+    with where.inside():
+        got = asyncio.run(ask(lease, timeout=timeout))
+    assert open_files() == before
+    assert got.lease is lease
+    return got
+
+
+def named(got: Informed) -> tuple[IPAddress, ...]:
+    assert got.reply is not None, got.detail
+    return got.reply.nameservers
+
+
+class Tap:
+    """Sees all DHCP messages that pass the server's link."""
+
+    def __init__(self, where: Namespace, link: str) -> None:
+        with where.inside():
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
+        self.socket.bind((link, 0x0003))
+        self.socket.settimeout(5)
+
+    def next(self) -> dhcp.Message:
+        """Wait for the next message.
+
+        :raises TimeoutError: none came.
+        """
+        while True:
+            packet = self.socket.recv(4096)
+            header = (packet[0] & 15) * 4
+            ports = struct.unpack_from("!HH", packet, header)
+            if packet[9] == socket.IPPROTO_UDP and set(ports) <= {67, 68}:
+                message = dhcp.decode(packet[header + 8 :])
+                assert isinstance(message, dhcp.Message)
+                return message
+
+    def drain(self) -> list[int | None]:
+        """Return the types of those that came until now."""
+        self.socket.settimeout(0)
+        types = []
+        try:
+            while True:
+                types.append(self.next().type)
+        except BlockingIOError:
+            return types
+
+
+@contextmanager
+def tap(where: Namespace, link: str = LAN) -> Iterator[Tap]:
+    made = Tap(where, link)
+    with made.socket:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Return a world in which dhclient holds a poisoned lease."""
+    with world(tmp_path_factory.mktemp("dhcp")) as made, made.machine.dhclient(POISON) as client:
+        client.wait_for("BOUND")
+        yield made
+
+
+LEASE = HeldLease(
+    interface="eth0",
+    address=IPv4Address("10.99.0.5"),
+    nameservers=(),
+    servers=frozenset({SERVER}),
+    origin="nowhere",
+)
+
+
+@pytest.fixture
+def link() -> Iterator[tuple[Namespace, Namespace]]:
+    """Return a node that has LEASE's address, and what it is wired to; no DHCP in between."""
+    with namespace() as node, namespace() as other:
+        cable(node, other)
+        node.ip(f"address add {LEASE.address}/24 dev eth0")
+        yield node, other
+
+
+def test_the_server_tells_what_the_lease_does_not(poisoned: World) -> None:
+    """Options 6 and 15 as the server has them, though nothing on the node does."""
+    lease = held(poisoned.machine)
+    assert lease.nameservers == (ip_address("169.254.25.10"),)
+    before = time.monotonic()
+    got = asked(poisoned.machine.where, lease)
+    print(f"answered in {1e3 * (got.at - before):.1f} ms")
+    assert got.reply == dhcp.Reply(
+        nameservers=REAL,
+        domain="real.example",
+        search=("a.example", "b.example"),
+        routers=(SERVER,),
+        server=SERVER,
+    )
+    assert (got.outcome, got.interface) == (Outcome.ANSWERED, "eth0")
+    assert got.detail == "DHCP server 10.99.0.1 names 10.99.0.2, 10.99.0.3"
+    assert before < got.at <= time.monotonic()
+
+
+def test_one_question_is_one_datagram_each_way(poisoned: World) -> None:
+    """The process of dhclient, its lease file and its silence are as before."""
+    machine = poisoned.machine
+    lease, runs = machine.lease_file().read_bytes(), machine.events()
+    with tap(poisoned.outside) as seen:
+        for _ in range(20):
+            assert named(asked(machine.where, held(machine))) == REAL
+        assert seen.drain() == [INFORM, ACK] * 20
+    assert machine.lease_file().read_bytes() == lease
+    assert machine.events() == runs
+
+
+def test_dhclient_renews_all_the_while(tmp_path: Path) -> None:
+    """Each asks on port 68 and each gets its own answer."""
+    offer = (*OFFER, "--dhcp-option=option:T1,3")  # dnsmasq takes nothing shorter
+    with world(tmp_path, offer=offer) as made, made.machine.dhclient(POISON) as client:
+        address = client.wait_for("BOUND").environ["new_ip_address"]
+        lease = held(made.machine)
+        count = 0
+
+        def has_renewed_twice() -> bool:
+            nonlocal count
+            assert named(asked(made.machine.where, lease)) == REAL
+            count += 1
+            return len(client.events()) >= 4
+
+        until(has_renewed_twice, within=PATIENCE)
+        reasons = [event.reason for event in client.events()]
+        renewed = client.wait_for("RENEW", times=2)
+        assert client.process.poll() is None
+    print(f"{count} questions during two renewals")
+    assert reasons == ["PREINIT", "BOUND", "RENEW", "RENEW"]
+    assert renewed.environ["new_ip_address"] == address
+    assert held(made.machine).address == lease.address
+
+
+QUESTION = """
+import asyncio, json, re, sys
+from ipaddress import ip_address
+from pathlib import Path
+from dnsguard.core.model import HeldLease
+from dnsguard.host.inform import ask
+lease = HeldLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
+                  servers=frozenset(), origin="")
+got = asyncio.run(ask(lease, timeout=5))
+capabilities = re.findall(r"Cap(?:Eff|Prm|Bnd):\\s*(\\w+)", Path("/proc/self/status").read_text())
+print(json.dumps([got.outcome, got.detail, *capabilities]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kept", "mask", "outcome", "detail"),
+    [
+        ("-all,+net_bind_service", 1 << 10, Outcome.ANSWERED, "DHCP server 10.99.0.1 names"),
+        ("-all", 0, Outcome.UNREACHABLE, "port 68 needs CAP_NET_BIND_SERVICE (EACCES)"),
+    ],
+)
+def test_one_capability_is_enough(
+    poisoned: World, kept: str, mask: int, outcome: Outcome, detail: str
+) -> None:
+    """The one that the port needs; without it, that is what is said."""
+    privileges = ["--bounding-set", kept, "--inh-caps=-all", "--no-new-privs"]
+    command = ["setpriv", *privileges, sys.executable, "-c", QUESTION]
+    with poisoned.machine.where.inside():
+        done = subprocess.run(
+            [*command, str(held(poisoned.machine).address)],
+            stdout=subprocess.PIPE,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(TREE)},
+        )
+    got, said, *capabilities = json.loads(done.stdout)
+    assert {int(each, 16) for each in capabilities} == {mask}
+    assert got == outcome
+    assert detail in said
+
+
+def test_without_a_server_the_time_runs_out(poisoned: World) -> None:
+    """It is asked three times, and that is a value."""
+    lease = held(poisoned.machine)
+    with poisoned.server.silent(), tap(poisoned.outside) as seen:
+        got = asked(poisoned.machine.where, lease, timeout=1.0)
+        assert seen.drain() == [INFORM] * 3
+    assert (got.outcome, got.reply) == (Outcome.TIMED_OUT, None)
+    assert got.detail == "no DHCP server answers in 1 s"
+
+
+def test_a_lost_question_is_sent_again(poisoned: World) -> None:
+    """A server that comes up meanwhile has heard only the later ones."""
+    lease = held(poisoned.machine)
+    poisoned.server.stop()
+
+    async def ask_early() -> Informed:
+        question = asyncio.create_task(ask(lease, timeout=5))
+        await asyncio.sleep(0)
+        assert seen.next().type == INFORM
+        poisoned.server.start()
+        return await question
+
+    with tap(poisoned.outside) as seen, poisoned.machine.where.inside():
+        assert named(asyncio.run(ask_early())) == REAL
+
+
+NO_ADDRESS = "it has no IPv4 address, or not the lease's (EADDRNOTAVAIL)"
+
+
+@pytest.mark.parametrize(
+    ("changed", "before", "detail"),
+    [
+        ({"interface": "eth9"}, "", "there is no such interface (ENODEV)"),
+        ({"interface": ""}, "", "there is no such interface (ENODEV)"),
+        ({"interface": "eth0\0"}, "", "there is no such interface (ENODEV)"),
+        ({"interface": "lo", "address": None}, "", "it is no Ethernet (ENOTSUP)"),
+        (
+            {"interface": "a23456789012345x"},
+            "link set eth0 name a23456789012345",
+            "there is no such interface (ENODEV)",
+        ),
+        ({}, "link del eth0", "there is no such interface (ENODEV)"),
+        ({}, "link set eth0 down", "it is down (ENETUNREACH)"),
+        ({}, "address flush dev eth0", NO_ADDRESS),
+        ({"address": EVIL}, "", NO_ADDRESS),
+        ({"address": ip_address("fe80::1")}, "", NO_ADDRESS),
+    ],
+)
+def test_what_can_not_be_asked_is_a_value(
+    link: tuple[Namespace, Namespace], changed: dict[str, object], before: str, detail: str
+) -> None:
+    """Interface gone, renamed or down, its address taken away: the reason is told."""
+    node, _ = link
+    if before:
+        node.ip(before)
+    got = asked(node, replace(LEASE, **changed))
+    assert (got.outcome, got.reply) == (Outcome.UNREACHABLE, None)
+    assert got.detail == f"can't be asked: {detail}"
+
+
+def test_the_leases_address_need_not_be_the_first(
+    link: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    """An operator may have added another one before it; where the lease has none, any will do."""
+    node, other = link
+    node.ip("address flush dev eth0")
+    for address in ("10.99.0.7", LEASE.address):
+        node.ip(f"address add {address}/24 dev eth0")
+    server = Server(other, tmp_path, link="eth0")
+    try:
+        for lease, client in (
+            (LEASE, LEASE.address),
+            (replace(LEASE, address=None), IPv4Address("10.99.0.7")),
+        ):
+            with tap(other, "eth0") as seen:
+                assert named(asked(node, lease)) == REAL
+                assert seen.next().client == client
+    finally:
+        server.stop()
+
+
+def test_a_program_that_has_the_port_to_itself_is_left_alone(
+    link: tuple[Namespace, Namespace],
+) -> None:
+    """Without SO_REUSEADDR there is no sharing."""
+    node, _ = link
+    with node.inside(), socket.socket(type=socket.SOCK_DGRAM) as other:
+        other.bind(("", dhcp.CLIENT_PORT))
+        got = asked(node, LEASE)
+    assert got.detail == "can't be asked: another program has port 68 to itself (EADDRINUSE)"
+
+
+def test_an_interface_that_goes_away_ends_the_question(link: tuple[Namespace, Namespace]) -> None:
+    """With the next sending, and without an exception."""
+    node, _ = link
+
+    async def ask_in_vain() -> Informed:
+        question = asyncio.create_task(ask(LEASE, timeout=5))
+        await asyncio.sleep(0)
+        node.ip("link del eth0")
+        return await question
+
+    with node.inside():
+        got = asyncio.run(ask_in_vain())
+    assert got.outcome is Outcome.UNREACHABLE
+    assert "ENODEV" in got.detail
+
+
+def test_a_question_can_be_given_up(link: tuple[Namespace, Namespace]) -> None:
+    """A cancelled one leaves no socket and no reader behind."""
+
+    async def give_up() -> None:
+        question = asyncio.create_task(ask(LEASE, timeout=60))
+        await asyncio.sleep(0)
+        question.cancel()
+        await asyncio.wait([question])
+        assert question.cancelled()
+
+    node, _ = link
+    before = open_files()
+    with node.inside():
+        asyncio.run(give_up())
+    assert open_files() == before
+
+
+def test_two_interfaces_do_not_mix(tmp_path: Path) -> None:
+    """Not even two links whose servers and addresses are the same, asked side by side."""
+    with namespace() as node, namespace() as left, namespace() as right:
+        with node.inside():
+            Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("0")
+            Path("/proc/sys/net/ipv4/conf/default/rp_filter").write_text("0")
+        servers = []
+        told = {"eth0": REAL[0], "eth1": REAL[1]}
+        try:
+            for other, (link, address) in zip((left, right), told.items(), strict=True):
+                cable(node, other, name=link)
+                node.ip(f"address add 10.99.0.5/24 dev {link}")
+                (tmp_path / link).mkdir()
+                offer = (OFFER[0], f"--dhcp-option=option:dns-server,{address}")
+                servers.append(Server(other, tmp_path / link, offer, link=link))
+
+            async def ask_both() -> list[Informed]:
+                return await asyncio.gather(
+                    *(ask(replace(LEASE, interface=each), timeout=5) for each in told)
+                )
+
+            for _ in range(20):
+                with node.inside():
+                    got = asyncio.run(ask_both())
+                assert {each.interface: named(each) for each in got} == {
+                    link: (address,) for link, address in told.items()
+                }
+        finally:
+            for server in servers:
+                server.stop()
+
+
+Lie = Callable[[dhcp.Message], list[bytes]]
+
+
+def forged(question: dhcp.Message, options: bytes = b"", **changed: object) -> bytes:
+    """Return a reply as the server would give it, but with EVIL for a nameserver."""
+    fields: dict[str, object] = {
+        "op": 2, "htype": 1, "hlen": 6, "hops": 0, "xid": question.xid, "secs": 0, "flags": 0,
+        "ciaddr": int(question.client), "yiaddr": 0, "siaddr": 0, "giaddr": 0,
+        "chaddr": question.hardware, "sname": b"", "file": b"", "cookie": b"\x63\x82\x53\x63",
+    }  # fmt: skip
+    fields |= changed
+    header = struct.pack("!BBBBIHHIIII16s64s128s4s", *fields.values())
+    return header + (options or said(SERVER)) + b"\xff"
+
+
+def said(server: IPv4Address, *, kind: int = ACK, nameservers: bytes = b"\x06\x04") -> bytes:
+    evil = EVIL.packed if nameservers == b"\x06\x04" else b""
+    return bytes([53, 1, kind, 54, 4, *server.packed]) + nameservers + evil
+
+
+LIES: dict[str, Lie] = {
+    "nothing": lambda _: [b""],
+    "garbage": lambda _: [b"\xff" * 1400],
+    "another transaction": lambda question: [forged(question, xid=question.xid ^ 1)],
+    "another interface": lambda question: [forged(question, chaddr=b"\x02\0\0\0\0\1")],
+    "another address": lambda question: [forged(question, ciaddr=int(EVIL))],
+    "another server": lambda question: [forged(question, said(EVIL))],
+    "no server": lambda question: [forged(question, bytes([53, 1, ACK, 6, 4]) + EVIL.packed)],
+    "a refusal": lambda question: [forged(question, said(SERVER, kind=6))],
+    "an offer": lambda question: [forged(question, said(SERVER, kind=2))],
+    "a request": lambda question: [forged(question, op=1)],
+    "bad lengths": lambda question: [
+        *(
+            forged(question, said(SERVER) + bad)
+            for bad in (b"\x06\x03\0\0\0", b"\x06\xff\0", b"\x34\1\7", b"\x77\2\xc0\0")
+        ),
+        forged(question, said(SERVER, nameservers=b"\x06\0")),
+    ],
+    "a hardware address of 255 bytes": lambda question: [forged(question, hlen=255)],
+    "no nameserver": lambda question: [forged(question, said(SERVER, nameservers=b""))],
+    "1,000 nameservers": lambda question: [
+        forged(question, said(SERVER) + (b"\x06\xfc" + EVIL.packed * 63) * parts)
+        for parts in (1, 4, 16)
+    ],
+    "a long one": lambda question: [forged(question) + bytes(8000)],
+    "cut short": lambda question: [forged(question)[:length] for length in range(0, 255, 5)],
+}
+
+
+@contextmanager
+def liar(made: World, lie: Lie) -> Iterator[list[int]]:
+    """Answer the next question with lies, each of them before the server's answer.
+
+    The server is stopped until they are sent. The list gets their number.
+    """
+    sent: list[int] = []
+    server = made.server._process
+    with made.outside.inside():
+        speaker = socket.socket(type=socket.SOCK_DGRAM)
+    with speaker, tap(made.outside) as seen:
+
+        def speak() -> None:
+            try:
+                question = seen.next()
+                lies = lie(question)
+                for each in lies:
+                    speaker.sendto(each, (str(question.client), dhcp.CLIENT_PORT))
+                sent.append(len(lies))
+            finally:
+                server.send_signal(signal.SIGCONT)
+
+        server.send_signal(signal.SIGSTOP)
+        thread = threading.Thread(target=speak)
+        thread.start()
+        try:
+            yield sent
+        finally:
+            thread.join()
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_hostile_server_changes_nothing(poisoned: World, name: str) -> None:
+    """Though it has seen the question and is the first to answer, the honest one wins."""
+    with liar(poisoned, LIES[name]) as sent:
+        got = asked(poisoned.machine.where, held(poisoned.machine))
+    assert sent[0] > 0
+    assert named(got) == REAL
+
+
+def test_all_lies_at_once_change_nothing(poisoned: World) -> None:
+    """In a row."""
+    with liar(poisoned, lambda question: [each for lie in LIES.values() for each in lie(question)]):
+        assert named(asked(poisoned.machine.where, held(poisoned.machine))) == REAL
+
+
+@pytest.mark.parametrize("lie", ["another transaction", "another server", "garbage"])
+def test_a_flood_changes_nothing(poisoned: World, lie: str) -> None:
+    """10,000 datagrams fill the socket's buffer; a later sending gets its answer."""
+    lease = held(poisoned.machine)
+    with liar(poisoned, lambda question: LIES[lie](question) * 10_000) as sent:
+        began, cpu = time.monotonic(), time.thread_time()
+        got = asked(poisoned.machine.where, lease)
+        took, cpu = got.at - began, time.thread_time() - cpu
+    print(f"{sent[0]} times {lie}: answered in {took:.2f} s, for {1e3 * cpu:.0f} ms of CPU")
+    assert named(got) == REAL
+
+
+def test_lies_alone_are_told_of(poisoned: World) -> None:
+    """What was wrong with the last one; what answers other clients is no news."""
+    lease = held(poisoned.machine)
+    poisoned.server.stop()
+    try:
+        for lie, outcome in (
+            ("another server", Outcome.MALFORMED),
+            ("another transaction", Outcome.TIMED_OUT),
+        ):
+            with liar(poisoned, LIES[lie]):
+                got = asked(poisoned.machine.where, lease, timeout=0.5)
+            assert (got.outcome, got.reply) == (outcome, None)
+            assert ("the last was refused: from another server" in got.detail) == (
+                outcome is Outcome.MALFORMED
+            )
+    finally:
+        poisoned.server.start()
+
+
+def test_dhclient_survives_what_is_sent_at_us(poisoned: World) -> None:
+    """The flood was for port 68, which is also its own."""
+    with liar(poisoned, lambda question: LIES["another server"](question) * 1000):
+        asked(poisoned.machine.where, held(poisoned.machine))
+    until(lambda: named(asked(poisoned.machine.where, held(poisoned.machine))) == REAL)
+    assert [event.reason for event in poisoned.machine.events()] == ["PREINIT", "BOUND"]
