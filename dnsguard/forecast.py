@@ -18,11 +18,12 @@ from dnsguard.config import Config
 from dnsguard.core import resolvconf
 from dnsguard.core.decide import decide, draw_border
 from dnsguard.core.fight import Fight
-from dnsguard.core.forecast import Future, Node, Offer, maker_of, reboots, renewals
+from dnsguard.core.forecast import Future, Node, maker_of, reboots, renewals
 from dnsguard.core.hazards import judge
 from dnsguard.core.health import Health
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import FileSeen, Identity, Mode, ReplaceFile
+from dnsguard.core.offer import Offer
 from dnsguard.core.rewrite import read
 from dnsguard.core.sources.dhcp import Reply
 from dnsguard.cycle import Cycle

@@ -12,8 +12,6 @@ value that dhclient computes, a file that another program makes.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import IPv6Address
-from typing import TypeVar
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress, plain
@@ -25,17 +23,15 @@ from dnsguard.core.hazards import (
     replaced_script,
     writers,
 )
+from dnsguard.core.offer import OPTIONS, Offer, needs_offer, told_at_boot, under
 from dnsguard.core.sources.dhclient import script
 from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
-from dnsguard.core.sources.dhclient.statements import Conf, Statement, effective, requested
-from dnsguard.core.sources.dhclient.told import Reason, Told, from_lease, zoned
+from dnsguard.core.sources.dhclient.options import DOMAIN
+from dnsguard.core.sources.dhclient.statements import Conf, Statement, requested
+from dnsguard.core.sources.dhclient.told import Reason, Told, from_lease
 
-_Value = TypeVar("_Value")
 Pairs = tuple[tuple[str, str], ...]
 
-_OFFERED = IPv6Address((1 << 128) - 1)
-"""Stands for what the server offers; no statement can name it."""
 _MAKERS = (
     (b"NetworkManager", "NetworkManager"),
     (b"systemd/resolve", "systemd-resolved"),
@@ -58,16 +54,6 @@ class Running:
     """Seconds since the epoch."""
     script: str | None = None
     """What it was told to run instead of dhclient-script (``-sf``)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What a DHCP server says of DNS."""
-
-    nameservers: tuple[IPAddress, ...] | None = ()
-    """None: not known."""
-    domain: str | None = None
-    search: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,34 +146,25 @@ def _renewal(node: Node, running: Running) -> Future:
 
 
 def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
-    servers_option, search_option = (SERVERS, SEARCH) if version == 4 else (SERVERS6, SEARCH6)
+    option, _ = OPTIONS[version]
     statements = parsed.statements
     offer, source = _offer(node, parsed, interface, version)
-    needs_offer = _OFFERED in effective(statements, interface, (_OFFERED,), option=servers_option)
+    is_needed = needs_offer(statements, interface, version)
     because: Pairs = (
-        *_named(statements, interface, servers_option),
-        ("offer", source if needs_offer else f"superseded ({source})"),
+        *_named(statements, interface, option),
+        ("offer", source if is_needed else f"superseded ({source})"),
     )
-    if _is_unclear(statements, interface, servers_option):
+    if _is_unclear(statements, interface, option):
         because = (*because, ("nameservers", "can't be told from the file: a name, or computed"))
         return Future(interface=interface, text=None, because=because)
-    if needs_offer and offer.nameservers is None:
+    if is_needed and offer.nameservers is None:
         return Future(interface=interface, text=None, because=because)
-    offered = offer.nameservers or ()
-    told = Told(
-        reason=Reason.BOUND if version == 4 else Reason.BOUND6,
-        interface=interface,
-        nameservers=zoned(
-            effective(statements, interface, offered, option=servers_option), interface
-        ),
-        domain=_domain(statements, interface, offer.domain) if version == 4 else None,
-        search=_search(statements, interface, search_option, offer.search),
-    )
+    told = told_at_boot(offer, statements, interface, version)
     other = replaced_script(parsed, interface)
     future = _written(node, told, because, script_instead=other)
     caveats = (
         *future.caveats,
-        *_conditions(statements, interface, servers_option),
+        *_conditions(statements, interface, option),
         *_without_server(node, interface, version, told.nameservers),
     )
     return replace(future, caveats=caveats)
@@ -270,7 +247,7 @@ def _is_unclear(statements: tuple[Statement, ...], interface: str, option: str) 
 
 def _offer(node: Node, parsed: Conf, interface: str, version: int) -> tuple[Offer, str]:
     """Return what the server will offer of what it is asked for, and how that is known."""
-    servers, search = (SERVERS, SEARCH) if version == 4 else (SERVERS6, SEARCH6)
+    servers, search = OPTIONS[version]
     asked = requested(parsed.requests, interface)
     lease = _newest(node, interface, version)
     known = node.offers.get(interface) if version == 4 else None
@@ -280,7 +257,7 @@ def _offer(node: Node, parsed: Conf, interface: str, version: int) -> tuple[Offe
         return Offer(nameservers=None), f"not known: {interface} has no lease"
     else:
         path, block = lease
-        known = _unmade(block, parsed.statements, interface, servers, search)
+        known = under(block, parsed.statements, interface)
         source = f"the newest lease in {path} names {_servers(block.nameservers)}"
         if not node.cluster.isdisjoint(map(plain, known.nameservers or ())):
             known = replace(known, nameservers=None)
@@ -293,74 +270,6 @@ def _offer(node: Node, parsed: Conf, interface: str, version: int) -> tuple[Offe
     if asked and search not in asked:
         known = replace(known, search=())
     return known, source
-
-
-def _unmade(
-    lease: Lease, statements: tuple[Statement, ...], interface: str, servers: str, search: str
-) -> Offer:
-    """Return what was offered, from a lease that has what dhclient.conf adds to it."""
-    nameservers = lease.nameservers
-    made = effective(statements, interface, (_OFFERED,), option=servers)
-    if _OFFERED in made:
-        place = made.index(_OFFERED)
-        nameservers = _between(nameservers, made[:place], made[place + 1 :])
-    first, _, last = _around(statements, interface, DOMAIN, is_offered=True)
-    domain = (lease.domain or "").removeprefix("".join(first)).removesuffix("".join(last))
-    first, _, last = _around(statements, interface, search, is_offered=True)
-    return Offer(
-        nameservers=nameservers,
-        domain=domain or None,
-        search=_between(_rooted(lease.search), _rooted(first), _rooted(last)),
-    )
-
-
-def _between(
-    values: tuple[_Value, ...], first: Sequence[_Value], last: Sequence[_Value]
-) -> tuple[_Value, ...]:
-    """Take what was added away from both ends, where it is there."""
-    if first and values[: len(first)] == tuple(first):
-        values = values[len(first) :]
-    if last and values[-len(last) :] == tuple(last):
-        values = values[: -len(last)]
-    return values
-
-
-def _around(
-    statements: tuple[Statement, ...], interface: str, option: str, *, is_offered: bool
-) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
-    """Return the texts before the offered ones, whether those stay, and the texts behind.
-
-    :func:`effective` knows the order, of addresses: so each statement is given one.
-    """
-    marked = [
-        replace(one, addresses=(IPv6Address(index),), texts=())
-        for index, one in enumerate(statements)
-    ]
-    made = effective(marked, interface, (_OFFERED,) if is_offered else (), option=option)
-    place = made.index(_OFFERED) if _OFFERED in made else len(made)
-
-    def texts(marks: Sequence[IPAddress]) -> tuple[str, ...]:
-        return tuple(text for mark in marks for text in statements[int(mark)].texts)
-
-    return texts(made[:place]), _OFFERED in made, texts(made[place + 1 :])
-
-
-def _domain(statements: tuple[Statement, ...], interface: str, offered: str | None) -> str | None:
-    """Join the texts: of this option dhclient makes one string."""
-    first, stays, last = _around(statements, interface, DOMAIN, is_offered=offered is not None)
-    return "".join((*first, (offered or "") * stays, *last)) or None
-
-
-def _search(
-    statements: tuple[Statement, ...], interface: str, option: str, offered: tuple[str, ...]
-) -> tuple[str, ...]:
-    first, stays, last = _around(statements, interface, option, is_offered=bool(offered))
-    return _rooted((*first, *(offered * stays), *last))
-
-
-def _rooted(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names as dhclient writes them: from its wire format, with the root's dot."""
-    return tuple(name if name.endswith(".") else f"{name}." for name in names)
 
 
 def _servers(addresses: Sequence[IPAddress]) -> str:

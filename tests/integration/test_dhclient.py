@@ -209,10 +209,10 @@ def test_dhcpv6_tells_its_servers_too(lan: World) -> None:
     lan.outside.ip(f"address add {server}/64 dev lan nodad")
     node = _node(lan.machine)
     lan.machine.where.ip("address add 2001:db8::2/64 dev eth0 nodad")
-    with nameserver(lan.outside, server), node.guarded():
-        with lan.machine.dhclient(b"", version=6) as dhclient:
-            dhclient.wait_for("BOUND6")
-            node.wait_for(server)
+    client = lan.machine.dhclient(b"", version=6)
+    with nameserver(lan.outside, server), node.guarded(), client as dhclient:
+        dhclient.wait_for("BOUND6")
+        node.wait_for(server)
 
 
 def test_a_reader_sees_no_poison_and_no_part_in_200_renewals(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ class Node:
         until = self.now + within
         plan = self.look()
         while not plan.is_settled:
-            for address, kind in plan.questions:
+            for address, _ in plan.questions:
                 if address in self.policy.cluster:
                     self.answer(address, Outcome.TIMED_OUT)
             if not self.answers:

@@ -10,8 +10,9 @@ import pytest
 from property.text import CLUSTER
 
 from dnsguard.core import resolvconf
-from dnsguard.core.forecast import Future, Node, Offer, Running, reboots, renewals
+from dnsguard.core.forecast import Future, Node, Running, reboots, renewals
 from dnsguard.core.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.core.offer import Offer
 from dnsguard.core.sources.dhclient import leases
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 

@@ -51,9 +51,7 @@ def _both(text: str) -> list[str]:
 
 
 def test_who_was_never_asked_is_asked_now() -> None:
-    """NodeLocalDNS for a name of the cluster; upstreams for that, which none must know, and
-    for the root.
-    """
+    """NodeLocalDNS for a name of the cluster; upstreams for that, too, and for the root."""
     _, asked, _ = _next(_memory(health=Health(address=NODELOCAL)), "10.0.0.1", "10.0.0.2")
     assert asked == [f"{NODELOCAL} cluster", *_both("10.0.0.1"), *_both("10.0.0.2")]
 
@@ -134,7 +132,7 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
     assert asked() == {A}
     assert asked(_answer("10.0.0.1"), _answer("10.0.0.1", ask=Ask.CLUSTER)) == {A}
     assert asked(_answer("10.0.0.1", Outcome.TIMED_OUT)) == {A, B}
-    memory, both, _ = _next(_memory(), "10.0.0.2", source=source)
+    _, both, _ = _next(_memory(), "10.0.0.2", source=source)
     assert both == _both("10.0.0.2")
 
 
