@@ -164,9 +164,9 @@ def can_stay(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
     if len(servers) < min(count, list(usable.values()).count(best)):
         return False
     unasked = {u.address for u in among if not u.is_usable and not u.verdict.failures}
-    return all(server in usable or server in unasked for server in servers) and any(
-        usable.get(server) == best for server in servers[:1]
-    )
+    ranks = {upstream.address: upstream.rank for upstream in among}
+    is_best = any(ranks.get(server) == best for server in servers[:1])
+    return is_best and all(server in usable or server in unasked for server in servers)
 
 
 def unasked(verdict: Verdict) -> Verdict:

@@ -62,8 +62,8 @@ def test_the_control_is_poisoned(lan: World, *, with_hook: bool) -> None:
         lan.machine.install()
     with lan.machine.dhclient(KUBESPRAY) as dhclient:
         dhclient.wait_for("BOUND")
-    assert _used(lan.machine.file) == [NODELOCAL]
-    assert NODELOCAL.encode() in lan.machine.lease_file().read_bytes()
+        assert _used(lan.machine.file) == [NODELOCAL]
+        until(lambda: NODELOCAL.encode() in lan.machine.lease_file().read_bytes())
 
 
 def test_a_node_that_has_never_known_better_asks_the_dhcp_server(lan: World) -> None:

@@ -55,12 +55,15 @@ _HOLD = 'for each in etc run var/lib; do mount --bind "$0/$each" "/$each"; done;
 
 
 class Server:
-    """dnsmasq, on the link named :data:`LAN`."""
+    """dnsmasq, on one link."""
 
-    def __init__(self, where: Namespace, directory: Path, offer: Sequence[str] = OFFER) -> None:
-        where.ip(f"address add {SERVER}/24 dev {LAN}")
-        where.ip(f"address add 2001:db8::1/64 dev {LAN} nodad")
+    def __init__(
+        self, where: Namespace, directory: Path, offer: Sequence[str] = OFFER, *, link: str = LAN
+    ) -> None:
+        where.ip(f"address add {SERVER}/24 dev {link}")
+        where.ip(f"address add 2001:db8::1/64 dev {link} nodad")
         self._where = where
+        self._link = link
         self._directory = directory
         self._log = directory / "dnsmasq.log"
         self._offer = tuple(offer)
@@ -75,7 +78,7 @@ class Server:
             f"--pid-file={self._directory}/dnsmasq.pid",
             f"--dhcp-leasefile={self._directory}/dnsmasq.leases",
             "--port=0",
-            f"--interface={LAN}",
+            f"--interface={self._link}",
             "--no-ping",
             "--dhcp-authoritative",
             "--dhcp-duid=32473,01",  # the same in each world; else it has the time in it
