@@ -348,10 +348,15 @@ class Daemon:
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **status,
             "dhclient": {
-                "hook": "active" if self._hook is not None else "at rest",
+                "hook": self._hook_state(),
                 "hazards": [asdict(hazard) for hazard in self._hazards],
             },
         }
+
+    def _hook_state(self) -> str:
+        if not self._cycle.paths.hook.exists():
+            return "not installed"
+        return "active" if self._hook is not None else "at rest"
 
     def _candidates(self) -> dict[str, object]:
         cycle = self._cycle

@@ -52,6 +52,11 @@ class Paths:
         )
 
     @property
+    def hook(self) -> Path:
+        """Our enter hook, which dhclient-script(8) sources."""
+        return self.root / "etc/dhcp/dhclient-enter-hooks.d/dnsguard"
+
+    @property
     def hook_lock(self) -> Path:
         """Held while our enter hook is to keep dhclient from resolv.conf."""
         return self.root / "run/dnsguard/dhclient.lock"

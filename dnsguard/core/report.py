@@ -29,7 +29,9 @@ def report(
         },
         "upstream": {
             "state": plan.upstream,
-            "servers": [one for one in candidates(memory, seen, plan, policy) if one["refused"] is None],
+            "servers": [
+                one for one in candidates(memory, seen, plan, policy) if one["refused"] is None
+            ],
         },
         "tramples": {"count": memory.tramples, "last": memory.last_trample},
     }

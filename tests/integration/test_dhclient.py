@@ -127,8 +127,8 @@ def test_an_exit_hook_is_repaired(lan: World) -> None:
     hook.write_text(f"echo nameserver {NODELOCAL} >/etc/resolv.conf\n")
     with node.guarded(), lan.machine.dhclient(b"") as dhclient:
         dhclient.wait_for("BOUND")
-        until(lambda: node.status()["tramples"]["count"] >= 1)
-        node.wait_for(*OFFERED)
+        until(lambda: bool(node.status()["tramples"]["count"] >= 1))
+        until(lambda: sorted(node.servers()) == OFFERED)
 
 
 def test_a_polluted_lease_is_no_way_back_to_the_poison(lan: World) -> None:

@@ -51,7 +51,7 @@ def lab(tmp_path: Path) -> Iterator[World]:
 def daemon(machine: Machine, *, to_end: int = signal.SIGKILL) -> Iterator[None]:
     """Hold the lock; the file stays when its holder is gone."""
     machine.records.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-c", _HOLD, machine.root / "run/dnsguard/dhclient.lock"]
+    command = [sys.executable, "-c", _HOLD, str(machine.root / "run/dnsguard/dhclient.lock")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None

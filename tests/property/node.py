@@ -121,7 +121,9 @@ class Node:
     def answer(self, address: IPAddress, outcome: Outcome, rtt: float = 0.001) -> None:
         """Let a nameserver answer, or not; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
-        for ask in (Ask.CLUSTER,) if address in self.policy.cluster else Ask:
+        is_inside = address in self.policy.cluster
+        asks = [Ask.CLUSTER] if is_inside else [Ask.CLUSTER, Ask.UPSTREAM]
+        for ask in asks:
             self.answers.append(
                 Answer(
                     address=address,

@@ -21,6 +21,7 @@ from dnsguard.core import (
     event,
     fight,
     inform,
+    lessons,
     model,
     questions,
     resolvconf,
@@ -470,7 +471,7 @@ def _decided(
 
 
 def _worlds() -> Iterator[tuple[Row, Plan]]:
-    pods = (decide.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
+    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
     for was, nodelocal, upstream, read, handover in (
         (was, nodelocal, upstream, read, handover)
         for was in Mode

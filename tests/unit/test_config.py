@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
+from dnsguard.core.answers import Ask
 from dnsguard.core.event import Level
-from dnsguard.core.model import Ask, HandoverMode
+from dnsguard.core.model import HandoverMode
 from dnsguard.errors import EX_CONFIG, ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "packaging/debian/dnsguard.toml"

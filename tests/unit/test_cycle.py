@@ -246,6 +246,7 @@ def test_every_path_is_below_the_root(tmp_path: Path) -> None:
         paths.foreign,
         paths.resolv_conf,
         paths.config,
+        paths.hook,
         paths.hook_lock,
         paths.hook_records,
     )
