@@ -82,6 +82,9 @@ def _run(options: argparse.Namespace) -> int:
     early: list[Event] = []
     settings = config.load(paths.config)
     cycle = Cycle(paths, settings.policy, early.append)
+    if cycle.memory.remembered or settings.policy.servers:
+        cycle.look()  # safe a little sooner; what the other sources know comes next
+        cycle.settle()
     cycle.refresh()
     cycle.look()
     cycle.settle()

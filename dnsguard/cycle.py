@@ -31,7 +31,7 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
-from dnsguard.host import hook, kubelet, resolvfile, sources, store
+from dnsguard.host import hook, kubelet, resolvfile, store
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
@@ -89,9 +89,12 @@ class Cycle:
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
+        # Here, not above: its parsers cost 15 ms, and what is remembered may do for a start.
+        from dnsguard.host import sources
+
         self.facts = replace(
             self.facts,
-            found=sources.look(self.paths, self.policy),
+            found=sources.look(self.paths),
             records=hook.records(self.paths.hook_records),
             pods_read=self._pods_read(),
             pod_file=_read(self.paths),

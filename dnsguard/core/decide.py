@@ -6,9 +6,11 @@ hear the answers, learn from others (:mod:`lessons`), rank the upstreams, choose
 then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dnsguard.core import inform, lessons, upstreams
+from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.health import advance
@@ -40,12 +42,12 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     memory = lessons.read_file(_hear(memory, seen, policy), seen)
     memory, announced = lessons.read_records(memory, seen)
     border = draw_border(memory, seen, policy)
-    known = rank(memory, seen, border)
+    known = rank(memory, seen, policy, border)
     remembered = _remember(memory, seen, upstreams.pool(known), border)
     if remembered != memory.remembered:
         # What has just proved itself ranks higher from now on, not from the next look on.
         memory = replace(memory, remembered=remembered)
-        known = rank(memory, seen, border)
+        known = rank(memory, seen, policy, border)
     pool = upstreams.pool(known)
     mode, because = _mode(memory, seen, policy, pool)
     if mode is not memory.mode or memory.mode_since is None:
@@ -88,15 +90,23 @@ def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
     )
 
 
-def rank(memory: Memory, seen: Observation, border: Border) -> Pool:
+def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> Pool:
     """Return every nameserver that any source names, best first, refused ones too."""
     candidates = (
+        *_configured(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *lessons.candidates(memory),
         *upstreams.recall(memory.remembered),
         *seen.found.candidates,
         *inform.candidates(memory.informs),
+        *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
     return upstreams.known(candidates, memory.verdicts, border)
+
+
+def _configured(
+    servers: tuple[IPAddress, ...], source: Source, key: str, now: float
+) -> Iterator[Candidate]:
+    return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
 
 
 def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:

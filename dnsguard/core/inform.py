@@ -7,11 +7,14 @@ while no upstream answers. Otherwise never: what works needs no question.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.model import Candidate, HeldLease, Source
-from dnsguard.core.sources.dhcp import Reply
+
+if TYPE_CHECKING:  # 3 ms that the first look need not wait for
+    from dnsguard.core.sources.dhcp import Reply
 
 FIRST, LONGEST = 1.0, 300.0
 """Seconds between two questions on one interface: doubled from the one up to the other."""
@@ -32,7 +35,7 @@ class Informed:
     """For people, to be read after the interface: "names 10.0.0.2"."""
     at: float
     """When this was known, in seconds of CLOCK_MONOTONIC."""
-    reply: Reply | None = None
+    reply: "Reply | None" = None
     """Only where it answered."""
 
     @property
@@ -51,7 +54,7 @@ class Inform:
     waiting: bool = False
     last: Informed | None = None
     """The last outcome."""
-    told: Reply | None = None
+    told: "Reply | None" = None
     """The last answer."""
     seen: float = 0.0
     """When it came, in seconds since the epoch."""

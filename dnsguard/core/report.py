@@ -67,7 +67,7 @@ def _nameservers(content: bytes) -> list[str]:
 
 def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
     """Return everyone whom any source names, best first, and why one is not used."""
-    known = rank(memory, seen, draw_border(memory, seen, policy))
+    known = rank(memory, seen, policy, draw_border(memory, seen, policy))
     return [_candidate(upstream, plan) for upstream in known]
 
 

@@ -18,8 +18,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from dnsguard.core import ranking, resolvconf
-from dnsguard.core.address import IPAddress
-from dnsguard.core.model import MAX_FILE, Candidate, Found, Policy, Source, Stub
+from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
 from dnsguard.core.ranking import NotedFile
 from dnsguard.core.sources import backups, routes
 from dnsguard.core.sources.notes import Notes
@@ -37,29 +36,21 @@ _STUBS = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
 """Where systemd-resolved answers on loopback (systemd-resolved.service(8))."""
 
 
-def look(paths: Paths, policy: Policy) -> Found:
-    """Return what the configuration and the node's files name. Never raises OSError."""
+def look(paths: Paths) -> Found:
+    """Return what the node's files name. Never raises OSError."""
     now = time.time()
     node = _Node(paths)
     files = [*node.files(), *node.backups()]
     leased = ranking.leased(files, now, frozenset(node.indexes.values()) or None)
     named = (
-        *_configured(policy.servers, Source.CONFIG, "upstream.servers", now),
         *ranking.candidates(files, leased),
         *node.gateways(now),
-        *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", now),
     )
     return Found(
         candidates=ranking.in_order(named),
         leases=tuple(ranking.held(leased)),
         stubs=tuple(node.stubs()),
     )
-
-
-def _configured(
-    servers: tuple[IPAddress, ...], source: Source, key: str, now: float
-) -> Iterator[Candidate]:
-    return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
 
 
 class _Node:

@@ -146,6 +146,14 @@ class TestGuarding:
         node.look()
         assert promises.used(node.file.content) == ()
 
+    def test_the_operator_has_the_first_and_the_last_word(self) -> None:
+        """upstream.servers before all that is found, upstream.fallback behind it."""
+        node = _node(POISON, servers=(OTHER,), fallback=(STUB,), knows=(_candidate(),))
+        assert node.look().wanted == (OTHER,)
+        node = _node(POISON, fallback=(OTHER,), knows=(_candidate(),))
+        assert node.look().wanted == (REAL,)
+        assert _node(POISON, fallback=(OTHER,)).look().wanted == (OTHER,)
+
     def test_a_guess_is_used_once_it_answered(self) -> None:
         """A router may serve DNS, or drop it: nobody has said that it does."""
         node = _node(POISON, knows=(_candidate(source=Source.GUESS),))

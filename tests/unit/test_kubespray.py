@@ -22,7 +22,7 @@ from lab.kubespray_tree import (
 )
 
 from dnsguard.core.border import Border
-from dnsguard.core.model import Candidate, Found, Policy, Source
+from dnsguard.core.model import Candidate, Found, Source
 from dnsguard.host.sources import look
 from dnsguard.paths import Paths
 
@@ -132,7 +132,7 @@ NAMES = {REAL: "real", NODE_LOCAL: "node-local", CLUSTER_DNS: "cluster", ROUTER:
 
 def _grown(root: Path, row: Row, layout: Layout, stage: Stage) -> Found:
     grow(root, row, layout, stage, datetime.now(UTC))
-    return look(Paths(root), Policy(cluster=CLUSTER))
+    return look(Paths(root))
 
 
 def _admitted(found: Found) -> list[Candidate]:

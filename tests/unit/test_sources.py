@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard.core import ranking
-from dnsguard.core.model import HeldLease, Policy, Stub
+from dnsguard.core.model import HeldLease, Stub
 from dnsguard.core.sources import backups
 from dnsguard.host import sources
 from dnsguard.host.places import PLACES
@@ -19,7 +19,6 @@ from dnsguard.host.sources import look
 from dnsguard.paths import Paths
 from unit.sources.test_dhcp import OPTIONS, reply
 
-NOBODY = Policy()
 UUID = "7d1b3f0e-8f4e-4f53-9a9c-0d5f0c1f9a10"
 AT = 1e9
 POD = "var/lib/kubelet/pods/0f6c/volumes/kubernetes.io~configmap/config-volume"
@@ -40,8 +39,8 @@ def _write(paths: Paths, name: str, content: str | bytes, *, at: float = AT) -> 
     return path
 
 
-def _found(paths: Paths, policy: Policy = NOBODY) -> list[str]:
-    return [f"{one.source} {one.tier} {one.address}" for one in look(paths, policy).candidates]
+def _found(paths: Paths) -> list[str]:
+    return [f"{one.source} {one.tier} {one.address}" for one in look(paths).candidates]
 
 
 def _lease(
@@ -59,7 +58,7 @@ def _lease(
 
 def test_a_bare_node_names_nobody(tmp_path: Path) -> None:
     """Missing directories are no error, and neither is a missing root."""
-    found = look(Paths(tmp_path / "nowhere"), NOBODY)
+    found = look(Paths(tmp_path / "nowhere"))
     assert (found.candidates, found.leases, found.stubs) == ((), (), ())
 
 
@@ -118,7 +117,7 @@ LEASE6 = b"\x07\x01\x02\x03\x00\x17\x00\x10" + ip_address("fe80::1").packed
 def test_each_place_is_read(paths: Paths, name: str, content: str, said: str) -> None:
     """With its rank, and the interface and line where they can be told."""
     path = _write(paths, name, content)
-    (one,) = look(paths, NOBODY).candidates
+    (one,) = look(paths).candidates
     line = one.origin.removeprefix(str(path))
     assert f"{one.source} {one.tier} {one.interface or '-'} {line}".strip() == said
     assert (str(one.address), one.seen) == ("10.0.0.2", AT)
@@ -132,7 +131,7 @@ def test_clients_leases_are_candidates_and_guesses(paths: Paths) -> None:
     _write(paths, "sys/class/net/eth1/ifindex", "1\n")
     _write(paths, "var/lib/dhcpcd/eth1.lease", reply(OPTIONS, yiaddr=0x0A630058))
     _write(paths, "var/lib/dhcpcd/eth1.lease6", LEASE6)
-    found = look(paths, NOBODY)
+    found = look(paths)
     assert [f"{one.source} {one.address} {one.interface}" for one in found.candidates] == [
         "networkd 10.0.0.2 eth7",
         "dhcpcd 10.99.0.2 eth1",
@@ -149,18 +148,15 @@ def test_clients_leases_are_candidates_and_guesses(paths: Paths) -> None:
 
 
 def test_the_sources_stand_in_the_order_of_their_rank(paths: Paths) -> None:
-    """The operator's word first and last."""
+    """Leases, backups, other configuration, guesses."""
     _write(paths, "etc/network/interfaces", "iface eth0 inet static\n dns-nameservers 10.0.0.5\n")
     _write(paths, "etc/resolv.conf.bak", "nameserver 10.0.0.4\n")
     _write(paths, "var/lib/dhcp/dhclient.leases", _lease("10.0.0.3"))
-    policy = Policy(servers=(ip_address("10.0.0.2"),), fallback=(ip_address("10.0.0.6"),))
-    assert _found(paths, policy) == [
-        "config 0 10.0.0.2",
+    assert _found(paths) == [
         "lease 0 10.0.0.3",
         "backup 0 10.0.0.4",
         "interfaces 0 10.0.0.5",
         "guess 0 10.0.0.1",
-        "fallback 0 10.0.0.6",
     ]
 
 
@@ -187,7 +183,7 @@ def test_leases_rank_by_age_and_those_that_are_over_behind(paths: Paths) -> None
 def test_renewals_that_repeat_themselves_are_one_word(paths: Paths) -> None:
     """A hundred of them do not push the last honest word out of sight."""
     _write(paths, "var/lib/dhcp/dhclient.leases", _lease("10.0.0.2") + _lease("10.0.0.3") * 90)
-    found = look(paths, NOBODY).candidates
+    found = look(paths).candidates
     assert [(str(one.address), one.tier) for one in found[:2]] == [("10.0.0.3", 0), ("10.0.0.2", 1)]
     assert found[0].origin.endswith("dhclient.leases:721")  # the newest of them
 
@@ -224,7 +220,7 @@ def test_the_newest_lease_of_an_interface_is_the_one_it_holds(paths: Paths) -> N
     path = _write(paths, "var/lib/dhcp/dhclient.eth0.leases", eth0)
     back = _lease("10.0.1.2", interface="eth1", more="released;")
     _write(paths, "var/lib/dhcp/dhclient.eth1.leases", back)
-    assert look(paths, NOBODY).leases == (
+    assert look(paths).leases == (
         HeldLease(
             interface="eth0",
             address=ip_address("10.0.0.58"),
@@ -260,7 +256,7 @@ def test_the_stub_is_told_with_whom_it_asks(paths: Paths) -> None:
     """Also when it asks nobody: that is known, too."""
     path = _write(paths, "run/systemd/resolve/resolv.conf", "# No DNS servers known.\n")
     stubs = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
-    assert look(paths, NOBODY).stubs == (Stub(addresses=stubs, asks=(), origin=str(path)),)
+    assert look(paths).stubs == (Stub(addresses=stubs, asks=(), origin=str(path)),)
 
 
 @pytest.mark.parametrize(
@@ -356,8 +352,7 @@ def test_a_file_counts_once_whatever_its_names(paths: Paths) -> None:
 def test_poison_is_read_and_not_judged(paths: Paths) -> None:
     """Which address can be an upstream is the core's to say, at one place."""
     _write(paths, "etc/resolv.conf.1~", "nameserver 169.254.25.10\nnameserver 10.0.0.2\n")
-    policy = Policy(cluster=frozenset({ip_address("169.254.25.10")}))
-    assert _found(paths, policy) == ["backup 0 169.254.25.10", "backup 0 10.0.0.2"]
+    assert _found(paths) == ["backup 0 169.254.25.10", "backup 0 10.0.0.2"]
 
 
 ODD = "directory", "fifo", "socket", "loop", "dangling", "device", "binary", "huge", "closed"
@@ -412,7 +407,7 @@ def test_of_a_huge_lease_file_the_end_counts_and_soon(paths: Paths) -> None:
     huge = filler * (10 * (1 << 20) // len(filler)) + _lease("10.0.0.2")
     path = _write(paths, "var/lib/dhcp/dhclient.eth0.leases", huge)
     begin = time.process_time()
-    found = look(paths, NOBODY)
+    found = look(paths)
     assert time.process_time() - begin < 0.1
     assert [(str(one.address), one.origin) for one in found.candidates[:2]] == [
         ("10.0.0.2", str(path)),
@@ -428,13 +423,13 @@ def test_of_a_thousand_backups_the_oldest_count(paths: Paths) -> None:
         _write(paths, f"etc/resolv.conf.{name}", server, at=AT + number)
         _write(paths, f"etc/resolv.conf.bak{number}", server, at=AT + number)
     begin = time.process_time()
-    found = look(paths, NOBODY).candidates
+    found = look(paths).candidates
     assert time.process_time() - begin < 0.5
     assert len(found) == ranking.MOST_OF_A_SOURCE
     assert [str(one.address) for one in found[:3]] == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
     for path in (paths.root / "etc").glob("*~"):
         path.unlink()
-    found = look(paths, NOBODY).candidates
+    found = look(paths).candidates
     assert len(found) == sources.MOST_FILES == backups.MOST
     assert str(found[0].address) == "10.0.3.249"
 
@@ -444,16 +439,17 @@ def test_a_thousand_servers_are_no_configuration(paths: Paths) -> None:
     many = [f"10.1.{number // 250}.{number % 250}" for number in range(1000)]
     _write(paths, "var/lib/dhcp/dhclient.leases", _lease(*many[:99]))
     _write(paths, "etc/resolv.conf.bak", "".join(f"nameserver {one}\n" for one in many))
-    found = _found(paths, Policy(fallback=(ip_address("10.0.0.9"),)))
+    _write(paths, "etc/network/interfaces", "iface x inet static\n dns-nameservers 10.0.0.9\n")
+    found = _found(paths)
     assert found[:1] == ["lease 0 10.1.0.0"]
     assert len([one for one in found if "backup" in one]) == 16
-    assert found[-1] == "fallback 0 10.0.0.9"
+    assert "interfaces 0 10.0.0.9" in found
 
 
 def test_a_changed_file_is_read_again(paths: Paths) -> None:
     """And an unchanged one is the same as before, cheaply."""
     _write(paths, "etc/resolv.conf.bak", SERVERS)
-    assert look(paths, NOBODY) == look(paths, NOBODY)
+    assert look(paths) == look(paths)
     _write(paths, "etc/resolv.conf.bak", "nameserver 10.0.0.33\n")
     assert _found(paths) == ["backup 0 10.0.0.33"]
     (paths.root / "etc/resolv.conf.bak").unlink()

@@ -9,9 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient.leases import Lease
+
+if TYPE_CHECKING:  # 5 ms that the first look need not wait for
+    from dnsguard.core.sources.dhclient.leases import Lease
 
 MAX_BYTES = 1 << 14
 """Of a record; a longer one is none."""
@@ -97,7 +100,7 @@ def parse(content: bytes) -> Told | None:
     )
 
 
-def from_lease(lease: Lease, *, reason: Reason | None = None) -> Told:
+def from_lease(lease: "Lease", *, reason: Reason | None = None) -> Told:
     """Return what dhclient would tell of this lease.
 
     :param reason: None is the first sight of it: BOUND, or BOUND6.
