@@ -93,7 +93,7 @@ def _check_written(
     assert not is_dead_end(content, policy)
     assert used(content) == action.wanted == tuple(dict.fromkeys(action.wanted))
     assert set(written) == set(action.wanted)
-    assert set(written) <= set(_known(before, seen)) | _handed(after)
+    assert set(written) <= set(_known(before, seen, policy)) | _handed(after)
     assert set(written) & policy.cluster <= _handed(after)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
@@ -110,10 +110,13 @@ def _handed(after: Memory) -> set[IPAddress]:
     return {after.health.address} if is_handed_over and after.health.address else set()
 
 
-def _known(before: Memory, seen: Observation) -> Iterator[IPAddress]:
+def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
     yield from addresses(resolvconf.unguard(seen.file.content))
+    yield from (*policy.servers, *policy.fallback)
+    for record in (*seen.records, *before.records):
+        yield from (*record.told.nameservers, *record.told.routers)
     for candidate in (*seen.found.candidates, *before.learned, *before.remembered):
         yield candidate.address
 
@@ -124,7 +127,7 @@ def _check_pod_file(
     written = addresses(action.content)
     assert 0 < len(written) <= resolvconf.MAXNS
     assert written == used(action.content) == action.wanted
-    assert set(written) <= {*_known(before, seen), *addresses(seen.pod_file or b"")}
+    assert set(written) <= {*_known(before, seen, policy), *addresses(seen.pod_file or b"")}
     for address in written:
         assert border(policy).admits(address)
         assert not address.is_loopback
