@@ -28,6 +28,7 @@ PACKAGES = (
     "python3-sdnotify",
     "python3-structlog",
     "python3-watchdog",
+    "python3-yaml",
 )
 
 # No boot reads these, and every test unpacks the tree.

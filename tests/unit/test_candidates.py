@@ -1,0 +1,46 @@
+"""The table of ``dnsguard upstreams``."""
+
+from typing import Any
+
+from dnsguard.candidates import is_served, render
+
+ENTRY: dict[str, Any] = {
+    "address": "10.0.0.2",
+    "source": "lease",
+    "origin": "/var/lib/dhcp/dhclient.eth0.leases:12",
+    "seen": 1000.0,
+    "in_use": True,
+    "refused": None,
+    "why_not": None,
+    "udp_ms": 1.5,
+    "tcp_ms": None,
+}
+REFUSED = ENTRY | {
+    "address": "169.254.25.10",
+    "in_use": False,
+    "refused": "a cluster address",
+    "why_not": "never used: a cluster address",
+    "udp_ms": None,
+}
+
+
+def test_each_line_says_who_whence_how_old_and_whether_it_answers() -> None:
+    """And the line below why one is not used."""
+    text = render({"at": 1000.0 + 7200, "upstreams": [ENTRY, REFUSED]})
+    head, used, refused, why = text.splitlines()
+    assert head.split() == ["ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM"]
+    assert used.split() == ["*", "10.0.0.2", "lease", "2", "h", "1.5", "ms", "-", ENTRY["origin"]]
+    assert refused.split()[0] == "169.254.25.10"
+    assert why.strip() == "never used: a cluster address"
+
+
+def test_nobody_known_is_said() -> None:
+    """An empty table would look like a fault."""
+    assert render({"at": 0.0, "upstreams": []}) == "no source names any nameserver"
+
+
+def test_served_is_who_has_one_that_answers_and_may_be_used() -> None:
+    """Cluster DNS that answers is no upstream."""
+    assert is_served({"upstreams": [REFUSED, ENTRY]})
+    assert not is_served({"upstreams": [REFUSED | {"udp_ms": 1.0}]})
+    assert not is_served({"upstreams": []})
