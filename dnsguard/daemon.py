@@ -12,7 +12,6 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,14 +21,13 @@ from dnsguard.control import Control
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Ask
 from dnsguard.core.event import Event, Level
-from dnsguard.core.hazards import Hazard, judge
 from dnsguard.core.model import HeldLease, Plan
 from dnsguard.core.report import candidates, report
 from dnsguard.cycle import Cycle
+from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
-from dnsguard.host import dhclient, inform, resolvfile
+from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
-from dnsguard.host.hook import Hook
 from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.probe import ask
 from dnsguard.host.watch import Watch, places
@@ -59,8 +57,7 @@ class Daemon:
         self._cycle = cycle
         self._settings = settings
         self._journal = journal
-        self._hook: Hook | None = None
-        self._hazards: tuple[Hazard, ...] = ()
+        self._dhclient = Dhclient(cycle.paths, journal)
         self._notifier = Notifier()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
@@ -93,7 +90,7 @@ class Daemon:
             await self._control.open()
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
-        self._set_hook()
+        self._dhclient.hold(takes_hook=self._settings.takes_hook)
         self._cover()
         if self._watch is not None:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
@@ -102,19 +99,6 @@ class Daemon:
         self.look()
         await self._stopped.wait()
         self._stop()
-
-    def _set_hook(self) -> None:
-        """Have dhclient kept from resolv.conf, or not."""
-        if self._hook is not None and not self._settings.takes_hook:
-            self._hook.close()
-            self._hook = None
-        elif self._hook is None and self._settings.takes_hook:
-            paths = self._cycle.paths
-            try:
-                self._hook = Hook(paths.hook_lock, paths.hook_records)
-            except OSError as error:
-                means = "dhclient writes resolv.conf itself; what it writes is guarded"
-                self._tell("hook_unavailable", Level.WARNING, error=error, means=means)
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
@@ -192,29 +176,12 @@ class Daemon:
         self._cycle.bind(bound)
 
     def _refresh(self) -> None:
-        self._set_hook()
+        self._dhclient.hold(takes_hook=self._settings.takes_hook)
         self._list_addresses()
         self._cycle.refresh()
         self._refresh_at = time.monotonic() + REFRESH
         self._cover()
-        self._judge()
-
-    def _judge(self) -> None:
-        """Judge what dhclient reads at the next lease; say what is new about it, once."""
-        policy, before = self._cycle.policy, self._hazards
-        files = dhclient.look(self._cycle.paths.root)
-        self._hazards = judge(files, policy.cluster, hook_is_active=self._hook is not None)
-        for hazard in self._hazards:
-            if hazard not in before:
-                level = Level.INFO if hazard.defused else Level.WARNING
-                place = f"{hazard.path}:{hazard.line}"
-                self._tell(
-                    "dhclient_hazard_found", level, at=place, what=hazard.what, why=hazard.why
-                )
-        now = {(hazard.path, hazard.what) for hazard in self._hazards}
-        for hazard in before:
-            if (hazard.path, hazard.what) not in now:
-                self._tell("dhclient_hazard_gone", at=hazard.path, what=hazard.what)
+        self._dhclient.judge(self._cycle.policy.cluster)
 
     def _cover(self) -> None:
         """Watch what resolv.conf is made of now, and what dhclient will read next."""
@@ -297,7 +264,7 @@ class Daemon:
             self._reload_trouble = None
             self._cycle.policy = self._settings.policy
             self._journal.set_level(self._settings.log_level)
-            self._set_hook()
+            self._dhclient.hold(takes_hook=self._settings.takes_hook)
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
         self.look()
@@ -323,8 +290,7 @@ class Daemon:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        if self._hook is not None:
-            self._hook.close()
+        self._dhclient.release()
         self._cycle.stand_down()
         self._tell("stopped")
         if self._watch is not None:
@@ -347,16 +313,8 @@ class Daemon:
             "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **status,
-            "dhclient": {
-                "hook": self._hook_state(),
-                "hazards": [asdict(hazard) for hazard in self._hazards],
-            },
+            "dhclient": self._dhclient.report(),
         }
-
-    def _hook_state(self) -> str:
-        if not self._cycle.paths.hook.exists():
-            return "not installed"
-        return "active" if self._hook is not None else "at rest"
 
     def _candidates(self) -> dict[str, object]:
         cycle = self._cycle
