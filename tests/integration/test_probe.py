@@ -31,9 +31,44 @@ def server(node: Namespace) -> Iterator[Nameserver]:
 
 
 def answer_of(
-    address: str = str(NODELOCAL), question: Question = QUESTION, timeout: float = PATIENCE
+    address: str = str(NODELOCAL),
+    question: Question = QUESTION,
+    timeout: float = PATIENCE,
+    *,
+    tcp: bool = False,
 ) -> Answer:
-    return asyncio.run(ask(ip_address(address), question, timeout=timeout))
+    return asyncio.run(ask(ip_address(address), question, timeout=timeout, tcp=tcp))
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [
+        ("answer", Outcome.ANSWERED),
+        ("truncated", Outcome.ANSWERED),
+        ("servfail", Outcome.FAILED),
+        ("silent", Outcome.UNREACHABLE),
+        ("wrong-id", Outcome.UNREACHABLE),
+        ("garbage answer", Outcome.ANSWERED),
+    ],
+)
+def test_tcp_has_its_outcomes_too(server: Nameserver, script: str, outcome: Outcome) -> None:
+    """Behind its length; this server ends a connection when it has said all it will."""
+    server.play(script)
+    assert answer_of(tcp=True).outcome is outcome
+    assert server.asked()[-1].transport == "tcp"
+
+
+def test_nobody_at_the_port_is_known_at_once_over_tcp(node: Namespace) -> None:
+    """A reset is an answer of the kernel's."""
+    node.bridge("nodelocaldns", f"{NODELOCAL}/32")
+    assert answer_of(tcp=True).detail == "is unreachable (ECONNREFUSED)"
+
+
+def test_an_answer_says_whether_the_name_was_found(server: Nameserver) -> None:
+    """Cluster DNS is told from a real resolver by that."""
+    assert answer_of().has_records
+    server.play("nxdomain")
+    assert not answer_of().has_records
 
 
 @pytest.mark.parametrize(
