@@ -22,10 +22,21 @@ from hypothesis.stateful import (
 from dnsguard.core import fight, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Candidate, Mode, Trouble
+from dnsguard.core.model import Candidate, Mode, Record, Trouble
 from dnsguard.core.rewrite import GRACE, PATIENCE
+from dnsguard.core.sources.dhclient.told import Reason, Told
 from property import promises
-from property.node import Node, bound, candidates, nodes, outcomes, pods_read, steps, troubles
+from property.node import (
+    EPOCH,
+    Node,
+    bound,
+    candidates,
+    nodes,
+    outcomes,
+    pods_read,
+    steps,
+    troubles,
+)
 from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, foreign_files, nameserver_lines
 
 MOST_REPAIRS = 2 * fight.BURST
@@ -95,6 +106,19 @@ class Life(RuleBasedStateMachine):
     @rule(address=st.sampled_from(ADDRESSES), outcome=outcomes, rtt=st.floats(0, 1))
     def somebody_answers(self, address: IPAddress, outcome: Outcome, rtt: float) -> None:
         self.node.answer(address, outcome, rtt)
+        self.node.look()
+
+    @rule(
+        servers=st.lists(
+            st.sampled_from([one for one in ADDRESSES if one.version == 4]), max_size=3
+        ),
+        reason=st.sampled_from([Reason.BOUND, Reason.RENEW, Reason.EXPIRE]),
+    )
+    def dhclient_is_told(self, servers: list[IPAddress], reason: Reason) -> None:
+        """Let our enter hook write down what a DHCP server said, poisoned or not."""
+        self.node.now += 0.001
+        told = Told(reason=reason, interface="eth0", nameservers=tuple(servers), domain="a.test")
+        self.node.records = (Record(told=told, written=EPOCH + self.node.now),)
         self.node.look()
 
     @rule()
