@@ -111,6 +111,7 @@ def _life(lab: World) -> tuple[list[Snapshot], set[frozenset[tuple[str, str]]]]:
         with lab.server.silent():
             dhclient.wait_for("EXPIRE")
             see()
+            dhclient.kill()  # before it could be bound anew
     machine.lease_file().unlink()
     machine.file.write_bytes(HEALTHY)
     with machine.dhclient(DEBIAN) as dhclient:

@@ -315,6 +315,10 @@ def network(interfaces: Sequence[str] = ("eth0",)) -> Iterator[tuple[Namespace, 
         for end in (node, other):
             with end.inside():
                 Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
+                # Links of one LAN: each answers for its own address only (arp(7)), or the
+                # server would lose the one when the other's address goes.
+                Path("/proc/sys/net/ipv4/conf/all/arp_ignore").write_text("1")
+                Path("/proc/sys/net/ipv4/conf/all/arp_announce").write_text("2")
         # One cable does without a bridge, whose ports take a second to open.
         ports = [LAN] if len(interfaces) == 1 else [f"port{name}" for name in interfaces]
         for number, (name, port) in enumerate(zip(interfaces, ports, strict=True)):
