@@ -159,3 +159,51 @@ def test_a_file_cut_in_half_keeps_what_is_whole() -> None:
             ["10.99.0.2"],
             ["10.99.0.2", "10.99.0.3"],
         )
+
+
+def test_a_corefile_is_read_with_all_that_it_brings_in() -> None:
+    """Snippets, imported files, variables, reverse zones of networks and what is answered here."""
+    content = b"""\
+(common) {
+    errors {
+        stacktrace
+    }
+    forward . {$UPSTREAM} tls://9.9.9.9 {
+        except corp.example
+    }
+}
+10.0.0.0/15:5353 {%ZONE%} {
+    import common
+    import custom/*.override
+    kubernetes cluster.local in-addr.arpa {
+        pods insecure
+        fallthrough in-addr.arpa
+    }
+    bind 169.254.25.10 lo
+}
+import custom/*.server
+"""
+    files = {
+        "custom/*.override": [b"hosts {\n  10.0.0.1 x\n  fallthrough\n}\n"],
+        "custom/*.server": [b"tls://x.example {\n  forward . 10.0.0.9\n}\n"],
+    }
+    first, second = corefile.blocks(
+        content, {"UPSTREAM": "10.0.0.2", "ZONE": "a.example"}, lambda pattern: files[pattern]
+    )
+    reverse = [("0.10.in-addr.arpa", 5353), ("1.10.in-addr.arpa", 5353)]
+    assert list(first.keys) == [*reverse, ("a.example", None)]
+    assert first.binds == ("169.254.25.10", "lo")
+    (forward,) = first.forwards
+    assert forward.servers[0].address == ip_address("10.0.0.2")
+    assert forward.excepts == ("corp.example",)
+    assert [(one.plugin, one.zones, one.falls) for one in first.local] == [
+        ("hosts", ("0.10.in-addr.arpa", "1.10.in-addr.arpa", "a.example"), (".",)),
+        ("kubernetes", ("cluster.local", "in-addr.arpa"), ("in-addr.arpa",)),
+    ]
+    assert second.keys == (("x.example", 853),)
+
+
+def test_a_snippet_that_imports_itself_comes_to_an_end() -> None:
+    """As does a file."""
+    corefile.blocks(b"(a) {\nimport a\nimport a\n}\n. {\nimport a\n}\n", {})
+    corefile.blocks(b"import x\n", {}, lambda _: [b"import x\nimport x\n" * 100])

@@ -1,0 +1,199 @@
+"""A process in a pod: which pod, and what files, addresses and sockets it has (proc(5)).
+
+``process`` is always its directory, ``/proc/PID``. Its files are opened as it would open
+them: a symbolic link in a container ends in the container, never on the node.
+"""
+
+import ctypes
+import errno
+import os
+import posixpath
+import re
+import stat
+import struct
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from dnsguard.core.address import IPAddress, plain
+from dnsguard.host.files import read_bounded
+
+MOST_BYTES = 1 << 16
+MOST_TABLE = 8 << 20
+"""Of a table of the kernel's: some nodes have many addresses and sockets."""
+MOST_FILES = 64
+
+_UID = re.compile(
+    rb"pod([0-9a-f]{32}|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?:/|$)",
+    re.MULTILINE,
+)
+"""As kubelet's cgroup drivers write it; a static pod's is a digest without dashes."""
+_LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+_OPENAT2 = 437
+_NO_MAGICLINKS, _IN_ROOT = 0x02, 0x10
+"""openat2(2), since Linux 5.6: the number is the same on every architecture."""
+_UNCONNECTED, _LISTEN = "07", "0A"
+_LOOPED = b"plugin/loop: Loop"
+"""The last words of a CoreDNS whose ``loop`` plugin has seen its own question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A pod as kubelet's directories name it."""
+
+    name: str
+    namespace: str
+    uid: str
+
+
+def pod_of(process: Path, logs: Path) -> Pod | None:
+    """Return the process's pod, None if it is in none that kubelet keeps logs of.
+
+    :param logs: ``/var/log/pods``.
+    """
+    match = _UID.search(read_bounded(process / "cgroup", MOST_BYTES) or b"")
+    uid = match[1].decode().replace("_", "-") if match else None
+    return next((pod for pod, _ in _pods(logs) if pod.uid == uid), None)
+
+
+def looped(logs: Path, containers: Iterable[str], running: Iterable[str]) -> tuple[Pod, ...]:
+    """Return the pods whose ``loop`` plugin ended them, and that don't run now.
+
+    :param containers: the names that count.
+    :param running: the uids of those that run.
+    """
+    up, names = set(running), list(containers)
+    return tuple(
+        pod
+        for pod, directory in _pods(logs)
+        if pod.uid not in up and any(_is_looped(directory / name) for name in names)
+    )
+
+
+def _pods(logs: Path) -> Iterator[tuple[Pod, Path]]:
+    with suppress(OSError):
+        for directory in sorted(logs.iterdir()):
+            words = directory.name.split("_")
+            if len(words) == 3:
+                yield Pod(namespace=words[0], name=words[1], uid=words[2]), directory
+
+
+def _is_looped(container: Path) -> bool:
+    with suppress(OSError):
+        newest = max(container.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
+        if newest is not None:
+            return _LOOPED in (read_bounded(newest, MOST_BYTES, tail=True) or b"")
+    return False
+
+
+def read(process: Path, path: str) -> tuple[bytes, float]:
+    """Return a regular file as the process sees it, and when it changed.
+
+    :param path: relative to its working directory unless it is absolute.
+    :raises OSError: it can't be read.
+    """
+    with _opened(process, path) as descriptor:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.read(descriptor, MOST_BYTES), found.st_mtime
+
+
+def matching(process: Path, pattern: str) -> Iterator[bytes]:
+    """Yield the files that a pattern of Corefile's ``import`` names; what can't be read is left out."""
+    directory, name = posixpath.split(pattern)
+    with suppress(OSError):
+        with _opened(process, directory, os.O_DIRECTORY) as descriptor:
+            found = [one for one in os.listdir(descriptor) if fnmatch(one, name)]  # noqa: PTH208
+        for one in sorted(found)[:MOST_FILES]:
+            with suppress(OSError):
+                yield read(process, posixpath.join(directory, one))[0]
+
+
+class _opened:  # noqa: N801 -- used like a function
+    """A file of the process, open."""
+
+    def __init__(self, process: Path, path: str, flags: int = 0) -> None:
+        self._process, self._path, self._flags = process, path, flags
+
+    def __enter__(self) -> int:
+        here = str((self._process / "cwd").readlink())
+        root = os.open(self._process / "root", os.O_PATH | os.O_CLOEXEC)
+        try:
+            self._descriptor = _open_in(root, posixpath.join(here, self._path), self._flags)
+        finally:
+            os.close(root)
+        return self._descriptor
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def _open_in(root: int, path: str, flags: int) -> int:
+    """Open for reading below a directory that is ``/`` to the path and all its links."""
+    flags |= os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    how = struct.pack("QQQ", flags, 0, _IN_ROOT | _NO_MAGICLINKS)
+    call: Callable[..., int] = ctypes.CDLL(None, use_errno=True).syscall
+    opened = call(_OPENAT2, root, os.fsencode(path), how, ctypes.c_size_t(len(how)))
+    if opened == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return opened
+
+
+def environ(process: Path) -> dict[str, str]:
+    """Return the environment that the process was started with."""
+    content = (read_bounded(process / "environ", MOST_BYTES) or b"").decode("utf-8", "replace")
+    pairs = (entry.partition("=") for entry in content.split("\0"))
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def network(process: Path) -> int:
+    """Return its network namespace's number.
+
+    :raises OSError: it can't be told.
+    """
+    return (process / "ns/net").stat().st_ino
+
+
+def addresses(process: Path) -> frozenset[IPAddress]:
+    """Return the addresses in its network namespace."""
+    table = read_bounded(process / "net/fib_trie", MOST_TABLE) or b""
+    found: set[IPAddress] = {IPv4Address(one) for one in _LOCAL.findall(table.decode())}
+    for line in (read_bounded(process / "net/if_inet6", MOST_TABLE) or b"").decode().splitlines():
+        found.add(IPv6Address(bytes.fromhex(line.split()[0])))
+    return frozenset(found)
+
+
+def listens(process: Path) -> frozenset[tuple[IPAddress, int]]:
+    """Return where it takes questions, over UDP or TCP; ``0.0.0.0`` and ``::`` are everywhere.
+
+    :raises OSError: its descriptors can't be read.
+    """
+    inodes = set()
+    for name in os.listdir(process / "fd"):  # noqa: PTH208
+        with suppress(FileNotFoundError):
+            inodes.add(str((process / "fd" / name).readlink()))
+    found = set()
+    for table, state in (("udp", _UNCONNECTED), ("tcp", _LISTEN)):
+        for suffix in ("", "6"):
+            content = read_bounded(process / "net" / (table + suffix), MOST_TABLE) or b""
+            for line in content.decode().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == state and f"socket:[{fields[9]}]" in inodes:
+                    found.add(_endpoint(fields[1]))
+    return frozenset(found)
+
+
+def _endpoint(text: str) -> tuple[IPAddress, int]:
+    """Read ``0100007F:0035``: words in the machine's own order of bytes."""
+    words, _, port = text.partition(":")
+    packed = b"".join(
+        int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8)
+    )
+    address: IPAddress = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+    return plain(address), int(port, 16)

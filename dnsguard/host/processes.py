@@ -1,0 +1,117 @@
+"""The node's processes, as proc(5) lists them: any may end while it is looked at.
+
+What hides processes (``hidepid=``, ``ProtectProc=``) makes them absent here. A command
+line is whatever its process says it is: who believes one looks at ``uid``, too.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_COMM = 15
+"""The kernel keeps so many bytes of a process's name (TASK_COMM_LEN)."""
+_MOST_ARGUMENTS = 1 << 16
+_MOST_STATUS = 1 << 14
+_UID = re.compile(rb"^Uid:\t(\d+)", re.MULTILINE)
+_NSPID = re.compile(rb"^NSpid:((?:\t\d+)+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process that was there when it was looked at."""
+
+    pid: int
+    arguments: tuple[str, ...]
+    started: float
+    """Seconds since the epoch, to 10 ms."""
+    ticks: int
+    """Start after boot, in clock ticks: tells it from a later one with the same pid."""
+    uid: int
+    """The real one: not root's for a set-user-ID program that somebody else has started."""
+    is_nested: bool
+    """In a PID namespace of its own: a container's."""
+
+
+def running(proc: Path, names: frozenset[str]) -> list[Process]:
+    """Return the processes with one of these names, by pid. Never raises OSError.
+
+    A name is the last part of ``argv[0]`` or, failing that, the kernel's own name of it.
+    """
+    pids: list[int] = []
+    with suppress(OSError):
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208
+    return list(_named(proc, pids, names))
+
+
+def _named(proc: Path, pids: list[int], names: frozenset[str]) -> Iterator[Process]:
+    for pid in pids:
+        arguments = arguments_of(proc, pid)
+        if arguments and _is_named(proc, pid, arguments[0], names):
+            found = process(proc, pid)
+            if found is not None:
+                yield found
+
+
+def _is_named(proc: Path, pid: int, program: str, names: frozenset[str]) -> bool:
+    if program.rpartition("/")[2] in names:
+        return True
+    comm = (_read(proc, pid, "comm", 64) or b"").rstrip(b"\n")
+    return any(comm == os.fsencode(name)[:_COMM] for name in names)
+
+
+def process(proc: Path, pid: int) -> Process | None:
+    """Return what there is to know of a process, None if it is gone, hidden or a zombie."""
+    ticks, arguments = started(proc, pid), arguments_of(proc, pid)
+    status = _read(proc, pid, "status", _MOST_STATUS) or b""
+    uid, nested = _UID.search(status), _NSPID.search(status)
+    if ticks is None or uid is None or not arguments:
+        return None
+    if started(proc, pid) != ticks:  # another one by now
+        return None
+    # Not "btime" of /proc/stat: whole seconds, and the sandbox has no /proc/stat.
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Process(
+        pid=pid,
+        arguments=arguments,
+        started=booted + ticks / _TICKS,
+        ticks=ticks,
+        uid=int(uid[1]),
+        is_nested=nested is not None and len(nested[1].split()) > 1,
+    )
+
+
+def started(proc: Path, pid: int) -> int | None:
+    """Return the clock tick that the process started at, None if there is no such process."""
+    # The name may hold spaces and parentheses; the 22nd field is the 20th behind it.
+    fields = (_read(proc, pid, "stat", 4096) or b"").rpartition(b")")[2].split()
+    if len(fields) < 20 or fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[19]) if fields[19].isdigit() else None
+
+
+def arguments_of(proc: Path, pid: int) -> tuple[str, ...]:
+    """Return ``argv``, empty for a kernel thread, a zombie and whoever can't be read."""
+    words = os.fsdecode(_read(proc, pid, "cmdline", _MOST_ARGUMENTS) or b"").split("\0")
+    return tuple(words[:-1] if len(words) > 1 and not words[-1] else words) if words[0] else ()
+
+
+def root(proc: Path, pid: int) -> Path:
+    """Return the way into the files as the process sees them; takes root's power to go."""
+    return proc / str(pid) / "root"
+
+
+def _read(proc: Path, pid: int, name: str, limit: int) -> bytes | None:
+    # Bare system calls: there are hundreds of processes, and a file object costs three times that.
+    try:
+        descriptor = os.open(f"{proc}/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, limit)
+        finally:
+            os.close(descriptor)
+    except OSError:  # ended, hidden, or (ESRCH) ended since it was opened
+        return None
