@@ -50,6 +50,23 @@ def _parser() -> argparse.ArgumentParser:
         ("forecast", _forecast, "show what DHCP and a reboot would make of resolv.conf"),
     ):
         add(name, run, about).add_argument("--json", action="store_true", help="as JSON")
+    kubelet = add("kubelet", _kubelet, "show which resolv.conf kubelet hands to pods")
+    kubelet.add_argument("--json", action="store_true", help="as JSON")
+    about = "point kubelet at the file that dnsguard keeps for pods"
+    adopt = kubelet.add_subparsers(metavar="adopt", parser_class=_Parser).add_parser(
+        "adopt", help=about, description=about
+    )
+    adopt.set_defaults(run=_adopt)
+    for name, about in (
+        ("--dry-run", "show the change, make none"),
+        ("--undo", "take the change back"),
+        ("--restart", "restart kubelet then"),
+    ):
+        adopt.add_argument(name, action="store_true", help=about)
+    doctor = add("doctor", _doctor, "find the DNS loops that exist on this node now")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    about = "ask for a one-time name, in ZONE if one is given, and count how often it is seen"
+    doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
     add("secure", _secure, "make resolv.conf safe from what is known, then exit")
     check = add("check-config", _check_config, "check the configuration")
     check.add_argument("file", type=Path, nargs="?", help="instead of the installed one")
@@ -105,6 +122,29 @@ def _secure(options: argparse.Namespace) -> int:
     from dnsguard.secure import secure
 
     return secure(Paths(options.root))
+
+
+def _kubelet(options: argparse.Namespace) -> int:
+    from dnsguard import kubelet
+
+    return kubelet.run(Paths(options.root), as_json=options.json)
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    from dnsguard import kubelet
+
+    return kubelet.adopt(
+        Paths(options.root),
+        is_dry_run=options.dry_run,
+        is_undo=options.undo,
+        is_restart=options.restart,
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from dnsguard import doctor
+
+    return doctor.run(Paths(options.root), as_json=options.json, trace=options.trace)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -31,7 +31,8 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
-from dnsguard.host import hook, kubelet, resolvfile, store
+from dnsguard.host import hook, resolvfile, store
+from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
@@ -65,6 +66,7 @@ class Cycle:
         self.paths = paths
         self.policy = policy
         self.facts = Facts()
+        self._kubelet = Lookout(paths.root)
         self.plan: Plan | None = None
         self.seen: Observation | None = None
         self.failure: str | None = None
@@ -106,7 +108,8 @@ class Cycle:
         self.facts = replace(self.facts, records=records)
 
     def _pods_read(self) -> str | None:
-        return kubelet.pods_read(self.paths.kubelet_configs, self.paths.root)
+        found = self._kubelet.look()
+        return None if found is None else found.pods_file
 
     def strike(self) -> bool:
         """Put the spare in place if the file says what it is the remedy for.

@@ -5,7 +5,6 @@ sees, its Corefile, where it listens. No API server is asked, which may need DNS
 daemon. Who asks whom is followed by :mod:`dnsguard.core.loops`.
 """
 
-import argparse
 import json
 import os
 import posixpath
@@ -77,18 +76,6 @@ class Node:
     kubelet: tuple[str, tuple[IPAddress, ...]] | None
     """The file that new pods get, and its nameservers."""
     cluster: frozenset[IPAddress]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument(
-        "--trace",
-        nargs="?",
-        const=loops.ROOT,
-        metavar="ZONE",
-        help="ask for a one-time name, in ZONE if one is given, and count how often it is seen",
-    )
 
 
 def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:

@@ -65,11 +65,3 @@ class Paths:
     def hook_records(self) -> Path:
         """What the hook writes down, a file an interface."""
         return self.root / "run/dnsguard/dhclient"
-
-    @property
-    def kubelet_configs(self) -> tuple[Path, ...]:
-        """Kubespray's place and kubeadm's."""
-        return (
-            self.root / "etc/kubernetes/kubelet-config.yaml",
-            self.root / "var/lib/kubelet/config.yaml",
-        )

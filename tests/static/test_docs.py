@@ -213,8 +213,16 @@ def test_the_errors_shown_in_toml_5_are_real(tmp_path: Path) -> None:
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     """Return each command's parser, and the one above them as ``""``."""
     top = cli._parser()
-    commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
-    return {"": top, **commands.choices}
+    return {"": top, **dict(_commands(top))}
+
+
+def _commands(above: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Yield the commands below, and theirs: ``kubelet``, ``kubelet adopt``."""
+    for action in above._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, parser in action.choices.items():
+                yield name, parser
+                yield from ((f"{name} {below}", one) for below, one in _commands(parser))
 
 
 def _options(parsers: Iterable[argparse.ArgumentParser]) -> set[str]:
@@ -230,25 +238,32 @@ def test_every_command_is_in_the_manual() -> None:
     """COMMANDS is what ``dnsguard --help`` lists, in its order, and SYNOPSIS as well."""
     commands = [name for name in _parsers() if name]
     text = page("dnsguard.8")
-    assert [item.split()[0] for item in items(section(text, "COMMANDS"), "Cm")] == commands
-    synopsis = re.findall(r"^\.Cm (\S+)", section(text, "SYNOPSIS"), re.MULTILINE)
+    assert [_command(item) for item in items(section(text, "COMMANDS"), "Cm")] == commands
+    synopsis = re.findall(r"^\.Cm (.+)", section(text, "SYNOPSIS"), re.MULTILINE)
     assert synopsis == commands
+
+
+def _command(item: str) -> str:
+    return re.split(r" (?:Op|Ar|Fl)\b", item)[0]
 
 
 def test_every_option_is_in_the_manual() -> None:
     """The options described are those that the parsers take."""
+    commands = section(page("dnsguard.8"), "COMMANDS")
     described = {
         "-" + word
-        for item in items(section(page("dnsguard.8"), "COMMANDS"), "Fl")
+        for item in items(commands, "Fl")
         for word in item.replace("Ar DIR", "").replace("Fl ", "").replace(",", "").split()
     }
+    for item in items(commands, "Cm"):
+        described |= {"-" + option for option in re.findall(r"Fl (\S+)", item)}
     assert described == _options(_parsers().values())
 
 
 def test_the_manual_says_which_command_takes_an_option() -> None:
     """``--json`` stands beside the commands that have it."""
     described = {
-        item.split()[0]: {"-" + option for option in re.findall(r"Fl (\S+)", item)}
+        _command(item): {"-" + option for option in re.findall(r"Fl (\S+)", item)}
         for item in items(section(page("dnsguard.8"), "COMMANDS"), "Cm")
     }
     parsed = {

@@ -250,7 +250,6 @@ def test_every_path_is_below_the_root(tmp_path: Path) -> None:
         paths.hook_lock,
         paths.hook_records,
     )
-    several = (*paths.dhclient_hooks, *paths.kubelet_configs)
-    for path in (*single, *several, paths.socket):
+    for path in (*single, *paths.dhclient_hooks, paths.socket):
         assert path.is_relative_to(tmp_path)
     assert Paths().resolv_conf == Path("/etc/resolv.conf")
