@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from lab.dhcp import EXPIRING, HOOK, OFFER, PATIENCE, RENEWING, Machine, World, world
+from lab.dhcp import EXPIRING, HOOK, OFFER, PATIENCE, RENEWING, Dhclient, Machine, World, world
 from lab.wait import until
 from unit.sources.samples import DEBIAN, KUBESPRAY
 
@@ -100,37 +100,38 @@ def _life(lab: World) -> tuple[list[Snapshot], set[frozenset[tuple[str, str]]]]:
     machine, seen = lab.machine, []
     machine.file.write_bytes(HEALTHY)
 
-    def see() -> None:
+    def see(dhclient: Dhclient) -> None:
+        dhclient.settle()
         seen.append(_snapshot(machine))
 
     with machine.dhclient(DEBIAN + EXPIRING) as dhclient:
         dhclient.wait_for("BOUND")
-        see()
+        see(dhclient)
         dhclient.wait_for("RENEW")
-        see()
+        see(dhclient)
         with lab.server.silent():
             dhclient.wait_for("EXPIRE")
-            see()
+            see(dhclient)
             dhclient.kill()  # before it could be bound anew
     machine.lease_file().unlink()
     machine.file.write_bytes(HEALTHY)
     with machine.dhclient(DEBIAN) as dhclient:
         dhclient.wait_for("BOUND")
-        see()
+        see(dhclient)
     machine.file.write_bytes(HEALTHY)
     with lab.server.silent(), machine.dhclient(DEBIAN + IMPATIENT) as dhclient:
         dhclient.wait_for("TIMEOUT")
-        see()
+        see(dhclient)
         assert b"real.example" in machine.file.read_bytes()
     with machine.dhclient(DEBIAN) as dhclient:
         dhclient.wait_for("REBOOT")
         dhclient.release()
-        see()
+        see(dhclient)
     with machine.dhclient(version=6) as dhclient:
         dhclient.wait_for("BOUND6")
-        see()
+        see(dhclient)
         dhclient.stop()
-        see()
+        see(dhclient)
     return seen, _environs(machine)
 
 

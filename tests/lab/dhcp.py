@@ -271,6 +271,23 @@ class Dhclient:
             raise AssertionError(f"{told}, no {reason}\n{self.log()}") from error
         return seen()[times - 1]
 
+    def settle(self) -> None:
+        """Wait until it is done with what it was at, and waits for the network, or is gone.
+
+        The script's end isn't that: the lease is written afterwards, and now and then the
+        whole file, which is empty at first.
+        """
+        until(lambda: self._is_idle() or self.process.poll() is not None, within=PATIENCE)
+
+    def _is_idle(self) -> bool:
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}")
+        try:
+            # Once asleep without the script; asleep on the disk is "D" (proc(5)).
+            is_alone = not (task / "children").read_text()
+            return is_alone and (task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
+        except OSError:
+            return False
+
     def release(self) -> Event:
         """``dhclient -r``: give the lease back and end it, with the reason RELEASE."""
         return self._end("-r", "RELEASE")
