@@ -7,10 +7,13 @@ from typing import Any
 
 from dnsguard import client, config
 from dnsguard.core.address import IPAddress, parse_address
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.core.effective import effective
+from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
-from dnsguard.host.probe import ask
+from dnsguard.host import kubelet
+from dnsguard.host.query import ask
 from dnsguard.paths import Paths
 from dnsguard.preview import candidates_alone
 
@@ -22,8 +25,9 @@ _Entry = dict[str, Any]
 
 def ask_all(paths: Paths) -> dict[str, Any]:
     """Return everyone with what came of asking just now."""
-    settings = config.load(paths.config)
-    entries = asyncio.run(_asked(_listed(paths, settings), settings))
+    policy = config.load(paths.config).policy
+    found = effective(policy, kubelet.look(paths.root))
+    entries = asyncio.run(_asked(_listed(paths, policy), found))
     return {"at": round(time.time(), 3), "upstreams": entries}
 
 
@@ -32,12 +36,12 @@ def is_served(data: Mapping[str, Any]) -> bool:
     return any(one["udp_ms"] is not None and not one["refused"] for one in data["upstreams"])
 
 
-def _listed(paths: Paths, settings: config.Config) -> list[_Entry]:
+def _listed(paths: Paths, policy: Policy) -> list[_Entry]:
     """Return the daemon's list, or where none runs what it would start with."""
     try:
         return _entries(client.ask(paths.socket, "upstreams"))
     except NoDaemonError:
-        cycle = Cycle(paths, settings.policy, lambda _: None)
+        cycle = Cycle(paths, policy, lambda _: None)
         return _entries(candidates_alone(cycle))
 
 
@@ -45,30 +49,29 @@ def _entries(answer: Mapping[str, Any]) -> list[_Entry]:
     return [{**one, "udp_ms": None, "tcp_ms": None} for one in answer["upstreams"]]
 
 
-async def _asked(entries: list[_Entry], settings: config.Config) -> list[_Entry]:
+async def _asked(entries: list[_Entry], policy: Policy) -> list[_Entry]:
     worth = [one for one in entries if one["refused"] is None][:MOST_ASKED]
-    await asyncio.gather(*(_ask(one, settings) for one in worth))
+    await asyncio.gather(*(_ask(one, policy) for one in worth))
     return entries
 
 
-async def _ask(entry: _Entry, settings: config.Config) -> None:
+async def _ask(entry: _Entry, policy: Policy) -> None:
     address = parse_address(entry["address"])
 
     async def answer(*, kind: Ask = Ask.UPSTREAM, tcp: bool = False) -> Answer:
-        question = settings.question(address, kind)
-        return await ask(address, question, timeout=settings.timeout, tcp=tcp)
+        return await ask(Query(address, Leg(kind, tcp)), policy)
 
     udp, tcp, cluster = await asyncio.gather(answer(), answer(tcp=True), answer(kind=Ask.CLUSTER))
     entry["udp_ms"], entry["tcp_ms"] = _milliseconds(udp), _milliseconds(tcp)
-    if cluster.has_records and not _is_named(address, settings):
+    if cluster.has_records and not _is_named(address, policy):
         entry["refused"] = "answers for the cluster's domain: cluster DNS"
         entry["why_not"] = f"never used: {entry['refused']}"
     elif udp.outcome is not Outcome.ANSWERED and not entry["in_use"]:
         entry["why_not"] = udp.detail
 
 
-def _is_named(address: IPAddress, settings: config.Config) -> bool:
-    return address in settings.policy.servers
+def _is_named(address: IPAddress, policy: Policy) -> bool:
+    return address in policy.servers
 
 
 def _milliseconds(answer: Answer) -> float | None:

@@ -170,7 +170,7 @@ def _plan(options: argparse.Namespace) -> int:
 
         settings = config.load(paths.config)
         cycle = Cycle(paths, settings.policy, lambda _: None)
-        data = asyncio.run(preview_alone(cycle, settings))
+        data = asyncio.run(preview_alone(cycle))
     print(json.dumps(data, indent=2) if options.json else render.plan(data))
     return 0
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from dnsguard.core.address import IPAddress, parse_address, plain
-from dnsguard.core.answers import Ask, Question
+from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode, Policy
 from dnsguard.errors import ConfigError
@@ -24,6 +25,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _NAME = re.compile(rf"\.|{_LABEL}(\.{_LABEL})*\.?")
 _NAME_MAX = 253
+_URL = re.compile(r"(http://[!-~]+)?")
 _SHORTEST = 0.05
 
 
@@ -32,26 +34,9 @@ class Config:
     """The whole configuration; the defaults are those of an empty file."""
 
     policy: Policy
-    nodelocal_question: str
-    """The name that NodeLocalDNS must know; empty: the cluster's own."""
-    upstream_question: str
-    """The name whose NS records any real resolver knows."""
-    timeout: float
-    """Seconds until a question counts as unanswered."""
     takes_hook: bool
     """Whether the enter hook keeps dhclient from resolv.conf."""
     log_level: Level
-
-    def question(self, address: IPAddress, ask: Ask) -> Question:
-        """Return what to ask this address."""
-        if ask is Ask.UPSTREAM:
-            return Question(name=self.upstream_question, rdtype="NS")
-        name = f"kubernetes.default.svc.{self.policy.cluster_domain}"
-        # A service has records of the cluster's own families only.
-        inside = self.policy.nodelocal[0]
-        if address in self.policy.cluster:
-            name, inside = self.nodelocal_question or name, address
-        return Question(name=name, rdtype="A" if inside.version == 4 else "AAAA", ask=ask)
 
 
 class _InvalidError(ValueError):
@@ -82,13 +67,6 @@ def _addresses(value: object) -> tuple[IPAddress, ...]:
     return tuple(dict.fromkeys(_address(entry) for entry in value))
 
 
-def _some_addresses(value: object) -> tuple[IPAddress, ...]:
-    found = _addresses(value)
-    if not found:
-        raise _InvalidError("at least one IP address")
-    return found
-
-
 def _usable_servers(value: object) -> tuple[IPAddress, ...]:
     found = _addresses(value)
     for address in found:
@@ -106,6 +84,22 @@ def _switch(value: object) -> bool:
 def _name(value: object) -> str:
     if not isinstance(value, str) or len(value) > _NAME_MAX or not _NAME.fullmatch(value):
         raise _InvalidError('a domain name in quotes (RFC 1035, 2.3.4), such as "example.com"')
+    return value
+
+
+def _url(value: object) -> str:
+    expected = 'an http:// URL of an IP address, "http://169.254.25.10:9254/health"'
+    if not isinstance(value, str) or not _URL.fullmatch(value):
+        raise _InvalidError(expected)
+    try:
+        parts = urlsplit(value)
+        if value:
+            parse_address(parts.hostname or "")
+        is_port = parts.port != 0
+    except ValueError:  # a name, which DNS would have to know, or no port's number
+        is_port = False
+    if not is_port:
+        raise _InvalidError(expected)
     return value
 
 
@@ -156,19 +150,33 @@ KEYS: dict[str, Key] = {
         "Ask the DHCP server (DHCPINFORM) where its lease is poisoned or no upstream answers.",
     ),
     "nodelocal.addresses": Key(
-        ["169.254.25.10"],
-        _some_addresses,
-        "Where NodeLocalDNS listens; 169.254.25.10 is Kubespray's.",
+        [],
+        _addresses,
+        "Where NodeLocalDNS listens; empty: kubelet's clusterDNS and the usual addresses.",
+    ),
+    "nodelocal.require_binding": Key(
+        True,
+        _switch,
+        "Whether that address must be bound; false for Cilium's local redirect policy.",
     ),
     "nodelocal.question": Key(
         "",
         lambda value: value if value == "" else _name(value),
         "NodeLocalDNS is asked for this name; empty: kubernetes.default.svc.<cluster.domain>.",
     ),
+    "nodelocal.health_url": Key(
+        "",
+        _url,
+        "NodeLocalDNS's health URL, http://169.254.25.10:9254/health with Kubespray.",
+    ),
     "cluster.dns": Key(
         ["10.233.0.3"], _addresses, "Cluster DNS service addresses; never upstreams."
     ),
-    "cluster.domain": Key("cluster.local", _name, "The cluster's domain."),
+    "cluster.domain": Key(
+        "",
+        lambda value: value if value == "" else _name(value),
+        "The cluster's domain; empty: kubelet's clusterDomain, or cluster.local.",
+    ),
     "handover.mode": Key(
         "auto",
         _one_of(HandoverMode),
@@ -181,12 +189,17 @@ KEYS: dict[str, Key] = {
     "health.failures": Key(2, _count, "Failures in a row that end it."),
     "health.fast": Key(0.2, _seconds(60), "Seconds between questions while something changes."),
     "health.slow": Key(5.0, _seconds(3600), "Seconds between questions while nothing does."),
+    "health.heartbeat": Key(
+        1.0, _seconds(60), "The same for the one question that tells whether NodeLocalDNS hangs."
+    ),
     "health.timeout": Key(1.0, _seconds(4), "Seconds until a question counts as unanswered."),
+    "health.hold_down": Key(
+        1.0,
+        _seconds(300),
+        "Seconds without a handover once NodeLocalDNS broke; doubled each time it does again.",
+    ),
     "log.level": Key("info", _one_of(Level), "The least that is logged."),
 }
-
-KNOWN_NODELOCAL = ("169.254.25.10", "169.254.20.10", "169.254.10.10")
-"""Kubespray's, upstream Kubernetes' and AKS' node-local addresses: never upstreams."""
 
 
 def load(path: Path) -> Config:
@@ -256,27 +269,29 @@ def _assemble(values: dict[str, object]) -> Config:
         assert isinstance(value, kind), name  # noqa: S101 -- its reader made it so
         return value
 
-    domain = get("cluster.domain", str).strip(".")
     nodelocal: tuple[IPAddress, ...] = get("nodelocal.addresses", tuple)
-    known = (parse_address(text) for text in KNOWN_NODELOCAL)
     policy = Policy(
         servers=get("upstream.servers", tuple),
         fallback=get("upstream.fallback", tuple),
         nodelocal=nodelocal,
-        cluster=frozenset((*nodelocal, *get("cluster.dns", tuple), *known)),
-        cluster_domain=domain,
+        cluster=frozenset((*nodelocal, *get("cluster.dns", tuple), *KNOWN_NODELOCAL)),
+        cluster_domain=get("cluster.domain", str).strip("."),
+        nodelocal_question=get("nodelocal.question", str),
+        upstream_question=get("upstream.question", str),
+        health_url=get("nodelocal.health_url", str),
+        require_binding=get("nodelocal.require_binding", bool),
         asks_dhcp=get("upstream.ask_dhcp", bool),
         handover=get("handover.mode", HandoverMode),
         successes=get("health.successes", int),
         failures=get("health.failures", int),
         fast=get("health.fast", float),
         slow=get("health.slow", float),
+        heartbeat=get("health.heartbeat", float),
+        timeout=get("health.timeout", float),
+        hold_down=get("health.hold_down", float),
     )
     return Config(
         policy=policy,
-        nodelocal_question=get("nodelocal.question", str),
-        upstream_question=get("upstream.question", str),
-        timeout=get("health.timeout", float),
         takes_hook=get("dhclient.hook", bool),
         log_level=get("log.level", Level),
     )

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Ask
+from dnsguard.core.answers import Answer, Query
 from dnsguard.core.decide import decide
+from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
 from dnsguard.core.inform import Informed
+from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Action,
@@ -54,9 +56,10 @@ class Facts:
 
     found: Found = field(default_factory=Found)
     records: tuple[Record, ...] = ()
-    pods_read: str | None = None
+    kubelet: Kubelet | None = None
     pod_file: bytes | None = None
     bound: frozenset[IPAddress] | None = None
+    listening: frozenset[IPAddress] | None = None
 
 
 class Cycle:
@@ -64,8 +67,8 @@ class Cycle:
 
     def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
         self.paths = paths
-        self.policy = policy
         self.facts = Facts()
+        self.configure(policy)
         self._kubelet = Lookout(paths.root)
         self.plan: Plan | None = None
         self.seen: Observation | None = None
@@ -82,12 +85,21 @@ class Cycle:
         self.spare = Spare(paths.resolv_conf)
         self._later: list[Action] = []
         self._news: list[Event] = []
-        self._questions: list[tuple[IPAddress, Ask]] = []
+        self._questions: list[Query] = []
         self._informs: list[HeldLease] = []
 
-    def bind(self, bound: frozenset[IPAddress] | None) -> None:
-        """Take in the node's addresses, None where they can't be listed."""
-        self.facts = replace(self.facts, bound=bound)
+    def configure(self, policy: Policy) -> None:
+        """Take the operator's policy; what it leaves to be found is found on the node."""
+        self._configured = policy
+        self.policy = effective(policy, self.facts.kubelet)
+
+    def bind(
+        self,
+        bound: frozenset[IPAddress] | None,
+        listening: frozenset[IPAddress] | None = None,
+    ) -> None:
+        """Take in the node's addresses and who listens there, None where nobody can tell."""
+        self.facts = replace(self.facts, bound=bound, listening=listening)
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
@@ -98,18 +110,18 @@ class Cycle:
             self.facts,
             found=sources.look(self.paths),
             records=hook.records(self.paths.hook_records),
-            pods_read=self._pods_read(),
             pod_file=_read(self.paths),
         )
+        self._look_at_kubelet()
 
     def read_records(self) -> None:
         """Take in what our hook has written down."""
         records = hook.records(self.paths.hook_records)
         self.facts = replace(self.facts, records=records)
 
-    def _pods_read(self) -> str | None:
-        found = self._kubelet.look()
-        return None if found is None else found.pods_file
+    def _look_at_kubelet(self) -> None:
+        self.facts = replace(self.facts, kubelet=self._kubelet.look())
+        self.configure(self._configured)
 
     def strike(self) -> bool:
         """Put the spare in place if the file says what it is the remedy for.
@@ -135,7 +147,7 @@ class Cycle:
         """
         if answers:
             # An answer may hand the node over: not on what kubelet did seconds ago.
-            self.facts = replace(self.facts, pods_read=self._pods_read())
+            self._look_at_kubelet()
         for _ in range(_TRIES):
             seen = replace(self.observe(), answers=answers, informed=informed)
             plan, replacement = self._turn(seen)
@@ -173,7 +185,8 @@ class Cycle:
             found=facts.found,
             records=facts.records,
             bound=facts.bound,
-            pods_read=facts.pods_read,
+            listening=facts.listening,
+            pods_read=None if facts.kubelet is None else facts.kubelet.pods_file,
         )
 
     def settle(self) -> None:
@@ -251,7 +264,7 @@ class Cycle:
         self.sync()
         self.spare.discard()
 
-    def take_questions(self) -> tuple[tuple[IPAddress, Ask], ...]:
+    def take_questions(self) -> tuple[Query, ...]:
         """Return what is to be asked since the last call."""
         questions, self._questions = self._questions, []
         return tuple(questions)

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 from dnsguard import __version__, config
 from dnsguard.control import Control
-from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Ask
+from dnsguard.core.answers import Query
 from dnsguard.core.event import Event, Level
 from dnsguard.core.model import HeldLease, Plan
 from dnsguard.core.report import candidates, report
@@ -28,8 +27,9 @@ from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
+from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
-from dnsguard.host.probe import ask
+from dnsguard.host.query import ask
 from dnsguard.host.watch import Watch, places
 from dnsguard.log import Journal
 from dnsguard.preview import preview
@@ -63,6 +63,7 @@ class Daemon:
         self._stopped = asyncio.Event()
         self._watch = _opened(Watch, journal)
         self._addresses = _opened(Addresses, journal)
+        self._listeners = _opened(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
@@ -96,6 +97,8 @@ class Daemon:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
         if self._addresses is not None:
             self._loop.add_reader(self._addresses.fileno(), self._on_addresses)
+        if self._listeners is not None:
+            self._loop.add_reader(self._listeners.fileno(), self._on_listeners)
         self.look()
         await self._stopped.wait()
         self._stop()
@@ -114,9 +117,9 @@ class Daemon:
             self._start("spare", self._lay_spare)
         if self._cycle.is_unsynced:
             self._start("sync", self._sync)
-        for address, kind in self._cycle.take_questions():
+        for query in self._cycle.take_questions():
             # Never left out: the core counts on an answer to each question.
-            self._start(object(), partial(self._ask, address, kind))
+            self._start(object(), partial(self._ask, query))
         for lease in self._cycle.take_informs():
             self._start(object(), partial(self._inform, lease))
         if self._timer is not None:
@@ -168,12 +171,26 @@ class Daemon:
             self._refresh_at = 0.0
             self._loop.call_soon(self.look)
 
+    def _on_listeners(self) -> None:
+        """Look at once: a socket on port 53 is gone, and no question need be due."""
+        assert self._listeners is not None  # noqa: S101 -- its descriptor called
+        if self._listeners.drain():
+            self._list_listeners()
+            self._after(self._cycle.look())
+
+    def _list_listeners(self) -> None:
+        cycle = self._cycle
+        if self._listeners is not None:
+            listening = self._listeners.listening(cycle.policy.nodelocal)
+            cycle.bind(cycle.facts.bound, listening)
+
     def _list_addresses(self) -> None:
         bound = None if self._addresses is None else self._addresses.bound()
         if isinstance(bound, Unknown):
             self._tell("addresses_not_listed", Level.ERROR, error=bound)
             bound = None
         self._cycle.bind(bound)
+        self._list_listeners()
 
     def _refresh(self) -> None:
         self._dhclient.hold(takes_hook=self._settings.takes_hook)
@@ -205,10 +222,9 @@ class Daemon:
             if number not in (errno.ENOENT, errno.ENOTDIR):
                 _tell_no_hints(self._journal, str(path), os.strerror(number))
 
-    async def _ask(self, address: IPAddress, kind: Ask) -> None:
-        settings = self._settings
-        question = settings.question(address, kind)
-        answer = await ask(address, question, timeout=settings.timeout)
+    async def _ask(self, query: Query) -> None:
+        answer = await ask(query, self._cycle.policy)
+        self._list_listeners()  # nothing tells of a new one but its answer
         self._after(self._cycle.look((answer,)))
 
     async def _inform(self, lease: HeldLease) -> None:
@@ -262,7 +278,7 @@ class Daemon:
             self._tell("reload_refused", Level.ERROR, why=error, means="the old one stays")
         else:
             self._reload_trouble = None
-            self._cycle.policy = self._settings.policy
+            self._cycle.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
             self._dhclient.hold(takes_hook=self._settings.takes_hook)
             self._tell("reloaded", path=path)
@@ -299,6 +315,9 @@ class Daemon:
         if self._addresses is not None:
             self._loop.remove_reader(self._addresses.fileno())
             self._addresses.close()
+        if self._listeners is not None:
+            self._loop.remove_reader(self._listeners.fileno())
+            self._listeners.close()
         self._notifier.close()
 
     def _report(self) -> dict[str, object]:

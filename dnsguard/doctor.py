@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard import config
-from dnsguard.config import KNOWN_NODELOCAL, Config
 from dnsguard.core import loops, resolvconf
 from dnsguard.core.address import IPAddress, parse_address, plain
+from dnsguard.core.effective import KNOWN_NODELOCAL, effective
 from dnsguard.core.loops import Block, Door, Hop, Loop, Onward, Server, Target
+from dnsguard.core.model import Policy
 from dnsguard.core.sources import corefile
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.host import kubelet, pods, processes, wire
@@ -85,10 +86,10 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     """
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
-    settings = config.load(paths.config)
-    node = look(paths, settings)
+    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
+    node = look(paths, policy)
     data = examine(node)
-    data["trace"] = None if trace is None else _trace(paths, settings, node, trace)
+    data["trace"] = None if trace is None else _trace(paths, policy, node, trace)
     sys.stdout.write((json.dumps(data, indent=2) if as_json else render(data)) + "\n")
     is_proven = data["trace"] is not None and data["trace"]["is_loop"]
     if data["loops"] or data["poisoned"] or data["looped"] or is_proven:
@@ -101,9 +102,8 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
 # What there is
 
 
-def look(paths: Paths, settings: Config) -> Node:
+def look(paths: Paths, policy: Policy) -> Node:
     """Look at every DNS server's process. Only reads."""
-    policy = settings.policy
     proc, logs = paths.root / "proc", paths.root / "var/log/pods"
     seen: list[Seen] = []
     unread: list[str] = []
@@ -116,8 +116,7 @@ def look(paths: Paths, settings: Config) -> Node:
                 unread.append(f"pid {process.pid}: {what}: {error.strerror}")
     # CoreDNS first: a loop is told from there.
     seen.sort(key=lambda one: (one.program != PROGRAMS[0], one.pid))
-    known = frozenset(parse_address(text) for text in KNOWN_NODELOCAL)
-    services = policy.cluster - frozenset(policy.nodelocal) - known
+    services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
     up = [one.pod.uid for one in seen if one.pod is not None]
     return Node(
         seen=tuple(seen),
@@ -381,13 +380,13 @@ def _command(pod: pods.Pod) -> str:
 # The proof
 
 
-def _trace(paths: Paths, settings: Config, node: Node, zone: str) -> Json:
+def _trace(paths: Paths, policy: Policy, node: Node, zone: str) -> Json:
     """Ask once and count.
 
     :raises UsageError: there is nobody to ask.
     """
     doors = {door for server in node.servers for door in server.doors}
-    entry = _entry(settings, node)
+    entry = _entry(policy, node)
     networks = {one.network: paths.root / f"proc/{one.pid}/ns/net" for one in node.seen}
     networks.pop(pods.network(Path("/proc/self")), None)
     scope = wire.Scope(
@@ -414,7 +413,7 @@ def _trace(paths: Paths, settings: Config, node: Node, zone: str) -> Json:
     }
 
 
-def _entry(settings: Config, node: Node) -> IPAddress:
+def _entry(policy: Policy, node: Node) -> IPAddress:
     """Return where to ask: a node-local address, else what can be reached from here."""
     doors = [
         door
@@ -423,7 +422,7 @@ def _entry(settings: Config, node: Node) -> IPAddress:
         if door.port == 53 and door.place is None and not door.address.is_link_local
     ]
     here = {door.address for server in node.servers for door in server.doors}
-    local = [one for one in settings.policy.nodelocal if one in here]
+    local = [one for one in policy.nodelocal if one in here]
     found = [*local, *(door.address for door in doors)]
     if not found:
         raise UsageError("nothing to trace: no DNS server of this node can be asked")

@@ -28,7 +28,7 @@ from dnsguard.core.rewrite import read
 from dnsguard.core.sources.dhcp import Reply
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError
-from dnsguard.host import dhclient, inform, probe
+from dnsguard.host import dhclient, inform, query
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.paths import Paths
 
@@ -55,11 +55,11 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
 
 async def foresee(paths: Paths, settings: Config) -> Json:
     """Look, ask, and return the forecast as data."""
-    policy = settings.policy
-    cycle = Cycle(paths, policy, lambda _: None)
+    cycle = Cycle(paths, settings.policy, lambda _: None)
     is_running = _is_running(paths)
     cycle.refresh()
-    memory = await _consult(cycle, settings)
+    policy = cycle.policy
+    memory = await _consult(cycle)
     seen = cycle.observe()
     node = Node(
         dhclient=dhclient.look(paths.root),
@@ -91,7 +91,7 @@ def _is_running(paths: Paths) -> bool:
     return False
 
 
-async def _consult(cycle: Cycle, settings: Config) -> Memory:
+async def _consult(cycle: Cycle) -> Memory:
     """Return what the daemon would know by now: whom it knows, and who of them answers."""
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
@@ -100,10 +100,7 @@ async def _consult(cycle: Cycle, settings: Config) -> Memory:
     for _ in range(cycle.policy.successes):
         if not (plan.questions or plan.informs):
             break
-        asked = [
-            probe.ask(address, settings.question(address, kind), timeout=settings.timeout)
-            for address, kind in plan.questions
-        ]
+        asked = [query.ask(one, cycle.policy) for one in plan.questions]
         told = [inform.ask(lease, timeout=INFORM_TIMEOUT) for lease in plan.informs]
         answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
         seen = replace(cycle.observe(), answers=tuple(answers), informed=tuple(informed))

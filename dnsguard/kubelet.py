@@ -22,6 +22,7 @@ from dnsguard import config
 from dnsguard.core import kubelet as core
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
+from dnsguard.core.effective import effective
 from dnsguard.core.kubelet import DEFAULT, RESOLV_CONF, Kubelet, Setting
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.host import kubelet as host
@@ -73,7 +74,7 @@ def look(paths: Paths) -> Json:
     if kubelet is None:
         return {"kubelet": None, "can_loop": False}
     named = _servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
-    cluster = config.load(paths.config).policy.cluster | {*kubelet.nameservers, LOCALHOST}
+    cluster = effective(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
     dead_ends = [str(one) for one in named if one in cluster]
     return {
         "kubelet": {
@@ -186,7 +187,7 @@ def _say(text: str) -> None:
 
 def _check(paths: Paths, kubelet: Kubelet) -> None:
     """Refuse to point pods at a file that would leave them without names."""
-    cluster = config.load(paths.config).policy.cluster | {*kubelet.nameservers}
+    cluster = effective(config.load(paths.config).policy, kubelet).cluster
     if not any(one not in cluster for one in _servers(paths.root, POD_FILE)):
         remedy = "start dnsguard first: systemctl start dnsguard"
         raise DnsguardError(f"{POD_FILE} names no upstream, and pods would get none: {remedy}")

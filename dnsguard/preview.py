@@ -6,7 +6,6 @@ import time
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from dnsguard.config import Config
 from dnsguard.core.decide import decide
 from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
 from dnsguard.core.report import candidates
@@ -39,19 +38,16 @@ def _take_in(cycle: Cycle) -> None:
     cycle.refresh()
 
 
-async def preview_alone(cycle: Cycle, settings: Config) -> dict[str, object]:
+async def preview_alone(cycle: Cycle) -> dict[str, object]:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
-    from dnsguard.host.probe import ask
+    from dnsguard.host.query import ask
 
     _take_in(cycle)
     seen = cycle.observe()
     memory = cycle.memory
     memory, plan = decide(memory, seen, cycle.policy)
     for _ in range(cycle.policy.successes):
-        asked = [
-            ask(address, settings.question(address, kind), timeout=settings.timeout)
-            for address, kind in plan.questions
-        ]
+        asked = [ask(query, cycle.policy) for query in plan.questions]
         if not asked:
             break
         answers = tuple(await asyncio.gather(*asked))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from dnsguard.core.address import IPAddress
 
@@ -21,6 +22,26 @@ class Ask(StrEnum):
 
     CLUSTER = "cluster"  # a name that cluster DNS alone knows
     UPSTREAM = "upstream"  # a name any real resolver knows
+    EXTERNAL = "external"  # the same name, through NodeLocalDNS
+    ONE_TIME = "one-time"  # through NodeLocalDNS, a name outside that no cache can have
+    HTTP = "http"  # its health URL
+
+
+class Leg(NamedTuple):
+    """One of the ways in which a server is tried."""
+
+    ask: Ask
+    tcp: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.ask} over TCP" if self.tcp else self.ask
+
+
+class Query(NamedTuple):
+    """Whom to ask for what."""
+
+    address: IPAddress
+    leg: Leg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +68,10 @@ class Answer:
     at: float
     """When this was known, in seconds of CLOCK_MONOTONIC."""
     ask: Ask = Ask.UPSTREAM
+    tcp: bool = False
     has_records: bool = False
     """Whether the name was found: the answer section holds something (RFC 1035, 4.1.3)."""
+
+    @property
+    def leg(self) -> Leg:
+        return Leg(self.ask, self.tcp)

@@ -7,13 +7,13 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dnsguard.core import inform, lessons, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.border import Border
-from dnsguard.core.health import advance
+from dnsguard.core.health import ONE_TIME, advance
 from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
@@ -32,7 +32,7 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.questions import questions
-from dnsguard.core.rewrite import Pairs, pod_file, remedy, rewrite
+from dnsguard.core.rewrite import pod_file, remedy, rewrite
 from dnsguard.core.upstreams import Pool
 
 
@@ -49,11 +49,14 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         memory = replace(memory, remembered=remembered)
         known = rank(memory, seen, policy, border)
     pool = upstreams.pool(known)
-    mode, because = _mode(memory, seen, policy, pool)
-    if mode is not memory.mode or memory.mode_since is None:
-        memory = replace(memory, mode=mode, mode_since=seen.now)
+    obstacle = next(_obstacles(memory, seen, policy, pool), _NONE)
+    memory = _turn(memory, seen, policy, obstacle)
+    because = (
+        ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
+        ("handover", obstacle.reason),
+    )
     memory, file = rewrite(memory, seen, pool, border, announced=announced)
-    memory, asked = questions(memory, seen.now, policy, known)
+    memory, asked = questions(memory, seen.now, policy, known, needs_proof=obstacle.needs_proof)
     memory, informs = _ask_dhcp(memory, seen, policy, pool)
     trust, trusted = upstreams.state(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
@@ -63,7 +66,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     if memory.remembered != before.remembered:
         actions.append(Remember(candidates=memory.remembered))
     return replace(memory, identity=seen.file.identity), Plan(
-        mode=mode,
+        mode=memory.mode,
         nodelocal=memory.health.state,
         upstream=trust,
         wanted=file.wanted,
@@ -75,7 +78,13 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         delay=memory.fight.delay,
         remedy=remedy(memory, seen, border),
         is_settled=file.is_settled,
-        look_at=min(seen.now + policy.slow, asked.next_at, informs.next_at, file.look_at),
+        look_at=min(
+            seen.now + policy.slow,
+            asked.next_at,
+            informs.next_at,
+            file.look_at,
+            obstacle.look_at,
+        ),
     )
 
 
@@ -122,7 +131,7 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
             for address, verdict in verdicts.items()
         }
     bound = memory.bound if seen.bound is None else seen.bound
-    health = advance(memory.health, seen, policy)
+    health = advance(memory.health, seen, policy, verdicts)
     informs = memory.informs
     for informed in seen.informed:
         informs = inform.heard(informs, informed, seen.wall)
@@ -158,22 +167,56 @@ def _ask_dhcp(
     return replace(memory, informs=informs), due
 
 
-def _mode(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[Mode, Pairs]:
-    """Choose who serves the node. Every condition of a handover stands here."""
+@dataclass(frozen=True, slots=True)
+class _Obstacle:
+    """What stands against a handover."""
+
+    reason: str
+    needs_proof: bool = False
+    """An answer to a one-time name would remove it, and nothing else is missing."""
+    look_at: float = float("inf")
+    """When it may be gone."""
+
+
+_NONE = _Obstacle("done")
+
+
+def _obstacles(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+) -> Iterator[_Obstacle]:
+    """Yield what stands against a handover; every condition of one is here."""
     health = memory.health
-    because: Pairs = (("nodelocal", f"{health.state}: {health.detail}"),)
-
-    def guarding(reason: str) -> tuple[Mode, Pairs]:
-        return Mode.GUARDING, (*because, ("handover", reason))
-
     if health.state is not NodeLocal.HEALTHY:
-        return guarding("waits until NodeLocalDNS is healthy")
+        yield _Obstacle("waits until NodeLocalDNS is healthy")
     if policy.handover is HandoverMode.NEVER:
-        return guarding("handover.mode is never")
+        yield _Obstacle("handover.mode is never")
     if policy.handover is HandoverMode.AUTO and seen.pods_read == RESOLV_CONF:
-        return guarding(f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop")
+        yield _Obstacle(
+            f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
+            "; remedy: dnsguard kubelet adopt --restart"
+        )
     if not pool:
-        return guarding("no upstream is known to stand behind NodeLocalDNS")
-    if memory.mode is Mode.GUARDING and upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
-        return guarding("waits until an upstream answers")
-    return Mode.HANDED_OVER, (*because, ("handover", "done"))
+        yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
+    if memory.mode is Mode.HANDED_OVER:
+        return
+    if upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
+        yield _Obstacle("waits until an upstream answers")
+    held, until = memory.flaps.hold_down(policy.hold_down), memory.flaps.until(policy.hold_down)
+    if seen.now < until:
+        times = "once" if memory.flaps.count == 1 else f"{memory.flaps.count} times in a row"
+        yield _Obstacle(f"waits for {held:g} s: NodeLocalDNS broke {times}", look_at=until)
+    if not health.is_proven(seen.now):
+        proof = health.streak(ONE_TIME)
+        why = f", {health.address} {proof.detail}" if proof.failures else ""
+        reason = f"waits for an answer to a one-time name outside{why}"
+        yield _Obstacle(reason, needs_proof=True)
+
+
+def _turn(memory: Memory, seen: Observation, policy: Policy, obstacle: _Obstacle) -> Memory:
+    """Choose who serves the node; note a change, and whether it was NodeLocalDNS that broke."""
+    mode = Mode.HANDED_OVER if obstacle is _NONE else Mode.GUARDING
+    if mode is memory.mode and memory.mode_since is not None:
+        return memory
+    has_broken = memory.mode is Mode.HANDED_OVER and memory.health.state is not NodeLocal.HEALTHY
+    flaps = memory.flaps.broke(seen.now, policy.hold_down) if has_broken else memory.flaps
+    return replace(memory, mode=mode, mode_since=seen.now, flaps=flaps)

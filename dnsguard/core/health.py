@@ -1,14 +1,58 @@
-"""NodeLocalDNS's health: a bound address and a streak of answers.
+"""NodeLocalDNS's health: a bound address, a listener, and a streak of answers on each leg.
 
 Bound does not mean alive (node-cache binds its address before CoreDNS listens, and
-SIGKILL leaves the address), and one answer does not mean it stays.
+SIGKILL leaves the address), and one answer does not mean it stays. Names of the cluster
+and names outside go different ways, UDP and TCP too: each is a leg of its own.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Outcome
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.model import NodeLocal, Observation, Policy
+from dnsguard.core.upstreams import Verdict, Verdicts
+
+HEARTBEAT = Leg(Ask.CLUSTER)
+"""The leg that is asked first, and most often."""
+EXTERNAL = (Leg(Ask.EXTERNAL), Leg(Ask.EXTERNAL, tcp=True))
+_LEGS = (HEARTBEAT, Leg(Ask.CLUSTER, tcp=True), *EXTERNAL)
+ONE_TIME = Leg(Ask.ONE_TIME)
+_URL = Leg(Ask.HTTP)
+
+SERVFAIL_CACHED = 6.0
+"""Seconds for which an upstream that failed vouches for nothing: CoreDNS keeps a SERVFAIL
+for 5 (its cache plugin), and says it again though the upstream is back."""
+PROOF = 5.0
+"""Seconds for which the answer to a one-time name counts."""
+
+_ABOUT = {
+    Ask.CLUSTER: "for names of the cluster",
+    Ask.EXTERNAL: "for names outside",
+    Ask.ONE_TIME: "for a name that no cache has",
+    Ask.HTTP: "at its health URL",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streak:
+    """How one leg has gone lately. Either there are successes or failures."""
+
+    successes: int = 0
+    failures: int = 0
+    failing_since: float | None = None
+    """When the first of the failures was known."""
+    heard_at: float | None = None
+    """When the last outcome was known."""
+    rtt: float | None = None
+    """Seconds that the last answer took."""
+    detail: str = ""
+    asked_at: float | None = None
+    waiting: int = 0
+    """Questions under way."""
+
+
+_NOTHING = Streak()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,61 +61,164 @@ class Health:
 
     address: IPAddress | None = None
     state: NodeLocal = NodeLocal.UNKNOWN
-    successes: int = 0
-    failures: int = 0
-    rtt: float | None = None
-    """Seconds that the last answer took."""
     detail: str = "not asked yet"
-    asked_at: float | None = None
-    waiting: bool = False
-    """A question is under way."""
+    streaks: Mapping[Leg, Streak] = field(default_factory=dict)
+    was_listening: bool = False
+    """A socket has been seen on it, so that none there is a death."""
 
     @property
     def answers(self) -> bool:
         return self.state in (NodeLocal.WARMING, NodeLocal.HEALTHY)
 
     @property
-    def is_settled(self) -> bool:
-        """Whether asking often would tell nothing new."""
-        return self.state is NodeLocal.HEALTHY and not self.failures
+    def rtt(self) -> float | None:
+        return self.streak(HEARTBEAT).rtt
+
+    @property
+    def suspected_since(self) -> float | None:
+        """Since when names outside have failed: its own fault, or the upstream's."""
+        return max(
+            (since for leg in EXTERNAL if (since := self.streak(leg).failing_since) is not None),
+            default=None,
+        )
+
+    def streak(self, leg: Leg) -> Streak:
+        return self.streaks.get(leg, _NOTHING)
+
+    def is_proven(self, now: float) -> bool:
+        """Tell whether a one-time name was answered just now."""
+        proof = self.streak(ONE_TIME)
+        return proof.successes > 0 and now - (proof.heard_at or 0.0) <= PROOF
+
+    def asked(self, leg: Leg, now: float) -> "Health":
+        """Return the health with one question more under way."""
+        streak = self.streak(leg)
+        return self._with(leg, replace(streak, asked_at=now, waiting=streak.waiting + 1))
+
+    def heard(self, answer: Answer, policy: Policy) -> "Health":
+        """Return the health with one question less under way; its state is as it was."""
+        streak = self.streak(answer.leg)
+        waiting = max(0, streak.waiting - 1)
+        streak = replace(streak, waiting=waiting, heard_at=answer.at, detail=answer.detail)
+        if answer.outcome is Outcome.ANSWERED:
+            return self._with(
+                answer.leg,
+                replace(
+                    streak,
+                    successes=streak.successes + 1,
+                    failures=0,
+                    failing_since=None,
+                    rtt=answer.rtt,
+                ),
+            )
+        # The kernel's word that nobody listens needs no second one. (Over TCP it may be a
+        # server that is changing places with its successor: RST, where UDP is handed over.)
+        is_final = answer.outcome is Outcome.UNREACHABLE and answer.leg == HEARTBEAT
+        since = answer.at if streak.failing_since is None else streak.failing_since
+        failures = streak.failures + (policy.failures if is_final else 1)
+        return self._with(
+            answer.leg, replace(streak, successes=0, failures=failures, failing_since=since)
+        )
+
+    def _with(self, leg: Leg, streak: Streak) -> "Health":
+        return replace(self, streaks={**self.streaks, leg: streak})
 
 
-def advance(health: Health, seen: Observation, policy: Policy) -> Health:
-    """Return the health after this look."""
+def legs(policy: Policy) -> tuple[Leg, ...]:
+    """Return all the ways that have to work."""
+    return (*_LEGS, _URL) if policy.health_url else _LEGS
+
+
+def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdicts) -> Health:
+    """Return the health after this look; ``upstreams`` is how these have answered."""
     if seen.bound is None:
         return health
-    bound = next((address for address in policy.nodelocal if address in seen.bound), None)
-    if bound is None:
+    address = _address(seen, policy)
+    if address is None:
         names = ", ".join(str(address) for address in policy.nodelocal)
         return Health(state=NodeLocal.ABSENT, detail=f"{names} is bound to no interface")
-    if bound != health.address:
-        health = Health(address=bound, detail=f"{bound} is bound, not asked yet")
+    if address != health.address:
+        health = Health(address=address, detail=f"{address} is there, not asked yet")
     for answer in seen.answers:
-        if answer.address == bound:
-            health = _heard(health, answer, policy)
-    return health
+        if answer.address == address:
+            health = _judged(health.heard(answer, policy), policy, upstreams)
+    return _listened(health, seen, policy)
 
 
-def _heard(health: Health, answer: Answer, policy: Policy) -> Health:
-    health = replace(health, waiting=False)
-    if answer.outcome is Outcome.ANSWERED:
-        streak = health.successes + 1
-        warm = health.state is NodeLocal.HEALTHY or streak >= policy.successes
-        return replace(
-            health,
-            state=NodeLocal.HEALTHY if warm else NodeLocal.WARMING,
-            successes=streak,
-            failures=0,
-            rtt=answer.rtt,
-            detail=f"{health.address} answers"
-            + ("" if warm else f", {streak} of {policy.successes} times"),
-        )
-    failures = health.failures + 1
-    kept = health.state is NodeLocal.HEALTHY and failures < policy.failures
-    return replace(
-        health,
-        state=NodeLocal.HEALTHY if kept else NodeLocal.SILENT,
-        successes=0,
-        failures=failures,
-        detail=f"{health.address} is bound but {answer.detail}",
+def _address(seen: Observation, policy: Policy) -> IPAddress | None:
+    """Return the first address that is bound, and listened on if any is."""
+    bound = [address for address in policy.nodelocal if address in (seen.bound or ())]
+    if not bound and not policy.require_binding:
+        bound = list(policy.nodelocal[:1])
+    served = [address for address in bound if address in (seen.listening or ())]
+    return next(iter((*served, *bound)), None)
+
+
+def _listened(health: Health, seen: Observation, policy: Policy) -> Health:
+    """See that the socket is gone: death is an event, and needs no question."""
+    if seen.listening is None or not policy.require_binding:
+        return health
+    if health.address in seen.listening:
+        return replace(health, was_listening=True)
+    if not health.was_listening:  # it may be answered for by a redirect
+        return health
+    return Health(
+        address=health.address,
+        state=NodeLocal.SILENT,
+        detail=f"{health.address} is bound but nothing listens on its port 53",
+        streaks={leg: _given_up(streak) for leg, streak in health.streaks.items()},
     )
+
+
+def _given_up(streak: Streak) -> Streak:
+    """Return what counts of a dead server's streak: when it was asked."""
+    return Streak(asked_at=streak.asked_at, waiting=streak.waiting)
+
+
+def _judged(health: Health, policy: Policy, upstreams: Verdicts) -> Health:
+    """Return the health with the state that its streaks amount to."""
+    is_healthy = health.state is NodeLocal.HEALTHY
+    least = policy.failures if is_healthy else 1
+    fault = next(_faults(health, policy, upstreams, least), None)
+    if fault is not None:
+        about = "" if fault == HEARTBEAT else f" {_about(fault)}"
+        detail = f"{health.address} {health.streak(fault).detail}{about}"
+        return replace(health, state=NodeLocal.SILENT, detail=detail)
+    fewest = min(health.streak(leg).successes for leg in legs(policy))
+    if is_healthy or fewest >= policy.successes:
+        detail = f"{health.address} answers"
+        if any(health.streak(leg).failures for leg in EXTERNAL):
+            detail += ", but not for names outside: the upstream is silent, too"
+        return replace(health, state=NodeLocal.HEALTHY, detail=detail)
+    detail = f"{health.address} answers, {fewest} of {policy.successes} times"
+    for leg in EXTERNAL:
+        if health.streak(leg).failures:
+            detail = f"{health.address} {health.streak(leg).detail} {_about(leg)}"
+    return replace(health, state=NodeLocal.WARMING, detail=detail)
+
+
+def _faults(health: Health, policy: Policy, upstreams: Verdicts, least: int) -> Iterator[Leg]:
+    """Yield the legs that fail by its own fault, the most telling first."""
+    for leg in legs(policy):
+        streak = health.streak(leg)
+        if streak.failures < least:
+            continue
+        if leg not in EXTERNAL or any(_vouches(one, streak) for one in upstreams.values()):
+            yield leg
+
+
+def _vouches(upstream: Verdict, streak: Streak) -> bool:
+    """Tell whether an upstream was well all the while that names outside failed."""
+    since, heard = streak.failing_since or 0.0, streak.heard_at or 0.0
+    answered, failed = upstream.answered_at, upstream.failed_at
+    return (
+        upstream.is_usable
+        and not upstream.is_exposed
+        and answered is not None
+        and answered > since
+        and (failed is None or heard - failed > SERVFAIL_CACHED)
+    )
+
+
+def _about(leg: Leg) -> str:
+    return _ABOUT[leg.ask] + (" over TCP" if leg.tcp else "")

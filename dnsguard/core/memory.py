@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.fight import Fight
+from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.inform import Informs
 from dnsguard.core.model import Candidate, Identity, Mode, Record
@@ -34,6 +35,7 @@ class Memory:
     remembered: tuple[Candidate, ...] = ()
     verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
     health: Health = field(default_factory=Health)
+    flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None
     fight: Fight = field(default_factory=Fight)
     tramples: int = 0

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Ask
+from dnsguard.core.answers import Answer, Query
 from dnsguard.core.sources.dhclient.told import Told
 
 if TYPE_CHECKING:
@@ -148,6 +148,14 @@ class Policy:
     cluster: frozenset[IPAddress] = frozenset()
     """Every cluster address, the node-local ones included."""
     cluster_domain: str = "cluster.local"
+    nodelocal_question: str = ""
+    """The name that NodeLocalDNS must know; empty: the cluster's own."""
+    upstream_question: str = "."
+    """The name whose NS records any real resolver knows."""
+    health_url: str = ""
+    """NodeLocalDNS's own word on its health; empty: not asked for."""
+    require_binding: bool = True
+    """Whether an answer counts only where the node-local address is bound."""
     asks_dhcp: bool = True
     """Whether DHCP servers may be asked."""
     handover: HandoverMode = HandoverMode.AUTO
@@ -157,6 +165,12 @@ class Policy:
     """Between two questions to NodeLocalDNS while its health changes."""
     slow: float = 5.0
     """The same while nothing changes; upstreams in use are asked as often."""
+    heartbeat: float = 1.0
+    """The same for the one question that tells a hang: the cluster's name over UDP."""
+    timeout: float = 1.0
+    """Until a question counts as unanswered."""
+    hold_down: float = 1.0
+    """From NodeLocalDNS's break to the next handover, doubled with each further break."""
 
 
 class Trouble(StrEnum):
@@ -216,6 +230,8 @@ class Observation:
     """What DHCP servers said when asked; each is in exactly one observation."""
     bound: frozenset[IPAddress] | None = None
     """The node's addresses; None while or where they can't be listed."""
+    listening: frozenset[IPAddress] | None = None
+    """The node-local addresses on which a UDP socket listens; None where nobody can tell."""
     answers: tuple[Answer, ...] = ()
     """Each answer is in exactly one observation."""
     repaired: bytes | None = None
@@ -293,7 +309,7 @@ class Plan:
     actions: tuple[Action, ...]
     because: tuple[tuple[str, str], ...]
     """The decision's trace: fact and value, in the order they counted."""
-    questions: tuple[tuple[IPAddress, Ask], ...]
+    questions: tuple[Query, ...]
     """To be asked now, side by side."""
     informs: tuple[HeldLease, ...]
     """Whose DHCP servers are to be asked now."""

@@ -32,6 +32,7 @@ class Verdict:
     answered_at: float | None = None
     rtt: float | None = None
     failures: int = 0
+    failed_at: float | None = None
     detail: str = NOT_ASKED
     cleared_at: float | None = None
     """When it was last tried for a name that cluster DNS alone knows."""
@@ -194,7 +195,8 @@ def _tried(before: Verdict, answer: Answer) -> Verdict:
 def _asked(before: Verdict, answer: Answer) -> Verdict:
     detail = answer.detail
     if answer.outcome is not Outcome.ANSWERED:
-        return replace(before, waiting=False, failures=before.failures + 1, detail=detail)
+        failures = before.failures + 1
+        return replace(before, waiting=False, failures=failures, failed_at=answer.at, detail=detail)
     return replace(
         before,
         waiting=False,

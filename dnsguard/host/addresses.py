@@ -21,9 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec, module_from_spec
 from ipaddress import IPv6Address, ip_address
-from struct import Struct
 
 from dnsguard.core.address import IPAddress
+from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
 
 
 @contextmanager
@@ -65,19 +65,7 @@ with _without_the_rest():
     )
     from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
-_HEADER = Struct("=IHHII")
-"""struct nlmsghdr: length, type, flags, sequence number, port (netlink(7))."""
-
-_CODE = Struct("=i")
-"""What an NLMSG_ERROR and an NLMSG_DONE begin with: a negative errno, or 0 and up."""
-
 _FAMILIES = frozenset({socket.AF_INET, socket.AF_INET6})
-
-_DATAGRAM_MAX = 64 * 1024
-"""The kernel fills at most 32 KiB of a dump into one datagram."""
-
-_EVENTS_MAX = 512
-"""For one drain. The descriptor stays readable, so the loop comes back for the rest."""
 
 _DUMPS_MAX = 3
 """Dumps until one was not interrupted by a change."""
@@ -106,7 +94,7 @@ class Addresses:
 
         :raises OSError: netlink is refused here, or no descriptor is left.
         """
-        self._events = _rtnetlink()
+        self._events = opened(socket.NETLINK_ROUTE)
         try:
             self._events.bind((0, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_LINK))
         except OSError:
@@ -123,13 +111,7 @@ class Addresses:
         Events that the kernel had to drop (ENOBUFS) count: anything may have changed.
         """
         changed = False
-        for _ in range(_EVENTS_MAX):
-            try:
-                datagram = self._events.recv(_DATAGRAM_MAX)
-            except BlockingIOError:
-                break
-            except OSError:
-                datagram = b""
+        for datagram in events(self._events):
             changed = True
             if not _is_about_addresses(datagram):
                 # A link was renamed, it may be: the zones in here have its old name.
@@ -147,9 +129,9 @@ class Addresses:
         """
         try:
             for _ in range(_DUMPS_MAX):
-                messages, is_consistent = _dump()
+                found, is_consistent = _dump()
                 if is_consistent:
-                    return self._read(messages)
+                    return self._read(found)
         except OSError as error:
             return Unknown(error.errno or errno.EIO)
         except NetlinkDecodeError:
@@ -160,24 +142,19 @@ class Addresses:
         """End the subscription."""
         self._events.close()
 
-    def _read(self, messages: list[bytes]) -> frozenset[IPAddress]:
+    def _read(self, found: list[bytes]) -> frozenset[IPAddress]:
         """Return the addresses in these messages, decoding only those not seen before.
 
         pyroute2 decodes one in 25 to 45 µs, and its zone costs as much again. A node with
         110 pods has 110 link-local addresses: each look would cost 7 ms without a memory.
         """
         known: dict[bytes, IPAddress] = {}
-        for message in messages:
+        for message in found:
             # The header differs from dump to dump, what follows it does not.
-            body = message[_HEADER.size :]
+            body = message[HEADER.size :]
             known[body] = self._known.get(body) or _decode(message)
         self._known = known
         return frozenset(known.values())
-
-
-def _rtnetlink() -> socket.socket:
-    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    return socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
 
 
 def _request() -> bytes:
@@ -202,37 +179,20 @@ def _dump() -> tuple[list[bytes], bool]:
     """
     found: list[bytes] = []
     is_consistent = True
-    with _rtnetlink() as sock:
+    with opened(socket.NETLINK_ROUTE) as sock:
         sock.sendto(_REQUEST, (0, 0))
         while True:
-            for kind, flags, message in _messages(sock.recv(_DATAGRAM_MAX)):
+            for kind, flags, message in messages(sock.recv(DATAGRAM_MAX)):
                 is_consistent &= not flags & NLM_F_DUMP_INTR
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
-                    _check(message)
+                    check(message)
                     return found, is_consistent
-                if kind == RTM_NEWADDR and message[_HEADER.size] in _FAMILIES:
+                if kind == RTM_NEWADDR and message[HEADER.size] in _FAMILIES:
                     found.append(message)
 
 
-def _messages(datagram: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield type, flags and the whole of each message; stop where one is cut."""
-    at = 0
-    while at + _HEADER.size < len(datagram):
-        length, kind, flags, _, _ = _HEADER.unpack_from(datagram, at)
-        if not _HEADER.size < length <= len(datagram) - at:
-            return
-        yield kind, flags, datagram[at : at + length]
-        at += (length + 3) & ~3
-
-
-def _check(message: bytes) -> None:
-    code: int = _CODE.unpack_from(message, _HEADER.size)[0]
-    if code < 0:
-        raise OSError(-code, os.strerror(-code))
-
-
 def _is_about_addresses(datagram: bytes) -> bool:
-    kinds = {kind for kind, _, _ in _messages(datagram)}
+    kinds = {kind for kind, _, _ in messages(datagram)}
     return bool(kinds) and kinds <= {RTM_NEWADDR, RTM_DELADDR}
 
 

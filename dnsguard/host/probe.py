@@ -52,7 +52,8 @@ async def ask(
     """Ask one nameserver, once, and wait at most ``timeout`` seconds.
 
     The id and the source port are random. A link-local IPv6 address needs its zone
-    (``fe80::1%eth0``). A truncated answer counts: over UDP this server lives.
+    (``fe80::1%eth0``). A truncated answer counts if the whole comes over TCP in the time
+    that is left (RFC 7766, 5): a server that can't give it is of no use.
 
     :raises ValueError: the question itself is no DNS name or type.
     """
@@ -62,6 +63,12 @@ async def ask(
             outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, f"is unreachable ({_name(error)})"
+    if exchange.is_truncated and outcome is Outcome.ANSWERED and not tcp:
+        left = timeout - (time.monotonic() - exchange.sent_at)
+        whole = await ask(address, question, timeout=max(left, 0.0), port=port, tcp=True)
+        detail = f"{detail} and {whole.detail} over TCP"
+        if whole.outcome is not Outcome.ANSWERED:
+            outcome = Outcome.FAILED
     now = time.monotonic()
     answered = outcome in (Outcome.ANSWERED, Outcome.FAILED)
     rtt = now - exchange.sent_at if answered else None
@@ -72,6 +79,7 @@ async def ask(
         detail=detail,
         at=now,
         ask=question.ask,
+        tcp=tcp,
         has_records=exchange.has_records,
     )
 
@@ -102,6 +110,7 @@ class _Exchange:
             raise ValueError(f"no DNS question: {question.name} {question.rdtype}") from error
         self.sent_at = 0.0
         self.has_records = False
+        self.is_truncated = False
         self._strangers = 0
 
     def open(self, address: IPAddress) -> socket.socket:
@@ -164,6 +173,7 @@ class _Exchange:
         if reply is None:
             self._strangers += 1
         else:
+            self.is_truncated = bool(reply.flags & dns.flags.TC)
             self.has_records = bool(_COUNT.unpack_from(wire, _ANCOUNT_AT)[0])
         return reply
 

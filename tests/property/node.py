@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.decide import decide
+from dnsguard.core.health import ONE_TIME, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
@@ -122,8 +123,8 @@ class Node:
         """Let a nameserver answer, or not; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
         is_inside = address in self.policy.cluster
-        asks = [Ask.CLUSTER] if is_inside else [Ask.CLUSTER, Ask.UPSTREAM]
-        for ask in asks:
+        inside, outside = (*legs(self.policy), ONE_TIME), (Leg(Ask.CLUSTER), Leg(Ask.UPSTREAM))
+        for ask, tcp in inside if is_inside else outside:
             self.answers.append(
                 Answer(
                     address=address,
@@ -132,6 +133,7 @@ class Node:
                     detail=f"says {outcome}",
                     at=self.now,
                     ask=ask,
+                    tcp=tcp,
                     has_records=ask is Ask.CLUSTER and address in self.impostors,
                 )
             )

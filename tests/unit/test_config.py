@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.core.answers import Ask
+from dnsguard.core.answers import Ask, Leg, Query
+from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode
+from dnsguard.core.questions import wording
 from dnsguard.errors import EX_CONFIG, ConfigError
 
 SHIPPED = Path(__file__).parents[2] / "packaging/debian/dnsguard.toml"
@@ -52,6 +54,8 @@ def test_what_is_given_is_taken(path: Path) -> None:
         question = "corp.example."
         [nodelocal]
         addresses = ["169.254.20.10", "fd00::10"]
+        require_binding = false
+        health_url = "http://[fd00::10]:9254/health"
         [cluster]
         dns = ["10.96.0.10"]
         domain = "k8s.example."
@@ -62,7 +66,9 @@ def test_what_is_given_is_taken(path: Path) -> None:
         failures = 1
         fast = 1
         slow = 30.5
+        heartbeat = 0.5
         timeout = 2
+        hold_down = 3
         [log]
         level = "debug"
         """,
@@ -74,23 +80,25 @@ def test_what_is_given_is_taken(path: Path) -> None:
     assert (policy.successes, policy.failures, policy.fast, policy.slow) == (5, 1, 1.0, 30.5)
     assert policy.handover is HandoverMode.ALWAYS
     assert policy.cluster_domain == "k8s.example"
-    assert (found.timeout, found.log_level) == (2.0, Level.DEBUG)
-    assert found.question(ip_address("10.0.0.2"), Ask.UPSTREAM).name == "corp.example."
-    assert found.question(policy.nodelocal[0], Ask.CLUSTER).name == (
-        "kubernetes.default.svc.k8s.example"
-    )
+    assert (policy.timeout, policy.heartbeat, policy.hold_down) == (2.0, 0.5, 3.0)
+    assert (policy.require_binding, found.log_level) == (False, Level.DEBUG)
+    assert policy.health_url == "http://[fd00::10]:9254/health"
+    upstream = Query(ip_address("10.0.0.2"), Leg(Ask.UPSTREAM))
+    inside = Query(policy.nodelocal[0], Leg(Ask.CLUSTER))
+    assert wording(upstream, policy, "").name == "corp.example."
+    assert wording(inside, policy, "").name == "kubernetes.default.svc.k8s.example"
 
 
 def test_known_nodelocal_addresses_are_never_upstreams(path: Path) -> None:
     """Kubespray's, Kubernetes' and AKS', whatever is configured."""
     cluster = _load(path, '[nodelocal]\naddresses = ["192.0.2.1"]\n').policy.cluster
-    assert {ip_address(text) for text in config.KNOWN_NODELOCAL} < cluster
+    assert {*KNOWN_NODELOCAL} < cluster
 
 
 def test_an_ipv6_nodelocal_address_is_asked_for_ipv6(path: Path) -> None:
     """A single-stack cluster has no A record for its service."""
-    found = _load(path, '[nodelocal]\naddresses = ["fd00::10"]\n')
-    question = found.question(ip_address("fd00::10"), Ask.CLUSTER)
+    policy = _load(path, '[nodelocal]\naddresses = ["fd00::10"]\n').policy
+    question = wording(Query(ip_address("fd00::10"), Leg(Ask.CLUSTER)), policy, "")
     assert question.rdtype == "AAAA"
 
 
@@ -109,7 +117,12 @@ WRONG = [
     ("[upstream]\nquestion = 'a..b'", "upstream.question", "a domain name"),
     ("[upstream]\nquestion = 'ü.example'", "upstream.question", "a domain name"),
     (f"[upstream]\nquestion = '{'x' * 64}'", "upstream.question", "a domain name"),
-    ("[nodelocal]\naddresses = []", "nodelocal.addresses", "at least one"),
+    ("[nodelocal]\nhealth_url = 'https://10.0.0.2/'", "nodelocal.health_url", "an http:// URL"),
+    ("[nodelocal]\nhealth_url = 'http://dns.example/'", "nodelocal.health_url", "an IP address"),
+    ("[nodelocal]\nhealth_url = 'http://10.0.0.2:x/'", "nodelocal.health_url", "an http:// URL"),
+    ("[nodelocal]\nhealth_url = 'http://10.0.0.2/ x'", "nodelocal.health_url", "an http:// URL"),
+    ("[nodelocal]\nhealth_url = 1", "nodelocal.health_url", "an http:// URL"),
+    ("[nodelocal]\nrequire_binding = 'no'", "nodelocal.require_binding", "true or false"),
     ("[nodelocal]\naddresses = {}", "nodelocal.addresses", "a list of IP addresses"),
     ("[nodelocal]\nquestion = 1", "nodelocal.question", "a domain name"),
     ("[cluster]\ndns = true", "cluster.dns", "a list of IP addresses"),

@@ -244,7 +244,7 @@ class TestHandingOver:
         node = _handed_over()
         node.policy = replace(node.policy, failures=failures)
         for number in range(1, failures + 1):
-            node.answer(NODELOCAL, Outcome.UNREACHABLE)
+            node.answer(NODELOCAL, Outcome.TIMED_OUT)
             node.look()
             assert (node.file.content == GUARDED) is (number == failures)
 

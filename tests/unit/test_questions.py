@@ -8,19 +8,25 @@ import pytest
 
 from dnsguard.core import upstreams
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.border import Border
-from dnsguard.core.health import Health
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
-from dnsguard.core.questions import CLEARANCE, LOST, MOST_ASKED, SPARE, questions
+from dnsguard.core.questions import CLEARANCE, LOST, MOST_ASKED, SPARE, questions, wording
 from dnsguard.core.upstreams import Verdict
 
 NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")
 BORDER = Border(cluster=frozenset({NODELOCAL}))
-POLICY = Policy(nodelocal=(NODELOCAL,), fast=0.2, slow=5.0)
 NOW = 100.0
+POLICY = Policy(
+    nodelocal=(NODELOCAL,), cluster=frozenset({NODELOCAL}), fast=0.2, slow=5.0, heartbeat=1.0
+)
+WELL = Streak(successes=9, asked_at=NOW)
+HEALTHY = Health(
+    address=NODELOCAL, state=NodeLocal.HEALTHY, streaks=dict.fromkeys(legs(POLICY), WELL)
+)
 
 
 def _memory(**known: Any) -> Memory:  # noqa: ANN401 -- dataclasses.replace
@@ -37,7 +43,7 @@ def _next(
     ]
     known = upstreams.known(candidates, memory.verdicts, BORDER)
     memory, asked = questions(memory, now, POLICY, known)
-    return memory, [f"{address} {kind}" for address, kind in asked.now], asked.next_at
+    return memory, [f"{address} {leg}" for address, leg in asked.now], asked.next_at
 
 
 def _answer(text: str, outcome: Outcome = Outcome.ANSWERED, ask: Ask = Ask.UPSTREAM) -> Answer:
@@ -71,20 +77,73 @@ def test_an_unbound_nodelocal_address_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("health", "interval"),
+    ("leg", "streak", "interval"),
     [
-        (Health(state=NodeLocal.HEALTHY, successes=9), POLICY.slow),
-        (Health(state=NodeLocal.HEALTHY, failures=1), POLICY.fast),
-        (Health(state=NodeLocal.WARMING, successes=1), POLICY.fast),
-        (Health(state=NodeLocal.SILENT, failures=1), POLICY.fast),
-        (Health(state=NodeLocal.SILENT, failures=5), 2 * POLICY.fast),
-        (Health(state=NodeLocal.SILENT, failures=1000), 5 * POLICY.fast),
+        (HEARTBEAT, Streak(successes=9), POLICY.heartbeat),
+        (EXTERNAL[0], Streak(successes=9), POLICY.slow),
+        (HEARTBEAT, Streak(failures=1), POLICY.fast),
+        (EXTERNAL[1], Streak(successes=1), POLICY.fast),
+        (HEARTBEAT, Streak(failures=5), 2 * POLICY.fast),
+        (EXTERNAL[0], Streak(failures=1000), 5 * POLICY.fast),
     ],
 )
-def test_how_often_nodelocal_is_asked(health: Health, interval: float) -> None:
-    """Often while it changes, seldom while it is healthy, once a second while it is silent."""
-    memory = _memory(health=replace(health, address=NODELOCAL, asked_at=NOW))
-    assert _next(memory)[1:] == ([], NOW + interval)
+def test_how_often_a_leg_is_asked(leg: Leg, streak: Streak, interval: float) -> None:
+    """Often while it changes, seldom while it is well, once a second while it is silent."""
+    later = replace(WELL, asked_at=NOW + 1000)
+    streaks = {**dict.fromkeys(legs(POLICY), later), leg: replace(streak, asked_at=NOW)}
+    memory = _memory(health=replace(HEALTHY, streaks=streaks))
+    _, asked, next_at = _next(memory)
+    assert asked == []
+    assert next_at == pytest.approx(NOW + interval)
+
+
+def test_all_legs_are_asked_side_by_side_once_somebody_is_there() -> None:
+    """A server that has answered nothing yet is asked one thing."""
+    health = Health(address=NODELOCAL, state=NodeLocal.WARMING, streaks={HEARTBEAT: WELL})
+    _, asked, _ = _next(_memory(health=health), now=NOW + 60)
+    assert asked == [f"{NODELOCAL} {leg}" for leg in legs(POLICY)]
+
+
+def test_a_healthy_server_that_is_slow_to_answer_is_asked_once_more() -> None:
+    """So that a hang is known one interval after the first question ran out, not two."""
+    memory = _memory(health=replace(HEALTHY, streaks={HEARTBEAT: replace(WELL, waiting=1)}))
+    is_first = [f"{NODELOCAL} {leg}" for leg in legs(POLICY)[1:]]
+    memory, asked, next_at = _next(memory)
+    assert (asked, next_at) == (is_first, NOW + POLICY.fast)
+    memory, asked, next_at = _next(memory, now=NOW + POLICY.fast)
+    assert asked[0] == f"{NODELOCAL} cluster"
+    # As many questions are under way as there have to be failures.
+    memory, asked, _ = _next(memory, now=NOW + 4 * POLICY.fast)
+    assert f"{NODELOCAL} cluster" not in asked
+
+
+def test_a_one_time_name_is_asked_only_when_nothing_else_is_missing() -> None:
+    """It goes all the way to the upstream, every time."""
+    memory = _memory(health=HEALTHY)
+    _, due = questions(memory, NOW, POLICY, ())
+    assert due.now == ()
+    memory, due = questions(memory, NOW, POLICY, (), needs_proof=True)
+    assert due.now == (Query(NODELOCAL, ONE_TIME),)
+    assert questions(memory, NOW + 0.1, POLICY, (), needs_proof=True)[1].now == ()
+
+
+def test_no_two_one_time_names_are_the_same() -> None:
+    """The label is all that differs, whatever the zone."""
+    query = Query(NODELOCAL, ONE_TIME)
+    assert wording(query, POLICY, "abc").name == "abc."
+    policy = replace(POLICY, upstream_question="corp.example.")
+    assert wording(query, policy, "abc").name == "abc.corp.example"
+
+
+def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
+    """It tells whether NodeLocalDNS is at fault, and need be asked but once."""
+    failing = replace(WELL, successes=0, failures=1, failing_since=NOW)
+    health = replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: failing})
+    verdict = Verdict(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
+    memory = _memory(health=health, verdicts={A: verdict})
+    memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + 0.01)
+    assert asked == ["10.0.0.1 upstream"]
+    assert _next(memory, "10.0.0.1", now=NOW + 0.02)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -127,7 +186,7 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
     def asked(*answers: Answer) -> set[IPAddress]:
         known = upstreams.known([guess, better], upstreams.heard({}, answers), BORDER)
         _, due = questions(_memory(), NOW, POLICY, known)
-        return {address for address, _ in due.now}
+        return {query.address for query in due.now}
 
     assert asked() == {A}
     assert asked(_answer("10.0.0.1"), _answer("10.0.0.1", ask=Ask.CLUSTER)) == {A}

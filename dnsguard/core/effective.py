@@ -1,0 +1,42 @@
+"""The policy as it is on this node: what kubelet says of its cluster, unless configured."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.kubelet import Kubelet
+from dnsguard.core.model import Policy
+
+KNOWN_NODELOCAL: tuple[IPAddress, ...] = (
+    ip_address("169.254.25.10"),
+    ip_address("169.254.20.10"),
+    ip_address("169.254.10.10"),
+)
+"""Kubespray's, upstream Kubernetes' (GKE, too) and AKS' node-local addresses."""
+CLUSTER_DOMAIN = "cluster.local"
+"""Where nobody says another one (kubelet's --cluster-domain has no default)."""
+
+
+def effective(policy: Policy, kubelet: Kubelet | None) -> Policy:
+    """Return the policy with what the operator left to be found.
+
+    A name or address that is configured stays. Every address that kubelet gives to pods
+    as their DNS is a cluster address, unless the operator calls it an upstream.
+    """
+    told = kubelet.nameservers if kubelet is not None else ()
+    named = {*policy.servers, *policy.fallback}
+    inside = tuple(address for address in told if address not in named)
+    nodelocal = policy.nodelocal or _found(inside, policy)
+    domain = kubelet.cluster_domain.value if kubelet and kubelet.cluster_domain else ""
+    return replace(
+        policy,
+        nodelocal=nodelocal,
+        cluster=policy.cluster | {*nodelocal, *inside},
+        cluster_domain=policy.cluster_domain or domain.strip(".") or CLUSTER_DOMAIN,
+    )
+
+
+def _found(inside: tuple[IPAddress, ...], policy: Policy) -> tuple[IPAddress, ...]:
+    """Return where NodeLocalDNS may be. With a redirect it has cluster DNS's own address."""
+    first = (a for a in inside if a.is_link_local or not policy.require_binding)
+    return tuple(dict.fromkeys((*first, *KNOWN_NODELOCAL)))

@@ -1,0 +1,16 @@
+"""Put one of the plan's queries to a server: over UDP, TCP or HTTP."""
+
+import secrets
+
+from dnsguard.core.answers import Answer, Ask, Query
+from dnsguard.core.model import Policy
+from dnsguard.core.questions import wording
+from dnsguard.host import health_url, probe
+
+
+async def ask(query: Query, policy: Policy) -> Answer:
+    """Ask once and return what came of it, after ``policy.timeout`` seconds at most."""
+    if query.leg.ask is Ask.HTTP:
+        return await health_url.ask(query.address, policy.health_url, timeout=policy.timeout)
+    question = wording(query, policy, secrets.token_hex(8))
+    return await probe.ask(query.address, question, timeout=policy.timeout, tcp=query.leg.tcp)

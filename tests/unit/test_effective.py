@@ -1,0 +1,66 @@
+"""What the node says about itself, and the configuration above it."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from dnsguard.core.effective import KNOWN_NODELOCAL, effective
+from dnsguard.core.kubelet import Kubelet, Setting
+from dnsguard.core.model import Policy
+
+POLICY = Policy(cluster=frozenset(KNOWN_NODELOCAL), cluster_domain="")
+OWN = ip_address("169.254.1.1")
+SERVICE = ip_address("10.96.0.10")
+
+
+def _kubelet(*dns: str, domain: str = "") -> Kubelet:
+    return Kubelet(
+        used=None,
+        resolv_conf=Setting(value="/etc/resolv.conf"),
+        cluster_dns=tuple(Setting(value=one) for one in dns),
+        cluster_domain=Setting(value=domain) if domain else None,
+    )
+
+
+def test_without_a_kubelet_the_usual_addresses_are_tried() -> None:
+    """Kubespray's first."""
+    found = effective(POLICY, None)
+    assert found.nodelocal == KNOWN_NODELOCAL
+    assert found.cluster_domain == "cluster.local"
+
+
+def test_what_kubelet_says_comes_first() -> None:
+    """Its link-local address is NodeLocalDNS's, each of its addresses is the cluster's."""
+    found = effective(POLICY, _kubelet(str(OWN), str(SERVICE), domain="k8s.example."))
+    assert found.nodelocal == (OWN, *KNOWN_NODELOCAL)
+    assert {OWN, SERVICE} < found.cluster
+    assert found.cluster_domain == "k8s.example"
+
+
+def test_the_configuration_overrides_it() -> None:
+    """Addresses and domain; what kubelet names is no upstream all the same."""
+    policy = replace(POLICY, nodelocal=(SERVICE,), cluster_domain="mine.example")
+    found = effective(policy, _kubelet(str(OWN), domain="k8s.example"))
+    assert (found.nodelocal, found.cluster_domain) == ((SERVICE,), "mine.example")
+    assert OWN in found.cluster
+
+
+@pytest.mark.parametrize("key", ["servers", "fallback"])
+def test_what_the_operator_calls_an_upstream_is_one(key: str) -> None:
+    """Kubelet may hand a real nameserver to pods."""
+    policy = replace(POLICY, **{key: (SERVICE,)})
+    assert SERVICE not in effective(policy, _kubelet(str(SERVICE))).cluster
+
+
+def test_a_service_address_counts_only_where_no_binding_is_asked_for() -> None:
+    """With a local redirect policy NodeLocalDNS answers on cluster DNS's own address."""
+    kubelet = _kubelet(str(SERVICE))
+    assert SERVICE not in effective(POLICY, kubelet).nodelocal
+    assert effective(replace(POLICY, require_binding=False), kubelet).nodelocal[0] == SERVICE
+
+
+def test_it_is_the_same_when_done_twice() -> None:
+    """What was found counts as configured then."""
+    once = effective(POLICY, _kubelet(str(OWN), domain="k8s.example"))
+    assert effective(once, _kubelet(str(OWN), domain="k8s.example")) == once
