@@ -1,14 +1,18 @@
 """A small real nameserver, as a process of its own: the upstream, or NodeLocalDNS.
 
 ``python3 -m dnsguard.demo.nameserver ADDRESS [RESOLV_CONF]``. It writes "ready" once it
-listens, and serves over UDP until it is killed. With a resolv.conf it is NodeLocalDNS:
+listens, and serves over UDP and TCP until it is killed. With a resolv.conf it is NodeLocalDNS:
 names of the cluster are its own, all others go to the first nameserver in that file, as
 ``forward . /etc/resolv.conf`` does in a pod. Without one it knows everything else.
 """
 
 import socket
+import socketserver
 import sys
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import dns.message
 import dns.name
@@ -28,14 +32,41 @@ PATIENCE = 0.2
 
 def main() -> None:
     address, *pod_file = sys.argv[1:]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        while True:
-            wire, peer = server.recvfrom(4096)
-            reply = _forward(wire, Path(pod_file[0])) if pod_file else _world(wire)
-            server.sendto(reply, peer)
+    pods = Path(pod_file[0]) if pod_file else None
+    udp = socketserver.ThreadingUDPServer((address, 53), partial(_Datagram, pods))
+    tcp = _Tcp((address, 53), partial(_Stream, pods))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    Thread(target=tcp.serve_forever).start()
+    udp.serve_forever()
+
+
+class _Tcp(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True  # its predecessor was killed, and left connections behind
+
+
+class _Datagram(socketserver.DatagramRequestHandler):
+    def __init__(self, pod_file: Path | None, *request: Any) -> None:
+        self._pod_file = pod_file
+        super().__init__(*request)
+
+    def handle(self) -> None:
+        self.wfile.write(_reply(self.rfile.read(), self._pod_file))
+
+
+class _Stream(socketserver.StreamRequestHandler):
+    def __init__(self, pod_file: Path | None, *request: Any) -> None:
+        self._pod_file = pod_file
+        super().__init__(*request)
+
+    def handle(self) -> None:
+        length = int.from_bytes(self.rfile.read(2), "big")
+        reply = _reply(self.rfile.read(length), self._pod_file)
+        self.wfile.write(len(reply).to_bytes(2, "big") + reply)
+
+
+def _reply(wire: bytes, pod_file: Path | None) -> bytes:
+    return _world(wire) if pod_file is None else _forward(wire, pod_file)
 
 
 def _world(wire: bytes) -> bytes:

@@ -76,7 +76,12 @@ def test_an_answer_says_whether_the_name_was_found(server: Nameserver) -> None:
     [
         ("answer", Outcome.ANSWERED, "answers NOERROR"),
         ("nxdomain", Outcome.ANSWERED, "answers NXDOMAIN"),
-        ("truncated", Outcome.ANSWERED, "answers NOERROR, truncated"),
+        ("truncated", Outcome.ANSWERED, "answers NOERROR, truncated and answers NOERROR over TCP"),
+        (
+            "cut",
+            Outcome.FAILED,
+            "answers NOERROR, truncated and is unreachable (ECONNRESET) over TCP",
+        ),
         ("late answer", Outcome.ANSWERED, "answers NOERROR"),
         ("no-edns", Outcome.ANSWERED, "answers NOERROR"),
         ("servfail", Outcome.FAILED, "answers SERVFAIL"),

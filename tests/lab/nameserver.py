@@ -178,7 +178,9 @@ class Stage:
             case "no-edns" if query.edns >= 0:
                 # As servers from before EDNS do it: the header and nothing else.
                 return reply.to_wire()[:2] + b"\x81\x81" + bytes(8)
-            case "truncated" if transport == "udp":
+            case "cut" if transport == "tcp":
+                return None
+            case "truncated" | "cut" if transport == "udp":
                 reply.flags |= dns.flags.TC
                 return reply.to_wire()
             case "wrong-id":
