@@ -109,12 +109,12 @@ def _count(value: object) -> int:
     return value
 
 
-def _seconds(longest: int) -> Callable[[object], float]:
+def _seconds(longest: int, shortest: float = _SHORTEST) -> Callable[[object], float]:
     def read(value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        seconds = float(value) if is_number else 0.0  # type: ignore[arg-type]
-        if not _SHORTEST <= seconds <= longest:
-            raise _InvalidError(f"a number of seconds from {_SHORTEST} to {longest}")
+        seconds = float(value) if is_number else -1.0  # type: ignore[arg-type]
+        if not shortest <= seconds <= longest:
+            raise _InvalidError(f"a number of seconds from {shortest:g} to {longest}")
         return seconds
 
     return read
@@ -195,7 +195,7 @@ KEYS: dict[str, Key] = {
     "health.timeout": Key(1.0, _seconds(4), "Seconds until a question counts as unanswered."),
     "health.hold_down": Key(
         1.0,
-        _seconds(300),
+        _seconds(300, shortest=0),
         "Seconds without a handover once NodeLocalDNS broke; doubled each time it does again.",
     ),
     "log.level": Key("info", _one_of(Level), "The least that is logged."),

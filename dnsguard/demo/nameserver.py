@@ -46,7 +46,7 @@ class _Tcp(socketserver.ThreadingTCPServer):
 
 
 class _Datagram(socketserver.DatagramRequestHandler):
-    def __init__(self, pod_file: Path | None, *request: Any) -> None:
+    def __init__(self, pod_file: Path | None, *request: Any) -> None:  # noqa: ANN401 -- socketserver's
         self._pod_file = pod_file
         super().__init__(*request)
 
@@ -55,7 +55,7 @@ class _Datagram(socketserver.DatagramRequestHandler):
 
 
 class _Stream(socketserver.StreamRequestHandler):
-    def __init__(self, pod_file: Path | None, *request: Any) -> None:
+    def __init__(self, pod_file: Path | None, *request: Any) -> None:  # noqa: ANN401 -- socketserver's
         self._pod_file = pod_file
         super().__init__(*request)
 

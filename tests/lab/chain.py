@@ -1,4 +1,4 @@
-"""The chain that broke: node-cache, cluster DNS and an upstream, each in its place.
+r"""The chain that broke: node-cache, cluster DNS and an upstream, each in its place.
 
 Three network namespaces. NodeLocalDNS is on the node at 169.254.25.10, cluster DNS behind
 its service address 10.233.0.3, the upstream at 192.0.2.53. All three are CoreDNS, the first
@@ -12,7 +12,6 @@ Each server has the resolv.conf that kubelet would have given it at its start, a
         world.nodelocal.wait_until_serves()
 """
 
-import ctypes
 import os
 import shutil
 import signal
@@ -40,10 +39,6 @@ LINK = "nodelocaldns"
 GOOD = f"nameserver {UPSTREAM}\n".encode()
 STARTED = 10.0
 """Seconds that a server may take to serve, or to find its loop, beside other tests."""
-
-_CLONE_NEWNS = 0x20000
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 _NODELOCAL = f"""
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
@@ -77,7 +72,7 @@ cluster.local:53 {{
     errors
     template IN A {{
         match ^kubernetes[.]default[.]svc[.]cluster[.]local[.]$
-        answer "{{{{ .Name }}}} 30 IN A {SERVICE}"
+        answer "{{{{ .Name }}}} 5 IN A {SERVICE}"
         fallthrough
     }}
     template ANY ANY {{
@@ -121,7 +116,10 @@ class Server:
     def __init__(self, command: list[str], where: Namespace, address: str, work: Path) -> None:
         self.address = address
         self.process: subprocess.Popen[bytes] | None = None
-        self._command = command
+        # Of its own: a mount that nobody else sees, and death with its test.
+        enter = 'mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        private = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", enter]
+        self._command = [*private, str(work / "resolv.conf"), *command]
         self._where = where
         self._conf = work / "resolv.conf"
         self._log = work / "log"
@@ -131,20 +129,7 @@ class Server:
         """Start it as kubelet would have: with a copy of this file for good."""
         self._conf.write_bytes(resolv_conf)
         with self._log.open("ab") as log, self._where.inside():
-            self.process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, preexec_fn=self._enter
-            )
-
-    def _enter(self) -> None:
-        # Of its own process: mounts that nobody else sees, and death with its test.
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if _libc.unshare(_CLONE_NEWNS):
-            raise OSError(ctypes.get_errno(), "unshare")
-        for command in (
-            ["mount", "--make-rprivate", "/"],
-            ["mount", "--bind", str(self._conf), "/etc/resolv.conf"],
-        ):
-            subprocess.run(command, check=True)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     @property
     def log(self) -> str:
@@ -223,6 +208,8 @@ class World:
     """The three namespaces, and who serves in them."""
 
     node: Namespace
+    cluster_node: Namespace
+    """Where cluster DNS is."""
     root: Path
     nodelocal: Server
     second: Server
@@ -281,6 +268,7 @@ def chain(root: Path) -> Iterator[World]:
 
         world = World(
             node=node,
+            cluster_node=cluster,
             root=root / "node",
             nodelocal=server("nodelocal", node, NODELOCAL, _NODELOCAL),
             second=server("second", node, NODELOCAL, _second(_NODELOCAL)),

@@ -168,7 +168,7 @@ class Stage:
         reply = dns.message.make_response(query)
         asked = query.question[0]
         match step:
-            case "silent" | "late":
+            case "silent" | "late" | "cut" if step != "cut" or transport == "tcp":
                 return None
             case "garbage" | "flood":
                 return b"\xff" * 100
@@ -178,8 +178,6 @@ class Stage:
             case "no-edns" if query.edns >= 0:
                 # As servers from before EDNS do it: the header and nothing else.
                 return reply.to_wire()[:2] + b"\x81\x81" + bytes(8)
-            case "cut" if transport == "tcp":
-                return None
             case "truncated" | "cut" if transport == "udp":
                 reply.flags |= dns.flags.TC
                 return reply.to_wire()

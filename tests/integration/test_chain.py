@@ -1,0 +1,260 @@
+"""dnsguard on the real chain: a loop can't come about, and what breaks costs little.
+
+Each test prints what a program on the node lost that resolves a name every 10 ms.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lab import gobin
+from lab.chain import INSIDE, OUTSIDE, SERVICE, WORLD, Count, World, chain, client, resolve
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
+from lab.nameserver import nameserver
+from lab.wait import until
+
+pytestmark = gobin.needed
+
+ADOPTED = "resolvConf: /var/lib/dnsguard/resolv.conf\n"
+LOOPING = "resolvConf: /etc/resolv.conf\n"
+LONG = 30.0
+"""Seconds for what takes some on a busy machine."""
+HANDED_OVER = (NODELOCAL, UPSTREAM)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with chain(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def node(world: World) -> Node:
+    """Return the node after its reboot: poisoned, and kubelet hands pods our file."""
+    made = world.guard()
+    _kubelet(made, ADOPTED)
+    return made
+
+
+def _kubelet(node: Node, text: str) -> None:
+    path = node.root / "etc/kubernetes/kubelet-config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@contextmanager
+def _handed_over(world: World, node: Node) -> Iterator[None]:
+    """Run dnsguard, then the chain as kubelet starts it, and come to the handover."""
+    with node.guarded():
+        node.wait_for(UPSTREAM)
+        world.serve(_pod_file(node))
+        node.wait_for(*HANDED_OVER, within=LONG)
+        yield
+
+
+def _pod_file(node: Node) -> bytes:
+    path = node.root / "var/lib/dnsguard/resolv.conf"
+    until(path.exists)
+    return path.read_bytes()
+
+
+def _breaks(node: Node) -> int:
+    """Return how often the file went back to the upstream."""
+    lines = node.log.read_text().splitlines()
+    return sum("mode_changed" in line and "mode=guarding" in line for line in lines) - 1
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> "Teller":
+    return Teller(request.node.name, capsys)
+
+
+class Teller:
+    """Prints a test's count, whether it passes or not."""
+
+    def __init__(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self._name = name
+        self._capsys = capsys
+
+    def __call__(self, what: str, count: Count) -> None:
+        with self._capsys.disabled():
+            print(f"\n  {self._name}: {what}: {count}")
+
+
+def test_the_same_boot_with_dnsguard(world: World, node: Node) -> None:
+    """No loop; NodeLocalDNS comes up, the node is handed over, and all names resolve."""
+    assert node.file.read_bytes() == POISON
+    with _handed_over(world, node):
+        assert node.status()["mode"] == "handed-over"
+        assert resolve(world, INSIDE, NODELOCAL) == SERVICE
+        assert resolve(world, OUTSIDE, NODELOCAL) == WORLD
+        assert world.nodelocal.is_alive
+        assert world.cluster.is_alive
+        assert "Loop" not in world.nodelocal.log + world.cluster.log
+    assert node.servers() == [UPSTREAM], "what is left behind names no NodeLocalDNS"
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang", "address"])
+def test_it_breaks_and_comes_back(world: World, node: Node, tell: Teller, fault: str) -> None:
+    """The upstream is back in the file, and NodeLocalDNS once it is well again."""
+    breaks = {"kill": world.nodelocal.kill, "hang": world.nodelocal.pause}
+    mends = {"hang": world.nodelocal.resume, "address": world.add_address}
+    with _handed_over(world, node), client(world) as application:
+        breaks.get(fault, world.remove_address)()
+        node.wait_for(UPSTREAM)
+        assert node.status()["mode"] == "guarding"
+        assert node.status()["nodelocal"]["state"] == ("absent" if fault == "address" else "silent")
+        tell(f"until {fault} was met", application.count())
+        if fault == "kill":
+            world.nodelocal.start(_pod_file(node))
+        else:
+            mends[fault]()
+        node.wait_for(*HANDED_OVER, within=LONG)
+        count = application.count()
+        tell("until it was back", count)
+        assert count.lost == 0
+
+
+def test_an_outage_of_cluster_dns(world: World, node: Node, tell: Teller) -> None:
+    """Names of the cluster are gone for everybody; names outside are the upstream's."""
+    with _handed_over(world, node), client(world) as application:
+        world.cluster.kill()
+        node.wait_for(UPSTREAM, within=LONG)
+        assert node.status()["mode"] == "guarding"
+        assert "names of the cluster" in str(node.status()["because"]) or (
+            node.status()["nodelocal"]["state"] == "silent"
+        )
+        world.cluster.start(_pod_file(node))
+        node.wait_for(*HANDED_OVER, within=LONG)
+        count = application.count()
+        tell("from end to end", count)
+        assert count.lost == 0
+
+
+def test_an_outage_of_the_upstream(world: World, node: Node, tell: Teller) -> None:
+    """It isn't NodeLocalDNS's fault: what it has in its cache is better than nothing."""
+    with _handed_over(world, node), client(world) as application:
+        world.upstream.kill()
+
+        def is_known() -> bool:
+            return "the upstream is silent, too" in node.status()["nodelocal"]["detail"]
+
+        until(is_known, within=LONG)
+        assert node.servers() == [*HANDED_OVER]
+        tell("while it lasted", application.count())
+        world.upstream.start()
+        until(lambda: not is_known(), within=LONG)
+        assert node.servers() == [*HANDED_OVER]
+        assert node.status()["mode"] == "handed-over"
+        assert _breaks(node) == 0
+
+
+def test_a_rolling_update_is_no_break(world: World, node: Node, tell: Teller) -> None:
+    """The secondary instance is there before the first one goes (SO_REUSEPORT)."""
+    with _handed_over(world, node), client(world) as application:
+        world.second.start(_pod_file(node))
+        until(lambda: "CoreDNS-" in world.second.log, within=LONG)
+        world.nodelocal.stop()
+        assert _stays(node)
+        world.nodelocal.start(_pod_file(node))
+        world.nodelocal.wait_until_serves()
+        world.second.stop()
+        assert _stays(node)
+        assert _breaks(node) == 0
+        count = application.count()
+        tell("two changes of instance", count)
+        assert count.lost == 0
+
+
+def test_a_reload_is_no_break(world: World, node: Node, tell: Teller) -> None:
+    """CoreDNS hands its sockets to itself."""
+    with _handed_over(world, node), client(world) as application:
+        for number in range(1, 4):
+            world.nodelocal.reload()
+            until(
+                lambda n=number: world.nodelocal.log.count("Reloading complete") == n, within=LONG
+            )
+        assert _stays(node)
+        assert _breaks(node) == 0
+        tell("three reloads", application.count())
+
+
+def _stays(node: Node) -> bool:
+    """Wait for two rounds of questions more; say whether the file was left as it is."""
+    asked = node.status()["uptime_seconds"]
+    until(lambda: node.status()["uptime_seconds"] > asked + 2.5, within=LONG)
+    return node.servers() == [*HANDED_OVER]
+
+
+def test_flapping_is_met_with_patience(world: World, node: Node, tell: Teller) -> None:
+    """Each break doubles the time to the next handover."""
+    with _handed_over(world, node), client(world) as application:
+        for _ in range(3):
+            world.nodelocal.kill()
+            node.wait_for(UPSTREAM)
+            world.nodelocal.start(_pod_file(node))
+            node.wait_for(*HANDED_OVER, within=LONG)
+        node.wait_for_line("waits for 4 s: NodeLocalDNS broke 3 times in a row")
+        assert _breaks(node) == 3
+        count = application.count()
+        tell("three breaks", count)
+        assert count.lost == 0
+
+
+def test_a_restart_under_load(world: World, node: Node, tell: Teller) -> None:
+    """As the liveness probe does it: SIGTERM, and a new one."""
+    with _handed_over(world, node), client(world) as application:
+        world.nodelocal.stop()
+        node.wait_for(UPSTREAM)
+        world.nodelocal.start(_pod_file(node))
+        node.wait_for(*HANDED_OVER, within=LONG)
+        count = application.count()
+        tell("one restart", count)
+        assert count.lost == 0
+
+
+def test_where_pods_inherit_the_file_there_is_no_handover(world: World, node: Node) -> None:
+    """However well NodeLocalDNS is: the next CoreDNS pod would get the loop."""
+    _kubelet(node, LOOPING)
+    with node.guarded():
+        node.wait_for(UPSTREAM)
+        world.serve(_pod_file(node))
+        until(lambda: node.status()["nodelocal"]["state"] == "healthy", within=LONG)
+        world.nodelocal.reload()
+        world.remove_address()
+        until(lambda: node.status()["nodelocal"]["state"] == "absent", within=LONG)
+        world.add_address()
+        until(lambda: node.status()["nodelocal"]["state"] == "healthy", within=LONG)
+        status = dict(node.status()["because"])
+        assert "kubelet hands /etc/resolv.conf to pods" in status["handover"]
+        assert "remedy: dnsguard kubelet adopt" in status["handover"]
+        assert node.servers() == [UPSTREAM]
+    log = node.log.read_text()
+    assert "mode=handed-over" not in log
+    assert log.count("kubelet adopt") <= 3  # each time that it became healthy, and no more
+    # Left alone by dnsguard, a pod that starts with the node's file finds no loop.
+    world.cluster.stop()
+    world.cluster.start(node.file.read_bytes())
+    world.cluster.wait_until_serves(OUTSIDE)
+
+
+def test_a_kubelet_that_comes_later_is_noticed(world: World, node: Node) -> None:
+    """Reconfigured while the node is handed over: the upstream is back in the file."""
+    with _handed_over(world, node):
+        _kubelet(node, LOOPING)
+        node.wait_for(UPSTREAM, within=LONG)
+        _kubelet(node, ADOPTED)
+        node.wait_for(*HANDED_OVER, within=LONG)
+
+
+def test_an_answer_without_a_binding(world: World) -> None:
+    """Cilium's local redirect policy: simulated by a route, for there is no Cilium here."""
+    node = world.guard(config="[nodelocal]\nrequire_binding = false\n")
+    world.remove_address()
+    world.node.ip(f"route add {NODELOCAL}/32 via 10.233.64.2")
+    world.cluster_node.bridge("elsewhere", f"{NODELOCAL}/32")
+    with nameserver(world.cluster_node, NODELOCAL) as server, node.guarded():
+        node.wait_for(*HANDED_OVER, within=LONG)
+        server.process.kill()
+        node.wait_for(UPSTREAM)
