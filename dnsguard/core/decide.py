@@ -17,6 +17,7 @@ from dnsguard.core.health import ONE_TIME, advance
 from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
+    PROOF_AWAITED,
     RANK,
     Action,
     Candidate,
@@ -208,8 +209,7 @@ def _obstacles(
     if not health.is_proven(seen.now):
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
-        reason = f"waits for an answer to a one-time name outside{why}"
-        yield _Obstacle(reason, needs_proof=True)
+        yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
 
 
 def _turn(memory: Memory, seen: Observation, policy: Policy, obstacle: _Obstacle) -> Memory:

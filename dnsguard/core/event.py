@@ -7,7 +7,7 @@ and a storm of the same line is collapsed without losing the count.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dnsguard.core.model import NodeLocal, Plan, UpstreamState
+from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, UpstreamState
 from dnsguard.core.upstreams import NOT_ASKED
 
 BURST = 5
@@ -72,9 +72,12 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         )
     elif before.nodelocal is not after.nodelocal is not NodeLocal.UNKNOWN:
         events.append(
-            Event(name="nodelocal_changed", details=(("nodelocal", because["nodelocal"]),))
+            Event(
+                name="nodelocal_changed",
+                details=tuple((key, because[key]) for key in ("nodelocal", "handover")),
+            )
         )
-    elif dict(before.because).get("handover") != because.get("handover"):
+    elif because["handover"] not in (dict(before.because)["handover"], PROOF_AWAITED):
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])

@@ -190,7 +190,8 @@ def _judged(health: Health, policy: Policy, upstreams: Verdicts) -> Health:
         if any(health.streak(leg).failures for leg in EXTERNAL):
             detail += ", but not for names outside: the upstream is silent, too"
         return replace(health, state=NodeLocal.HEALTHY, detail=detail)
-    detail = f"{health.address} answers, {fewest} of {policy.successes} times"
+    count = min(health.streak(HEARTBEAT).successes, policy.successes)
+    detail = f"{health.address} answers, {count} of {policy.successes} times"
     for leg in EXTERNAL:
         if health.streak(leg).failures:
             detail = f"{health.address} {health.streak(leg).detail} {_about(leg)}"

@@ -173,6 +173,10 @@ class Policy:
     """From NodeLocalDNS's break to the next handover, doubled with each further break."""
 
 
+PROOF_AWAITED = "waits for an answer to a one-time name outside"
+"""Against a handover for the milliseconds that the question takes."""
+
+
 class Trouble(StrEnum):
     """Why the file could not be read as a file of text."""
 

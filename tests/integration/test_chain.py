@@ -158,10 +158,10 @@ def test_a_rolling_update_is_no_break(world: World, node: Node, tell: Teller) ->
         world.nodelocal.stop()
         assert _stays(node)
         world.nodelocal.start(_pod_file(node))
-        world.nodelocal.wait_until_serves()
+        until(lambda: world.nodelocal.log.count("CoreDNS-") == 2, within=LONG)
         world.second.stop()
         assert _stays(node)
-        assert _breaks(node) == 0
+        assert _breaks(node) == 0, node.log.read_text()
         count = application.count()
         tell("two changes of instance", count)
         assert count.lost == 0
@@ -195,7 +195,7 @@ def test_flapping_is_met_with_patience(world: World, node: Node, tell: Teller) -
             node.wait_for(UPSTREAM)
             world.nodelocal.start(_pod_file(node))
             node.wait_for(*HANDED_OVER, within=LONG)
-        node.wait_for_line("waits for 4 s: NodeLocalDNS broke 3 times in a row")
+        node.wait_for_line("healthy", "waits for 4 s: NodeLocalDNS broke 3 times in a row")
         assert _breaks(node) == 3
         count = application.count()
         tell("three breaks", count)
