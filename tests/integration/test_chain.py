@@ -5,6 +5,7 @@ Each test prints what a program on the node lost that resolves a name every 10 m
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_it_breaks_and_comes_back(world: World, node: Node, tell: Teller, fault:
         breaks.get(fault, world.remove_address)()
         node.wait_for(UPSTREAM)
         assert node.status()["mode"] == "guarding"
-        assert node.status()["nodelocal"]["state"] == ("absent" if fault == "address" else "silent")
+        assert _state(node) == ("absent" if fault == "address" else "silent")
         tell(f"until {fault} was met", application.count())
         if fault == "kill":
             world.nodelocal.start(_pod_file(node))
@@ -122,9 +123,7 @@ def test_an_outage_of_cluster_dns(world: World, node: Node, tell: Teller) -> Non
         world.cluster.kill()
         node.wait_for(UPSTREAM, within=LONG)
         assert node.status()["mode"] == "guarding"
-        assert "names of the cluster" in str(node.status()["because"]) or (
-            node.status()["nodelocal"]["state"] == "silent"
-        )
+        assert _state(node) == "silent"
         world.cluster.start(_pod_file(node))
         node.wait_for(*HANDED_OVER, within=LONG)
         count = application.count()
@@ -138,7 +137,7 @@ def test_an_outage_of_the_upstream(world: World, node: Node, tell: Teller) -> No
         world.upstream.kill()
 
         def is_known() -> bool:
-            return "the upstream is silent, too" in node.status()["nodelocal"]["detail"]
+            return "the upstream is silent, too" in str(node.status()["nodelocal"])
 
         until(is_known, within=LONG)
         assert node.servers() == [*HANDED_OVER]
@@ -172,18 +171,28 @@ def test_a_reload_is_no_break(world: World, node: Node, tell: Teller) -> None:
     with _handed_over(world, node), client(world) as application:
         for number in range(1, 4):
             world.nodelocal.reload()
-            until(
-                lambda n=number: world.nodelocal.log.count("Reloading complete") == n, within=LONG
-            )
+            until(partial(_is_reloaded, world, number), within=LONG)
         assert _stays(node)
         assert _breaks(node) == 0
         tell("three reloads", application.count())
 
 
+def _is_reloaded(world: World, times: int) -> bool:
+    return world.nodelocal.log.count("Reloading complete") == times
+
+
+def _state(node: Node) -> str:
+    return str(node.status()["nodelocal"]["state"])
+
+
+def _uptime(node: Node) -> float:
+    return float(node.status()["uptime_seconds"])
+
+
 def _stays(node: Node) -> bool:
     """Wait for two rounds of questions more; say whether the file was left as it is."""
-    asked = node.status()["uptime_seconds"]
-    until(lambda: node.status()["uptime_seconds"] > asked + 2.5, within=LONG)
+    asked = _uptime(node)
+    until(lambda: _uptime(node) > asked + 2.5, within=LONG)
     return node.servers() == [*HANDED_OVER]
 
 
@@ -220,12 +229,12 @@ def test_where_pods_inherit_the_file_there_is_no_handover(world: World, node: No
     with node.guarded():
         node.wait_for(UPSTREAM)
         world.serve(_pod_file(node))
-        until(lambda: node.status()["nodelocal"]["state"] == "healthy", within=LONG)
+        until(lambda: _state(node) == "healthy", within=LONG)
         world.nodelocal.reload()
         world.remove_address()
-        until(lambda: node.status()["nodelocal"]["state"] == "absent", within=LONG)
+        until(lambda: _state(node) == "absent", within=LONG)
         world.add_address()
-        until(lambda: node.status()["nodelocal"]["state"] == "healthy", within=LONG)
+        until(lambda: _state(node) == "healthy", within=LONG)
         status = dict(node.status()["because"])
         assert "kubelet hands /etc/resolv.conf to pods" in status["handover"]
         assert "remedy: dnsguard kubelet adopt" in status["handover"]

@@ -141,10 +141,13 @@ class Server:
 
     def serves(self, name: str = INSIDE, *, tcp: bool = False, within: float = 0.5) -> bool:
         """Tell whether it answers a question."""
-        ask = dns.query.tcp if tcp else dns.query.udp
+        query = dns.message.make_query(name, "A")
         with self._where.inside():
             try:
-                reply = ask(dns.message.make_query(name, "A"), self.address, within)
+                if tcp:
+                    reply = dns.query.tcp(query, self.address, within)
+                else:
+                    reply = dns.query.udp(query, self.address, within)
             except (OSError, dns.exception.DNSException, EOFError):
                 return False
         return reply.rcode() in (0, 3)
