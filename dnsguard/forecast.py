@@ -97,7 +97,7 @@ async def _consult(cycle: Cycle) -> Memory:
         bound = addresses.bound()
         cycle.bind(None if isinstance(bound, Unknown) else bound)
     memory, plan = decide(cycle.memory, cycle.observe(), cycle.policy)
-    for _ in range(cycle.policy.successes):
+    for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
         if not (plan.questions or plan.informs):
             break
         asked = [query.ask(one, cycle.policy) for one in plan.questions]

@@ -46,7 +46,7 @@ async def preview_alone(cycle: Cycle) -> dict[str, object]:
     seen = cycle.observe()
     memory = cycle.memory
     memory, plan = decide(memory, seen, cycle.policy)
-    for _ in range(cycle.policy.successes):
+    for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
         asked = [ask(query, cycle.policy) for query in plan.questions]
         if not asked:
             break

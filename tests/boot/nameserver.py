@@ -7,6 +7,7 @@ nameserver.py LISTEN-ADDRESS UPSTREAM-ADDRESS
 import socket
 import socketserver
 import sys
+from threading import Thread
 
 import dns.flags
 import dns.message
@@ -18,18 +19,32 @@ _API_SERVER = "kubernetes.default.svc.cluster.local."
 _API_SERVER_ADDRESS = "10.233.0.1"
 
 
-class _Server(socketserver.ThreadingUDPServer):
+class _Udp(socketserver.ThreadingUDPServer):
     daemon_threads = True
 
 
-class _Question(socketserver.BaseRequestHandler):
+class _Tcp(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+
+class _Datagram(socketserver.DatagramRequestHandler):
     def handle(self) -> None:
-        wire, reply_socket = self.request
-        query = dns.message.from_wire(wire)
-        name = query.question[0].name.to_text().lower()
-        ours = name.endswith("cluster.local.")
-        reply = _cluster_answer(query, name) if ours else _forwarded(wire)
-        reply_socket.sendto(reply, self.client_address)
+        self.wfile.write(_reply(self.rfile.read()))
+
+
+class _Stream(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        length = int.from_bytes(self.rfile.read(2), "big")
+        reply = _reply(self.rfile.read(length))
+        self.wfile.write(len(reply).to_bytes(2, "big") + reply)
+
+
+def _reply(wire: bytes) -> bytes:
+    query = dns.message.from_wire(wire)
+    name = query.question[0].name.to_text().lower()
+    ours = name.endswith("cluster.local.")
+    return _cluster_answer(query, name) if ours else _forwarded(wire)
 
 
 def _cluster_answer(query: dns.message.Message, name: str) -> bytes:
@@ -51,5 +66,7 @@ def _forwarded(wire: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    with _Server((sys.argv[1], 53), _Question) as server:
+    tcp = _Tcp((sys.argv[1], 53), _Stream)
+    Thread(target=tcp.serve_forever, daemon=True).start()
+    with _Udp((sys.argv[1], 53), _Datagram) as server:
         server.serve_forever()
