@@ -13,9 +13,9 @@ from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
 from dnsguard.host import kubelet
-from dnsguard.host.query import ask
 from dnsguard.paths import Paths
 from dnsguard.preview import candidates_alone
+from dnsguard.query import ask
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""

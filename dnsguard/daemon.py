@@ -29,10 +29,10 @@ from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
-from dnsguard.host.query import ask
 from dnsguard.host.watch import Watch, places
 from dnsguard.log import Journal
 from dnsguard.preview import preview
+from dnsguard.query import ask
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""

@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from dnsguard import client, config
+from dnsguard import client, config, query
 from dnsguard.config import Config
 from dnsguard.core import resolvconf
 from dnsguard.core.decide import decide, draw_border
@@ -28,7 +28,7 @@ from dnsguard.core.rewrite import read
 from dnsguard.core.sources.dhcp import Reply
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError
-from dnsguard.host import dhclient, inform, query
+from dnsguard.host import dhclient, inform
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.paths import Paths
 

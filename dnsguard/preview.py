@@ -40,7 +40,7 @@ def _take_in(cycle: Cycle) -> None:
 
 async def preview_alone(cycle: Cycle) -> dict[str, object]:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
-    from dnsguard.host.query import ask
+    from dnsguard.query import ask
 
     _take_in(cycle)
     seen = cycle.observe()

@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from dnsguard.core import (
     decide,
     event,
     fight,
+    flaps,
+    health,
     inform,
     lessons,
     model,
@@ -29,8 +32,10 @@ from dnsguard.core import (
     upstreams,
 )
 from dnsguard.core.address import IPAddress, parse_address
-from dnsguard.core.answers import Answer, Outcome
-from dnsguard.core.health import Health, advance
+from dnsguard.core.answers import Answer, Leg, Outcome
+from dnsguard.core.effective import effective
+from dnsguard.core.flaps import Flaps
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
@@ -46,7 +51,7 @@ from dnsguard.core.model import (
     Source,
     UpstreamState,
 )
-from dnsguard.core.upstreams import Verdict
+from dnsguard.core.upstreams import Verdict, Verdicts
 from dnsguard.errors import ConfigError
 from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
@@ -56,7 +61,7 @@ CONF = ROOT / "packaging/debian/dnsguard.toml"
 STATES = ROOT / "docs/states.md"
 PAGES = ("dnsguard.8", "dnsguard.toml.5")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/states.md")
-POLICY = config.defaults().policy
+POLICY = effective(config.defaults().policy, None)
 NODELOCAL_ADDRESS = POLICY.nodelocal[0]
 UPSTREAM = parse_address("192.0.2.53")
 
@@ -361,6 +366,8 @@ def test_every_path_is_in_the_manual() -> None:
     assert [path for path in paths if str(path) not in text] == []
 
 
+_HANG = POLICY.heartbeat + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
+"""Seconds: the next question, one after it for each failure more, and the last one's time."""
 _FIGURES = (
     f"{fight.BURST} repairs in a second are made at once",
     f"doubles from {fight.SHORTEST:g} to {fight.LONGEST:g} seconds",
@@ -385,7 +392,14 @@ _FIGURES = (
     f"at most {control.MAX_LINE} bytes",
     f"At most {control.MAX_CLIENTS} clients",
     f"each for at most {control.PATIENCE:g} seconds",
-    "health.slow (5 seconds) later",
+    f"within {_HANG:g} seconds",
+    f"every health.slow ({POLICY.slow:g} seconds)",
+    f"within health.heartbeat ({POLICY.heartbeat:g} second)",
+    f"It is {POLICY.hold_down:g} second at first",
+    f"did not fail in the last {health.SERVFAIL_CACHED:g} seconds",
+    f"counts for {health.PROOF:g} seconds",
+    f"up to {flaps.LONGEST:g} seconds, with each break",
+    f"{flaps.LONGEST:g} seconds and {flaps.FORGIVEN} times the hold-down",
 )
 
 
@@ -448,11 +462,22 @@ def _claims(table: str, worlds: Iterable[tuple[Row, Row]]) -> None:
 
 
 def _decided(
-    was: Mode, nodelocal: NodeLocal, upstream: UpstreamState, pods: str, handover: HandoverMode
+    was: Mode,
+    nodelocal: NodeLocal,
+    upstream: UpstreamState,
+    pods: str,
+    handover: HandoverMode,
+    *,
+    is_held: bool,
+    is_proven: bool,
 ) -> Plan:
     """Return what is decided in one small world, whose file names the node-local address only."""
     unbound = nodelocal in (NodeLocal.UNKNOWN, NodeLocal.ABSENT)
-    health = Health(address=None if unbound else NODELOCAL_ADDRESS, state=nodelocal)
+    health = Health(
+        address=None if unbound else NODELOCAL_ADDRESS,
+        state=nodelocal,
+        streaks={ONE_TIME: Streak(successes=1, heard_at=1.0)} if is_proven else {},
+    )
     answered = Verdict(
         answered_at=0.0, cleared_at=0.0, asked_at=0.0, rtt=0.001, detail="answers NOERROR"
     )
@@ -470,6 +495,7 @@ def _decided(
             mode_since=0.0,
             health=health,
             verdicts={UPSTREAM: answered} if upstream is UpstreamState.VERIFIED else {},
+            flaps=Flaps(count=1, broke_at=1.0) if is_held else Flaps(),
         ),
         Observation(
             now=1.0,
@@ -487,13 +513,9 @@ def _decided(
 
 def _worlds() -> Iterator[tuple[Row, Plan]]:
     pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
-    for was, nodelocal, upstream, read, handover in (
-        (was, nodelocal, upstream, read, handover)
-        for was in Mode
-        for nodelocal in NodeLocal
-        for upstream in UpstreamState
-        for read in pods
-        for handover in HandoverMode
+    both = (False, True)
+    for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
+        Mode, NodeLocal, UpstreamState, pods, HandoverMode, both, both
     ):
         world = {
             "was": str(was),
@@ -501,12 +523,19 @@ def _worlds() -> Iterator[tuple[Row, Plan]]:
             "upstream": str(upstream),
             "for pods": read,
             "handover.mode": str(handover),
+            "hold-down": "runs" if is_held else "over",
+            "one-time name": "answered" if is_proven else "open",
         }
-        yield world, _decided(was, nodelocal, upstream, read, handover)
+        yield (
+            world,
+            _decided(
+                was, nodelocal, upstream, read, handover, is_held=is_held, is_proven=is_proven
+            ),
+        )
 
 
 def test_the_modes_in_states_md_are_those_decided() -> None:
-    """Every world of the five facts ends in the mode, and for the reason, that its row names."""
+    """Every world of the seven facts ends in the mode, and for the reason, that its row names."""
 
     def outcome(world: Row, plan: Plan) -> Row:
         reason = dict(plan.because)["handover"]
@@ -551,7 +580,7 @@ def _transitions() -> Iterator[tuple[Row, Row]]:
     ahead, known = [Health()], set()
     while ahead:
         health = ahead.pop()
-        kind = (health.state, health.address, min(health.successes, 3), min(health.failures, 2))
+        kind = (health.state, health.address, health.was_listening, _streaks(health))
         if kind in known:
             continue
         known.add(kind)
@@ -560,34 +589,72 @@ def _transitions() -> Iterator[tuple[Row, Row]]:
             yield {"from": health.state, "what is seen": what}, {"to": after.state}
 
 
-def _steps(health: Health) -> Iterator[tuple[str, Health]]:
-    yield "unbound", _after(health, None, is_bound=False)
-    if health.address is None:
-        yield "bound", _after(health, None)
-        return
-    streak, row = health.successes + 1, health.failures + 1
-    is_last = health.state is not NodeLocal.HEALTHY and streak == POLICY.successes
-    yield "last answer" if is_last else "answer", _after(health, Outcome.ANSWERED)
-    for outcome in Outcome:
-        if outcome is not Outcome.ANSWERED:
-            is_last = row >= POLICY.failures
-            yield "last failure" if is_last else "failure", _after(health, outcome)
-
-
-def _after(health: Health, outcome: Outcome | None, *, is_bound: bool = True) -> Health:
-    answer = (
-        Answer(address=NODELOCAL_ADDRESS, outcome=outcome, rtt=0.001, detail="", at=0.0)
-        if outcome is not None
-        else None
+def _streaks(health: Health) -> tuple[tuple[int, int], ...]:
+    """Return what of the streaks can make a difference."""
+    each = (health.streak(leg) for leg in legs(POLICY))
+    return tuple(
+        (min(one.successes, POLICY.successes), min(one.failures, POLICY.failures)) for one in each
     )
+
+
+def _steps(health: Health) -> Iterator[tuple[str, Health]]:
+    yield "unbound", _after(health, is_bound=False)
+    if health.address is None:
+        yield "bound", _after(health)
+        return
+    if health.was_listening:
+        yield "no listener", _after(health, is_listening=False)
+    fewest = min(health.streak(leg).successes for leg in legs(POLICY)) + 1
+    is_last = health.state is not NodeLocal.HEALTHY and fewest == POLICY.successes
+    yield "last answer" if is_last else "answer", _after(health, _round())
+    outside = _round(*EXTERNAL)
+    yield "failure of the upstream", _after(health, outside, upstreams={UPSTREAM: _FAILED})
+    for leg, outcome in product(legs(POLICY), set(Outcome) - {Outcome.ANSWERED}):
+        what = "last failure" if health.streak(leg).failures + 1 >= POLICY.failures else "failure"
+        if leg == HEARTBEAT and outcome is Outcome.UNREACHABLE:
+            what = "refused"
+        upstreams = {UPSTREAM: _ANSWERS} if leg in EXTERNAL else {}
+        yield what, _after(health, _round(leg, outcome=outcome), upstreams=upstreams)
+
+
+_ANSWERS = Verdict(answered_at=1.0, cleared_at=0.0)
+_FAILED = replace(_ANSWERS, failed_at=0.0, failures=1)
+
+
+def _round(*failing: Leg, outcome: Outcome = Outcome.FAILED) -> tuple[Answer, ...]:
+    """Return an outcome on each leg: this one on those that fail, and these first."""
+    return tuple(
+        Answer(
+            address=NODELOCAL_ADDRESS,
+            outcome=outcome if leg in failing else Outcome.ANSWERED,
+            rtt=0.001,
+            detail="",
+            at=0.0,
+            ask=leg.ask,
+            tcp=leg.tcp,
+        )
+        for leg in sorted(legs(POLICY), key=lambda leg: leg not in failing)
+    )
+
+
+def _after(
+    health: Health,
+    answers: tuple[Answer, ...] = (),
+    *,
+    upstreams: Verdicts | None = None,
+    is_bound: bool = True,
+    is_listening: bool = True,
+) -> Health:
+    here = frozenset({NODELOCAL_ADDRESS})
     seen = Observation(
         now=0.0,
         wall=0.0,
         file=FileSeen(),
-        bound=frozenset({NODELOCAL_ADDRESS} if is_bound else ()),
-        answers=() if answer is None else (answer,),
+        bound=here if is_bound else frozenset(),
+        listening=here if is_listening else frozenset(),
+        answers=answers,
     )
-    return advance(health, seen, POLICY)
+    return advance(health, seen, POLICY, upstreams or {})
 
 
 # --- All documents
