@@ -99,7 +99,7 @@ def _version(program: Path) -> tuple[int, ...]:
     return tuple(map(int, number.groups())) if number else ()
 
 
-def _is_had() -> bool:
+def is_had() -> bool:
     """Say whether it is worth trying; CI insists, so that nothing is skipped there."""
     return (
         "DNSGUARD_NEEDS_GO" in os.environ or go() is not None or _place("coredns", COREDNS).exists()
@@ -193,7 +193,7 @@ def _run(command: list[str], environ: "os._Environ[str] | dict[str, str]", withi
 
 
 needed = pytest.mark.skipif(
-    not _is_had(),
+    not is_had(),
     reason=f"no Go >= {'.'.join(map(str, LEAST_GO))} to build CoreDNS with, neither on PATH"
     " nor in /usr/local/go or /usr/lib/go*",
 )
@@ -202,7 +202,7 @@ needed = pytest.mark.skipif(
 
 def main() -> int:
     """Build what is missing; fail only where a Go is there, or has to be, and can't."""
-    if not _is_had():
+    if not is_had():
         print("no Go: the tests of the real chain will be skipped")
         return 0
     try:
