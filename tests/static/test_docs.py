@@ -461,7 +461,7 @@ def _claims(table: str, worlds: Iterable[tuple[Row, Row]]) -> None:
     )
 
 
-def _decided(
+def _decided(  # noqa: PLR0913 -- each a fact of the table
     was: Mode,
     nodelocal: NodeLocal,
     upstream: UpstreamState,
@@ -609,7 +609,7 @@ def _steps(health: Health) -> Iterator[tuple[str, Health]]:
     yield "last answer" if is_last else "answer", _after(health, _round())
     outside = _round(*EXTERNAL)
     yield "failure of the upstream", _after(health, outside, upstreams={UPSTREAM: _FAILED})
-    for leg, outcome in product(legs(POLICY), set(Outcome) - {Outcome.ANSWERED}):
+    for leg, outcome in product(legs(POLICY), _FAILURES):
         what = "last failure" if health.streak(leg).failures + 1 >= POLICY.failures else "failure"
         if leg == HEARTBEAT and outcome is Outcome.UNREACHABLE:
             what = "refused"
@@ -617,6 +617,7 @@ def _steps(health: Health) -> Iterator[tuple[str, Health]]:
         yield what, _after(health, _round(leg, outcome=outcome), upstreams=upstreams)
 
 
+_FAILURES = [one for one in Outcome if one is not Outcome.ANSWERED]
 _ANSWERS = Verdict(answered_at=1.0, cleared_at=0.0)
 _FAILED = replace(_ANSWERS, failed_at=0.0, failures=1)
 
