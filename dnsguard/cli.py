@@ -131,9 +131,9 @@ def _kubelet(options: argparse.Namespace) -> int:
 
 
 def _adopt(options: argparse.Namespace) -> int:
-    from dnsguard import kubelet
+    from dnsguard import adoption
 
-    return kubelet.adopt(
+    return adoption.adopt(
         Paths(options.root),
         is_dry_run=options.dry_run,
         is_undo=options.undo,

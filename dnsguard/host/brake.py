@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard.core.address import IPAddress, plain
+from dnsguard.host.socket_filter import Program, attach, detach, pack
 
 Place = tuple[IPAddress, int]
 """An address and a port."""
 
 _GETFD = 438  # on every architecture
-_ATTACH_FILTER, _DETACH_FILTER = 26, 27  # asm-generic/socket.h
 _IP_PKTINFO, _IPV6_PKTINFO = 8, 50  # linux/in.h, linux/in6.h
 _LENGTH = struct.Struct("!H")
 _PREFIX = 20
@@ -37,7 +37,6 @@ _UDP_NAME, _TCP_NAME = 8 + 12, 2 + 12
 
 _LD_W, _LD_B, _LD_IND_W, _LD_LEN, _TAX = 0x20, 0x30, 0x40, 0x80, 0x07
 _JEQ, _JGE, _RET, _RSH, _LSH, _SUB_X = 0x15, 0x35, 0x06, 0x74, 0x64, 0x1C
-Program = list[tuple[int, int, int, int]]
 
 
 class Brake:
@@ -79,7 +78,7 @@ class Brake:
                     one.send(_LENGTH.pack(len(message)) + message)
                     # The question will be sent again: without a reader it brings a reset.
                     one.shutdown(socket.SHUT_RDWR)
-                    one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+                    detach(one)
                     self._taken.remove(one)
                     one.close()
 
@@ -91,7 +90,7 @@ class Brake:
         for one in self._taken:
             if not _is_connection(one):
                 with suppress(OSError):  # none was on
-                    one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+                    detach(one)
             one.close()
         self._taken = []
 
@@ -149,18 +148,6 @@ def _send(one: socket.socket, source: Place, place: Place, message: bytes) -> No
     else:
         info = (socket.IPPROTO_IPV6, _IPV6_PKTINFO, struct.pack("16si", here, 0))
     one.sendmsg([message], [info], 0, (to, source[1]))
-
-
-def attach(one: socket.socket, program: bytes) -> None:
-    """Attach a packed program."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    where = struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
-    one.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, where)
-
-
-def pack(program: Program) -> bytes:
-    """Return instructions as the kernel takes them (struct sock_filter)."""
-    return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
 
 
 def _is_connection(one: socket.socket) -> bool:

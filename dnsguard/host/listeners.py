@@ -18,8 +18,8 @@ from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 
 from dnsguard.core.address import IPAddress, plain
-from dnsguard.host.brake import attach, pack
 from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
+from dnsguard.host.socket_filter import attach, pack
 
 _NETLINK_SOCK_DIAG = 4
 _NLM_F_REQUEST = 1

@@ -19,7 +19,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from dnsguard.core.address import IPAddress
-from dnsguard.host.brake import Brake, Place, Program, attach, pack
+from dnsguard.host.brake import Brake, Place
+from dnsguard.host.socket_filter import Program, attach, pack
 
 ENOUGH = 100
 """Sightings that leave no doubt."""

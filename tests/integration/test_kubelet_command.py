@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lab import wait
 
+from dnsguard import adoption
 from dnsguard import kubelet as command
 from dnsguard.core.kubelet import DEFAULT, Kubelet
 from dnsguard.errors import DnsguardError, UsageError
@@ -61,7 +62,7 @@ class Node:
         return found
 
     def adopt(self, *, dry_run: bool = False, undo: bool = False) -> None:
-        done = command.adopt(self.paths, is_dry_run=dry_run, is_undo=undo, is_restart=False)
+        done = adoption.adopt(self.paths, is_dry_run=dry_run, is_undo=undo, is_restart=False)
         assert done == 0
 
     def backups(self) -> list[Path]:
@@ -445,7 +446,7 @@ class TestAdopt:
     def test_restarting_is_for_this_machine(self, node: Node) -> None:
         """Another root's kubelet is not systemd's here."""
         with pytest.raises(UsageError, match="--root"):
-            command.adopt(node.paths, is_dry_run=False, is_undo=False, is_restart=True)
+            adoption.adopt(node.paths, is_dry_run=False, is_undo=False, is_restart=True)
 
 
 class TestRestart:
@@ -464,11 +465,11 @@ class TestRestart:
     def test_it_is_done(self, systemctl: Path, tmp_path: Path) -> None:
         """With the units read again before."""
         assert systemctl.exists()
-        command.restart()
+        adoption.restart()
         assert (tmp_path / "told").read_text() == "daemon-reload\nrestart kubelet\n"
 
     def test_it_fails(self, systemctl: Path) -> None:
         """In systemctl's words, and where to look."""
         systemctl.write_text("#!/bin/sh\necho Unit not found >&2\nexit 5\n")
         with pytest.raises(DnsguardError, match=r"Unit not found; see journalctl"):
-            command.restart()
+            adoption.restart()

@@ -7,11 +7,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dnsguard.adoption import _edited
 from dnsguard.core import kubelet as core
 from dnsguard.core.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
-from dnsguard.kubelet import POD_FILE, _edited
+from dnsguard.kubelet import POD_FILE
 
 NAMES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", POD_FILE, "/a", "x")
 

@@ -1,0 +1,45 @@
+"""``dnsguard doctor``: the loops that exist on this node now, and what ends them.
+
+Every CoreDNS and node-cache is looked at as the kernel shows it (:mod:`.look`): the resolv.conf
+that it sees, its Corefile, where it listens. No API server is asked, which may need DNS itself,
+and no daemon. :mod:`.findings` is what that means, :mod:`.proof` asks and counts on the wire,
+:mod:`.text` is for people.
+"""
+
+import json
+import os
+import sys
+
+from dnsguard import config
+from dnsguard.core.effective import effective
+from dnsguard.doctor.findings import examine
+from dnsguard.doctor.look import look
+from dnsguard.doctor.proof import prove
+from dnsguard.doctor.text import render
+from dnsguard.errors import DnsguardError
+from dnsguard.host import kubelet
+from dnsguard.paths import Paths
+
+FOUND = 2
+"""The exit status where there is a loop, or where the next pod would make one."""
+CANT_TELL = 1
+
+
+def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
+    """Print what was found; 2 if there is anything, 1 if something couldn't be looked at.
+
+    :raises DnsguardError: not root.
+    """
+    if os.geteuid() != 0:
+        raise DnsguardError("doctor looks into other programs' processes: run it as root")
+    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
+    node = look(paths, policy)
+    data = examine(node)
+    data["trace"] = None if trace is None else prove(paths, policy, node, trace)
+    sys.stdout.write((json.dumps(data, indent=2) if as_json else render(data)) + "\n")
+    is_proven = data["trace"] is not None and data["trace"]["is_loop"]
+    if data["loops"] or data["poisoned"] or data["looped"] or is_proven:
+        return FOUND
+    if data["kubelet"] is not None and data["kubelet"]["poison"]:
+        return FOUND
+    return CANT_TELL if data["unread"] else 0

@@ -1,0 +1,121 @@
+"""What it means: the loops, those that wait for somebody to answer, and the way out, as data.
+
+Who asks whom is followed by :mod:`dnsguard.core.loops`.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dnsguard.core import loops
+from dnsguard.core.loops import Hop, Loop
+from dnsguard.doctor.look import PROGRAMS, Node, Seen
+from dnsguard.host import pods
+
+Json = dict[str, Any]
+
+
+def examine(node: Node) -> Json:
+    """Return what was found, as data."""
+    found = loops.find(node.servers)
+    by_name = {one.name: one for one in node.seen}
+    poisoned = [(one, hop) for one in node.seen for hop in dict.fromkeys(_dead_ends(node, one))]
+    guilty = [hop.server for loop in found for hop in loop.hops if hop.target.via]
+    guilty += [one.name for one, _ in poisoned]
+    return {
+        "servers": [_server(node, one) for one in node.seen],
+        "loops": [_loop(node, loop) for loop in found],
+        "poisoned": [{"server": one.name, "path": _path(node, (hop,))} for one, hop in poisoned],
+        "looped": [pod.name for pod in node.looped],
+        "kubelet": _given(node),
+        "delete": [
+            _command(pod)
+            for pod in dict.fromkeys(
+                [by_name[name].pod for name in guilty if name in by_name] + [*node.looped]
+            )
+            if pod is not None
+        ],
+        "restart": [
+            name for name in dict.fromkeys(guilty) if name in by_name and by_name[name].pod is None
+        ],
+        "unread": list(node.unread),
+        "at": round(time.time(), 3),
+    }
+
+
+def _dead_ends(node: Node, one: Seen) -> Iterator[Hop]:
+    """Yield where a resolv.conf names a cluster address at which nobody here answers.
+
+    NodeLocalDNS is not up, or cluster DNS runs on other nodes: the loop closes there, or soon.
+    """
+    doors = {door for server in node.servers for door in server.doors}
+    server = next(server for server in node.servers if server.name == one.name)
+    for zone in loops.zones(node.servers):
+        for hops in loops.chains(node.servers, server, zone):
+            for hop in hops[-1:]:
+                target = hop.target
+                is_nobody = target.door not in doors and target.door.address in node.cluster
+                if hop.server == one.name and target.via and is_nobody:
+                    yield hop
+
+
+def _server(node: Node, one: Seen) -> Json:
+    server = next(server for server in node.servers if server.name == one.name)
+    ways = loops.chains(node.servers, server)
+    return {
+        "name": one.name,
+        "program": one.program,
+        "pid": one.pid,
+        "pod": one.pod.name if one.pod else None,
+        "namespace": one.pod.namespace if one.pod else None,
+        "nameservers": [str(address) for address in one.nameservers],
+        "corefile": one.corefile,
+        "addresses": sorted({str(door.address) for door in server.doors}),
+        "ways": [_path(node, way, start=one.name) for way in ways],
+        "notes": list(one.notes),
+    }
+
+
+def _loop(node: Node, loop: Loop) -> Json:
+    return {
+        "path": _path(node, loop.hops) + " -> back",
+        "zones": list(loop.zones),
+        "certain": loop.is_certain,
+    }
+
+
+def _path(node: Node, hops: Sequence[Hop], *, start: str = "") -> str:
+    """Return hops as they are drawn; who is at a door is told unless the path ends there."""
+    words = [hops[0].server if hops else start]
+    for hop, following in zip(hops, [*(hop.server for hop in hops[1:]), None], strict=True):
+        if hop.target.via:
+            words.append(hop.target.via)
+        door = hop.target.door
+        text = str(door.address) if door.port == 53 else f"{door.address} port {door.port}"
+        notes = [_label(node, following)] if following else []
+        notes += [f"one of {hop.choices}"] if hop.choices > 1 else []
+        words.append(f"{text} ({', '.join(notes)})" if notes else text)
+    if not hops:
+        words.append("answers itself")
+    return " -> ".join(words)
+
+
+def _label(node: Node, name: str) -> str:
+    for one in node.seen:
+        if one.name == name:
+            what = f"{one.program}, pid {one.pid}"
+            return f"{one.name}, {what}" if one.pod and one.program == PROGRAMS[0] else what
+    return name
+
+
+def _given(node: Node) -> Json | None:
+    if node.kubelet is None:
+        return None
+    file, nameservers = node.kubelet
+    here = {door.address for server in node.servers for door in server.doors if not door.place}
+    poison = [str(one) for one in nameservers if one in node.cluster or one in here]
+    return {"file": file, "nameservers": [str(one) for one in nameservers], "poison": poison}
+
+
+def _command(pod: pods.Pod) -> str:
+    return f"kubectl -n {pod.namespace} delete pod {pod.name}"

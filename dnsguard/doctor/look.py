@@ -1,0 +1,226 @@
+"""What there is: every DNS server's process on the node, and how each is asked and asks."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress, parse_address, plain
+from dnsguard.core.effective import KNOWN_NODELOCAL
+from dnsguard.core.loops import Block, Door, Onward, Server, Target
+from dnsguard.core.model import Policy
+from dnsguard.core.sources import corefile
+from dnsguard.host import kubelet, pods, processes
+from dnsguard.host.files import read_bounded
+from dnsguard.paths import Paths
+
+PROGRAMS = ("coredns", "node-cache")
+CONF = "/etc/resolv.conf"
+
+_STUB = (parse_address("127.0.0.53"), parse_address("127.0.0.54"))
+_SLACK = 2.0
+"""Seconds: a process's start is known to a hundredth, the clock's boot to a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One DNS server's process."""
+
+    pid: int
+    program: str
+    pod: pods.Pod | None
+    network: int
+    nameservers: tuple[IPAddress, ...]
+    """Of its /etc/resolv.conf."""
+    corefile: str
+    server: Server
+    answers_cluster: bool
+    """Whether its Corefile has the ``kubernetes`` plugin."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """All that was looked at."""
+
+    seen: tuple[Seen, ...]
+    servers: tuple[Server, ...]
+    """Theirs, with the services that lead to them, and systemd-resolved."""
+    unread: tuple[str, ...]
+    looped: tuple[pods.Pod, ...]
+    """Those whose ``loop`` plugin has ended them."""
+    kubelet: tuple[str, tuple[IPAddress, ...]] | None
+    """The file that new pods get, and its nameservers."""
+    cluster: frozenset[IPAddress]
+
+
+def look(paths: Paths, policy: Policy) -> Node:
+    """Look at every DNS server's process. Only reads."""
+    proc, logs = paths.root / "proc", paths.root / "var/log/pods"
+    seen: list[Seen] = []
+    unread: list[str] = []
+    for process in processes.running(proc, frozenset(PROGRAMS)):
+        try:
+            seen.append(_seen(proc / str(process.pid), logs, process))
+        except OSError as error:
+            if (proc / str(process.pid)).exists():
+                what = error.filename or "its files"
+                unread.append(f"pid {process.pid}: {what}: {error.strerror}")
+    # CoreDNS first: a loop is told from there.
+    seen.sort(key=lambda one: (one.program != PROGRAMS[0], one.pid))
+    services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
+    up = [one.pod.uid for one in seen if one.pod is not None]
+    return Node(
+        seen=tuple(seen),
+        servers=(*_served(seen, services), *_resolved(paths.root)),
+        unread=tuple(unread),
+        looped=pods.looped(logs, PROGRAMS, up),
+        kubelet=_kubelet(paths),
+        cluster=policy.cluster,
+    )
+
+
+def _seen(directory: Path, logs: Path, process: processes.Process) -> Seen:
+    network = pods.network(directory)
+    content, changed = pods.read(directory, CONF)
+    nameservers = resolvconf.addresses(content)
+    conf = _option(process.arguments, "conf") or "Corefile"
+    blocks = _corefile(directory, conf)
+    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if text.isdecimal()}
+    program = next(
+        (one for one in PROGRAMS if one in posixpath.basename(process.arguments[0])), PROGRAMS[0]
+    )
+    pod = pods.pod_of(directory, logs)
+    listens = pods.listens(directory)
+    notes = []
+    if changed > process.started + _SLACK:
+        notes.append(f"{CONF} changed after it started: it may still use what was there before")
+    if not listens:
+        notes.append("listens nowhere yet")
+    default = min(ports, default=53)
+    return Seen(
+        pid=process.pid,
+        program=program,
+        pod=pod,
+        network=network,
+        nameservers=nameservers,
+        corefile=conf,
+        server=Server(
+            name=f"pod {pod.name}" if pod else f"{program} (pid {process.pid})",
+            blocks=tuple(
+                Block(
+                    zone=zone,
+                    doors=_doors(block.binds, port or default, listens, directory, network),
+                    local=block.local,
+                    onward=tuple(_onward(one, directory, network) for one in block.forwards),
+                )
+                for block in blocks
+                for zone, port in block.keys
+            ),
+        ),
+        answers_cluster=any(one.plugin == "kubernetes" for block in blocks for one in block.local),
+        notes=tuple(notes),
+    )
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    """Return an option's value as Go's flag package reads it; the last one wins."""
+    found = ""
+    for at, word in enumerate(arguments):
+        option, equals, value = word.partition("=")
+        if option in (f"-{name}", f"--{name}"):
+            found = value if equals else next(iter(arguments[at + 1 : at + 2]), "")
+    return found
+
+
+def _corefile(directory: Path, conf: str) -> tuple[corefile.Block, ...]:
+    content, _ = pods.read(directory, conf)
+    below = posixpath.dirname(conf)
+
+    def imports(pattern: str) -> Iterable[bytes]:
+        return pods.matching(directory, posixpath.join(below, pattern))
+
+    return corefile.blocks(content, pods.environ(directory), imports)
+
+
+def _doors(
+    binds: Sequence[str],
+    port: int,
+    listens: Iterable[tuple[IPAddress, int]],
+    directory: Path,
+    network: int,
+) -> frozenset[Door]:
+    """Return where a server block is asked; the kernel knows what an interface's name means."""
+    specific = {one for one, at in listens if at == port and not one.is_unspecified}
+    found: frozenset[IPAddress] | set[IPAddress] = specific
+    if binds:
+        with suppress(ValueError):  # an interface's name
+            found = {plain(parse_address(one)) for one in binds}
+    else:
+        found = pods.addresses(directory) - specific
+    return frozenset(_door(one, port, network) for one in found)
+
+
+def _door(address: IPAddress, port: int | None, network: int) -> Door:
+    return Door(address=address, port=port or 53, place=network if address.is_loopback else None)
+
+
+def _onward(forward: corefile.Forward, directory: Path, network: int) -> Onward:
+    targets = [
+        Target(door=_door(plain(one.address), one.port or _port(one.scheme), network))
+        for one in forward.servers
+    ]
+    for file in forward.files:
+        with suppress(FileNotFoundError):
+            named = resolvconf.addresses(pods.read(directory, file)[0])
+            targets += [Target(door=_door(one, None, network), via=file) for one in named]
+    return Onward(base=forward.base, excepts=forward.excepts, targets=tuple(targets))
+
+
+def _port(scheme: str | None) -> int:
+    return 853 if scheme == "tls" else 53
+
+
+def _served(seen: Sequence[Seen], services: frozenset[IPAddress]) -> Iterator[Server]:
+    """Yield the servers, with the cluster's DNS services leading to CoreDNS.
+
+    Not where somebody here listens at a service's address himself, as NodeLocalDNS may.
+    """
+    taken = {door.address for one in seen for door in one.server.doors}
+    coredns = [one.name for one in seen if one.program == PROGRAMS[0]]
+    behind = [one.name for one in seen if one.answers_cluster] or coredns
+    doors = frozenset(Door(address=one) for one in services - taken)
+    for one in seen:
+        if one.name in behind:
+            blocks = (replace(block, doors=block.doors | doors) for block in one.server.blocks)
+            yield replace(one.server, blocks=tuple(blocks))
+        else:
+            yield one.server
+
+
+def _resolved(root: Path) -> Iterator[Server]:
+    """Yield systemd-resolved's stub: 127.0.0.53 may stand in a host network pod's file."""
+    content = read_bounded(root / "run/systemd/resolve/resolv.conf", pods.MOST_BYTES)
+    if content is not None:
+        network = pods.network(Path("/proc/self"))
+        targets = (_door(one, None, network) for one in resolvconf.addresses(content))
+        onward = Onward(targets=tuple(Target(door=door) for door in targets))
+        doors = frozenset(_door(one, None, network) for one in _STUB)
+        yield Server(
+            name="systemd-resolved", blocks=(Block(zone=".", doors=doors, onward=(onward,)),)
+        )
+
+
+def _kubelet(paths: Paths) -> tuple[str, tuple[IPAddress, ...]] | None:
+    found = kubelet.look(paths.root)
+    if found is None:
+        return None
+    named = found.pods_file
+    content = read_bounded(paths.root / named.lstrip("/"), pods.MOST_BYTES)
+    return named, resolvconf.addresses(content or b"")

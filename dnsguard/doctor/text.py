@@ -1,0 +1,78 @@
+"""The findings as people read them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dnsguard.core import loops
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """Return the findings as text; nothing that a process brings in reaches the terminal raw."""
+    lines = (line for text in _lines(data) for line in text.splitlines())
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+
+
+def _lines(data: Mapping[str, Any]) -> Iterator[str]:
+    for loop in data["loops"]:
+        yield f"{'LOOP' if loop['certain'] else 'MAY LOOP'} ({_names(loop['zones'])}):"
+        yield f"  {loop['path']}"
+    for one in data["poisoned"]:
+        yield "POISONED (a loop as soon as, or where, somebody answers there):"
+        yield f"  {one['path']}"
+    for name in data["looped"]:
+        yield f"LOOPED: pod {name} was ended by its loop plugin and doesn't run now"
+    given = data["kubelet"]
+    yield from _kubelet_lines(given)
+    count = len(data["servers"])
+    is_clean = not (data["loops"] or data["poisoned"] or data["looped"] or data["unread"])
+    if is_clean and not count:
+        yield "No CoreDNS and no node-cache runs here."
+    elif is_clean:
+        yield f"Clean: {count} DNS server{'s'[: count != 1]} looked at, no loop."
+    for server in data["servers"]:
+        if is_clean:
+            yield from (f"  {way}" for way in server["ways"])
+        yield from (f"  note: {server['name']}: {note}" for note in server["notes"])
+    for line in data["unread"]:
+        yield f"NOT LOOKED AT: {line}"
+    yield from _trace_lines(data["trace"])
+    yield from _remedy(data)
+
+
+def _names(zones: Sequence[str]) -> str:
+    words = ["all names of no other zone" if zone == loops.ROOT else zone for zone in zones]
+    return ", ".join(words)
+
+
+def _kubelet_lines(given: Mapping[str, Any] | None) -> Iterator[str]:
+    if given is None:
+        return
+    verdict = f"POISONED by {', '.join(given['poison'])}" if given["poison"] else "fine"
+    servers = ", ".join(given["nameservers"]) or "no nameserver"
+    yield f"kubelet gives new pods {given['file']} ({servers}): {verdict}"
+
+
+def _trace_lines(traced: Mapping[str, Any] | None) -> Iterator[str]:
+    if traced is None:
+        return
+    seen = f"seen {traced['seen']} times in {traced['seconds']:g} s"
+    told = f"name {traced['name']}: sent once to {traced['entry']}, {seen}"
+    if traced["is_loop"]:
+        yield f"{told}: a loop (stopped)"
+    else:
+        yield f"{told}, as a chain of that length does: no loop"
+    if traced["answered"] is None:
+        yield "  no answer came"
+
+
+def _remedy(data: Mapping[str, Any]) -> Iterator[str]:
+    steps = []
+    if data["kubelet"] is not None and data["kubelet"]["poison"]:
+        steps.append("dnsguard kubelet adopt --restart    # first: new pods would get the same")
+    steps += data["delete"]
+    steps += [f"restart {name}: it reads resolv.conf when it starts" for name in data["restart"]]
+    if data["loops"] and not steps:
+        steps.append("correct the Corefile: its own forward leads back")
+    if steps:
+        yield "To do:"
+        yield from (f"  {step}" for step in steps)
