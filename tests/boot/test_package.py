@@ -130,6 +130,20 @@ def test_purging_leaves_nothing_of_it(node: Node) -> None:
     assert _named_after_it(node) == []
 
 
+def test_removal_tells_of_a_kubelet_that_still_reads_its_file(node: Node) -> None:
+    """The file stays and resolves names, but nobody learns of a new upstream."""
+    kubespray.point_kubelet_at(node.tree, "/etc/resolv.conf")
+    quiet = node.run("dpkg", "--remove", "dnsguard")
+    node.run("dpkg", "--install", DEB)
+    kubespray.point_kubelet_at(node.tree, POD_FILE)
+
+    said = node.run("dpkg", "--remove", "dnsguard")
+
+    assert f"kubelet still gives pods {POD_FILE} (/etc/kubernetes/kubelet-config.yaml)" in said
+    assert "kubelet still" not in quiet
+    assert nameservers((node.tree / POD_FILE.lstrip("/")).read_text()) == [UPSTREAM]
+
+
 def test_purging_keeps_what_a_kubelet_still_reads(node: Node) -> None:
     """Kubelet can't make a pod whose resolv.conf is missing: that one file stays."""
     kubespray.point_kubelet_at(node.tree, POD_FILE)
