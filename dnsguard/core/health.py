@@ -136,7 +136,7 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdic
     address = _address(seen, policy)
     if address is None:
         names = ", ".join(str(address) for address in policy.nodelocal)
-        return Health(state=NodeLocal.ABSENT, detail=f"{names} is bound to no interface")
+        return Health(state=NodeLocal.ABSENT, detail=f"no interface has {names}")
     if address != health.address:
         health = Health(address=address, detail=f"{address} is there, not asked yet")
     for answer in seen.answers:
