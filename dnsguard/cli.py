@@ -1,10 +1,12 @@
 """The command line. Imports nothing heavy: each command fetches what it needs.
 
-Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 78 configuration.
+Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 77 not permitted,
+78 configuration.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,8 +45,21 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("run", _run, "run the daemon in the foreground")
+    status = add("status", _status, "show what the daemon sees and does")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
+    _with_timeout(status)
+    add("watch", _watch, "show the status, drawn anew when it changes")
+    add("check", _check, "say in a line whether all is well, for monitoring")
+    _with_timeout(add("wait", _wait, "wait until an upstream has answered and is in the file"))
+    hold = add("hold", _hold, "pin who serves the node; root only")
+    hold.add_argument("serves", choices=("upstream", "nodelocal"), help="who stands first")
+    about = "end by itself after this time: 90s, 30m, 1h 30min"
+    hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
+    add("release", _release, "end what is held; root only")
+    restore = add("restore", _restore, "put back what somebody else wrote last; without a daemon")
+    restore.add_argument("--yes", action="store_true", help="without asking")
     for name, run, about in (
-        ("status", _status, "show what the daemon sees and does"),
         ("plan", _plan, "show what would be done now and why; changes nothing"),
         ("upstreams", _upstreams, "show who is known as a nameserver, and ask them all"),
         ("forecast", _forecast, "show what DHCP and a reboot would make of resolv.conf"),
@@ -74,6 +89,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_STATES = ("guarding", "handed-over", "safe")
+_PATIENCE = 30.0
+"""Seconds for which something is waited for unless told otherwise."""
+
+
+def _with_timeout(parser: argparse.ArgumentParser) -> None:
+    about = f"wait no longer than this; {_PATIENCE:g}s"
+    parser.add_argument("--timeout", type=_timespan, default=_PATIENCE, metavar="TIME", help=about)
+
+
+def _timespan(text: str) -> float:
+    from dnsguard.core.timespan import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     try:
@@ -99,6 +133,7 @@ def _run(options: argparse.Namespace) -> int:
     early: list[Event] = []
     settings = config.load(paths.config)
     cycle = Cycle(paths, settings.policy, early.append)
+    cycle.recall()
     if cycle.memory.remembered or settings.policy.servers:
         cycle.look()  # safe a little sooner; what the other sources know comes next
         cycle.settle()
@@ -148,11 +183,66 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from dnsguard import client, render
+    from dnsguard import client, reach
 
-    data = client.ask(Paths(options.root).socket, "status")
-    print(json.dumps(data, indent=2) if options.json else render.status(data))
+    paths = Paths(options.root)
+    if options.wait is None:
+        data = client.ask(paths.socket, "status")
+    else:
+        data = dict(reach.wait(paths, options.wait, options.timeout))
+    return _shown(data, as_json=options.json)
+
+
+def _shown(data: dict[str, object], *, as_json: bool = False) -> int:
+    from dnsguard import page, render
+
+    print(json.dumps(data, indent=2) if as_json else render.status(data, page.stdout()))
     return DEGRADED if data.get("degraded") else 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from dnsguard import live
+
+    return live.watch(Paths(options.root))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from dnsguard.check import check
+
+    status, line = check(Paths(options.root))
+    print(line)
+    return status
+
+
+def _wait(options: argparse.Namespace) -> int:
+    from dnsguard import reach
+
+    reach.wait(Paths(options.root), "safe", options.timeout)
+    return 0
+
+
+def _hold(options: argparse.Namespace) -> int:
+    from dnsguard import client
+
+    wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
+    return _shown(client.ask(Paths(options.root).socket, "hold", **wish))
+
+
+def _release(options: argparse.Namespace) -> int:
+    from dnsguard import client
+
+    return _shown(client.ask(Paths(options.root).socket, "release", by=_operator()))
+
+
+def _operator() -> str:
+    """Return who is at the keyboard, as far as sudo(8) tells."""
+    return os.environ.get("SUDO_USER") or "root"
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from dnsguard.restore import restore
+
+    return restore(Paths(options.root), is_sure=options.yes)
 
 
 def _plan(options: argparse.Namespace) -> int:

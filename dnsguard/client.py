@@ -5,19 +5,20 @@ import socket
 from pathlib import Path
 
 from dnsguard import PROTOCOL
-from dnsguard.errors import NoDaemonError, ProtocolError
+from dnsguard.errors import NoDaemonError, NotPermittedError, ProtocolError, RefusedError
 
 _TIMEOUT = 3.0
 _MAX_REPLY = 1 << 20
 
 
-def ask(path: Path, request: str) -> dict[str, object]:
-    """Return the daemon's answer.
+def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
+    """Return the daemon's answer; ``arguments`` are those of a command.
 
     :raises NoDaemonError: nobody listens.
+    :raises RefusedError: the daemon has a reason not to do it.
     :raises ProtocolError: no reply, none of ours, or of another version.
     """
-    line = json.dumps({"version": PROTOCOL, "request": request}).encode() + b"\n"
+    line = json.dumps({"version": PROTOCOL, "request": request, **arguments}).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT)
@@ -58,5 +59,6 @@ def _checked(path: Path, reply: bytes) -> dict[str, object]:
         )
     answer = data.get("answer")
     if data.get("ok") is not True or not isinstance(answer, dict):
-        raise ProtocolError(f"the daemon refused: {data.get('error')}")
+        kind = NotPermittedError if data.get("needs_root") is True else RefusedError
+        raise kind(f"the daemon refused: {data.get('error')}")
     return answer

@@ -11,17 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dnsguard.core import hold as holds
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.decide import decide
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
+from dnsguard.core.hold import Hold
 from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Action,
+    EndHold,
     Found,
     HeldLease,
     KeepForeign,
@@ -33,6 +36,7 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
+from dnsguard.errors import ForeignStateError
 from dnsguard.host import hook, resolvfile, store
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -60,6 +64,7 @@ class Facts:
     pod_file: bytes | None = None
     bound: frozenset[IPAddress] | None = None
     listening: frozenset[IPAddress] | None = None
+    hold: Hold | None = None
 
 
 class Cycle:
@@ -100,6 +105,30 @@ class Cycle:
     ) -> None:
         """Take in the node's addresses and who listens there, None where nobody can tell."""
         self.facts = replace(self.facts, bound=bound, listening=listening)
+
+    def pin(self, hold: Hold | None) -> None:
+        """Take in what an operator pins, None to release it; kept for the next daemon.
+
+        :raises OSError: it can't be kept, and is not taken in.
+        """
+        if hold is None:
+            self.paths.hold.unlink(missing_ok=True)
+        else:
+            store.write(self.paths.hold, holds.dump(hold))
+        self.facts = replace(self.facts, hold=hold)
+
+    def recall(self) -> None:
+        """Take in what was pinned before this daemon started."""
+        try:
+            hold = holds.load(self.paths.hold.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ForeignStateError) as error:
+            why = f"{self.paths.hold}: {error}; nothing is held"
+            event = Event(name="state_unreadable", level=Level.WARNING, details=(("why", why),))
+            self._news.append(event)
+            return
+        self.facts = replace(self.facts, hold=hold)
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
@@ -187,6 +216,7 @@ class Cycle:
             bound=facts.bound,
             listening=facts.listening,
             pods_read=None if facts.kubelet is None else facts.kubelet.pods_file,
+            hold=facts.hold,
         )
 
     def settle(self) -> None:
@@ -223,6 +253,9 @@ class Cycle:
                     store.set_aside(self.paths.state)
                     self._is_state_damaged = False
                 self._write(self.paths.state, store.dump(action.candidates))
+            case EndHold():
+                self.pin(None)
+                self.tell(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
             case ReplaceFile():
                 raise AssertionError("resolv.conf is never written late")
 
@@ -256,8 +289,12 @@ class Cycle:
         self.failure = failure
 
     def stand_down(self) -> None:
-        """Leave real upstreams behind: nobody will watch NodeLocalDNS any more."""
+        """Leave real upstreams behind: nobody will watch NodeLocalDNS any more.
+
+        What is held is so again for the next daemon.
+        """
         self.memory = replace(self.memory, health=Health())
+        self.facts = replace(self.facts, hold=None)
         self.bind(None)
         self.look()
         self.settle()

@@ -7,24 +7,28 @@ carries no truth, so a lost one costs at most the slow re-read.
 import asyncio
 import errno
 import gc
+import math
 import os
 import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dnsguard import __version__, config
-from dnsguard.control import Control
+from dnsguard.control import Control, Data, Peer
 from dnsguard.core.answers import Query
+from dnsguard.core.decide import decide
 from dnsguard.core.event import Event, Level
+from dnsguard.core.hold import Hold, asked, name
 from dnsguard.core.model import HeldLease, Plan
-from dnsguard.core.report import candidates, report
+from dnsguard.core.report import candidates, headline, report
 from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
-from dnsguard.errors import ConfigError
+from dnsguard.errors import ConfigError, RefusedError
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
@@ -79,7 +83,8 @@ class Daemon:
             "plan": self._preview,
             "upstreams": self._candidates,
         }
-        self._control = Control(cycle.paths.socket, answers)
+        commands = {"hold": self._hold, "release": self._release}
+        self._control = Control(cycle.paths.socket, answers, commands, self._complain)
 
     async def run(self) -> None:
         """Guard until SIGTERM or SIGINT."""
@@ -236,9 +241,7 @@ class Daemon:
 
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
-        status = f"{plan.mode}; NodeLocalDNS {plan.nodelocal}; upstream {plan.upstream}: " + (
-            " ".join(str(address) for address in plan.wanted) or "none"
-        )
+        status = headline(plan)
         is_late = time.monotonic() - self._started > READY_LATEST
         if not self._is_ready and (plan.is_settled or is_late):
             self._is_ready = self._notifier.ready(status)
@@ -332,8 +335,53 @@ class Daemon:
             "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **status,
+            "kubelet": self._told_of_kubelet(),
             "dhclient": self._dhclient.report(),
         }
+
+    def _told_of_kubelet(self) -> dict[str, object] | None:
+        """Return which file new pods get and where that is set, None without a kubelet."""
+        kubelet = self._cycle.facts.kubelet
+        if kubelet is None:
+            return None
+        return {"pods_file": kubelet.pods_file, "set_in": kubelet.resolv_conf.origin}
+
+    def _hold(self, request: Data) -> dict[str, object]:
+        """Pin who serves the node, where that can't make a loop."""
+        try:
+            hold = asked(request, time.monotonic())
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        self._list_addresses()
+        seen = replace(self._cycle.observe(), hold=hold)
+        memory, plan = decide(self._cycle.memory, seen, self._cycle.policy)
+        if memory.serves is not hold.serves:
+            raise RefusedError(dict(plan.because)["handover"])
+        self._pin(hold)
+        span = () if hold.until == math.inf else (("seconds", f"{hold.until - hold.since:g}"),)
+        told = (("hold", hold.serves), ("by", hold.by), *span)
+        self._journal(Event(name="hold_set", level=Level.WARNING, details=told))
+        return self._report()
+
+    def _release(self, request: Data) -> dict[str, object]:
+        hold = self._cycle.facts.hold
+        if hold is None:
+            raise RefusedError("nothing is held")
+        self._pin(None)
+        self._tell("hold_released", hold=hold.describe(), by=name(request.get("by")))
+        return self._report()
+
+    def _pin(self, hold: Hold | None) -> None:
+        try:
+            self._cycle.pin(hold)
+        except OSError as error:
+            raise RefusedError(f"the hold can't be kept: {error}") from error
+        self._after(self._cycle.look())
+
+    def _complain(self, peer: Peer, what: str) -> None:
+        means = "a client of the control socket; the daemon goes on"
+        who = {"uid": peer.uid, "pid": peer.pid}
+        self._tell("client_refused", Level.WARNING, what=what, **who, means=means)
 
     def _candidates(self) -> dict[str, object]:
         cycle = self._cycle

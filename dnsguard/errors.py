@@ -4,6 +4,7 @@ The exit statuses are sysexits.h's, as systemd and Debian's tools use them.
 """
 
 EX_USAGE = 64
+EX_NOPERM = 77
 EX_CONFIG = 78
 
 
@@ -35,6 +36,16 @@ class AlreadyRunningError(DnsguardError):
 
 class ProtocolError(DnsguardError):
     """Raised when what answers is no daemon of this version."""
+
+
+class RefusedError(DnsguardError):
+    """Raised when the daemon could do what it is asked, and has a reason not to."""
+
+
+class NotPermittedError(RefusedError):
+    """Raised when somebody but root commands."""
+
+    status = EX_NOPERM
 
 
 class ForeignStateError(DnsguardError):

@@ -21,6 +21,7 @@ from dnsguard.core.fight import Fight
 from dnsguard.core.forecast import Future, Node, maker_of, reboots, renewals
 from dnsguard.core.hazards import judge
 from dnsguard.core.health import Health
+from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import FileSeen, Identity, Mode, ReplaceFile
 from dnsguard.core.offer import Offer
@@ -126,9 +127,9 @@ def _both(cycle: Cycle, memory: Memory, future: Future, *, is_boot: bool) -> Jso
     memory = replace(memory, fight=Fight(), written=None, records=())
     if is_boot:
         # NodeLocalDNS isn't up yet: its address comes with its pod.
-        memory = replace(memory, health=Health(), mode=Mode.GUARDING, mode_since=None)
+        memory = replace(memory, health=Health(), serves=Serves.UPSTREAM, mode_since=None)
         bound = (memory.bound or frozenset()) - frozenset(policy.nodelocal)
-        seen = replace(seen, bound=bound)
+        seen = replace(seen, bound=bound, hold=None)
     identity = Identity(device=0, inode=0, size=len(text), mtime_ns=0, ctime_ns=0)
     seen = replace(seen, file=FileSeen(content=text, identity=identity), records=())
     border = draw_border(memory, seen, policy)

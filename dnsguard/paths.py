@@ -42,6 +42,11 @@ class Paths:
         return self.root / "run/dnsguard/control.sock"
 
     @property
+    def hold(self) -> Path:
+        """What an operator has pinned; for this boot, and for the next daemon."""
+        return self.root / "run/dnsguard/hold.json"
+
+    @property
     def dhclient_hooks(self) -> tuple[Path, ...]:
         """What dhclient(8) and dhclient-script(8) read at the next lease."""
         dhcp = self.root / "etc/dhcp"

@@ -1,15 +1,16 @@
 """What would be done now, as text: decided by the same policy, applied by nobody."""
 
 import asyncio
-import difflib
 import time
 from contextlib import closing, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from dnsguard.core.decide import decide
 from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
 from dnsguard.core.report import candidates
 from dnsguard.cycle import Cycle
+from dnsguard.diff import diff
 
 
 def preview(cycle: Cycle) -> dict[str, object]:
@@ -61,25 +62,20 @@ async def preview_alone(cycle: Cycle) -> dict[str, object]:
 
 
 def _describe(cycle: Cycle, seen: Observation, plan: Plan) -> dict[str, object]:
-    diff: list[str] = []
+    changes: list[str] = []
     for action in plan.actions:
         if isinstance(action, ReplaceFile):
-            diff += _diff(str(cycle.paths.resolv_conf), seen.file.content, action.content)
+            changes += _changes(cycle.paths.resolv_conf, seen.file.content, action.content)
         elif isinstance(action, ReplacePodFile):
-            diff += _diff(str(cycle.paths.pod_file), seen.pod_file or b"", action.content)
+            changes += _changes(cycle.paths.pod_file, seen.pod_file or b"", action.content)
     return {
         "mode": plan.mode,
         "because": [list(pair) for pair in plan.because],
         "actions": [action.describe() for action in plan.actions],
-        "diff": "\n".join(diff),
+        "diff": "\n".join(changes),
         "at": round(time.time(), 3),
     }
 
 
-def _diff(name: str, before: bytes, after: bytes) -> list[str]:
-    now, planned = (
-        content.decode("utf-8", "backslashreplace").splitlines() for content in (before, after)
-    )
-    return list(
-        difflib.unified_diff(now, planned, f"{name} (now)", f"{name} (planned)", lineterm="")
-    )
+def _changes(path: Path, before: bytes, after: bytes) -> list[str]:
+    return diff(before, after, f"{path} (now)", f"{path} (planned)")

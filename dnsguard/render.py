@@ -1,55 +1,122 @@
 """The status and the plan as a person reads them: data in, text out."""
 
+import time
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
+
+from dnsguard.core.timespan import describe
+from dnsguard.page import Page
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""
+_PLAIN = Page()
+_MODES = {"guarding": "good", "handed-over": "good", "held": "loud"}
+_NODELOCAL = {"healthy": "good", "silent": "bad", "warming": "warn"}
+_UPSTREAM = {"verified": "good", "unverified": "warn", "none": "bad"}
+_ASKED = {"cluster": "cluster", "external": "outside", "http": "health URL"}
 
 
-def status(data: Data) -> str:
-    """Return the status as text, a line each idea."""
-    return "\n".join(_status(data))
+def status(data: Data, page: Page = _PLAIN) -> str:
+    """Return the status as text, a row each idea."""
+    rows = (
+        *_mode(data, page),
+        *_file(data, page),
+        *_nodelocal(data["nodelocal"], page),
+        *_upstream(data["upstream"], page),
+        *_for_kubelet(data, page),
+        *_dhclient(data["dhclient"], page),
+        *_tramples(data["tramples"], page),
+        *(page.row("" if at else "next", line) for at, line in enumerate(data["next"])),
+        *(page.row("DEGRADED", line, "bad") for line in data["degraded"]),
+    )
+    return "\n".join(rows)
 
 
-def _status(data: Data) -> Iterator[str]:
-    file, nodelocal, upstream = data["resolv_conf"], data["nodelocal"], data["upstream"]
-    since = timedelta(seconds=round(data["mode_seconds"]))
-    because = dict(data["because"])
-    yield f"mode         {data['mode']} for {since}; handover: {because['handover']}"
-    yield f"resolv.conf  {_list(file['nameservers'])}"
+def _mode(data: Data, page: Page) -> Iterator[str]:
+    since, reason = _clock(data["mode_since"]), dict(data["because"])["handover"]
+    about = f"{data['mode']} for {describe(data['mode_seconds'])}, since {since}: {reason}"
+    yield page.row("mode", about, _MODES[data["mode"]])
+    hold = data["hold"]
+    if hold is not None:
+        left = "until it is released"
+        if hold["until"] is not None:
+            left = f"until {_clock(hold['until'])}, {describe(hold['seconds_left'])} left"
+        text = f"to {hold['serves']} by {hold['by']}, {left}: dnsguard release"
+        yield page.row("HELD", text, "loud")
+
+
+def _file(data: Data, page: Page) -> Iterator[str]:
+    file, because = data["resolv_conf"], dict(data["because"])
+    by = file["written_by"]
+    named = [f"{one} (from {by[one]})" for one in file["nameservers"]]
+    yield page.row("resolv.conf", _list(named))
     if "write" in because:
-        yield f"               {because['write']}"
+        yield page.row("", because["write"], "warn")
     if file["held_back"]:
-        yield f"               held back: {_list(file['held_back'])}"
+        yield page.row("", f"held back: {_list(file['held_back'])}", "dim")
     if file["trouble"]:
-        yield f"               {file['trouble']}"
-    speed = "" if nodelocal["rtt_ms"] is None else f", {nodelocal['rtt_ms']} ms"
-    yield f"NodeLocalDNS {nodelocal['state']}: {nodelocal['detail']}{speed}"
-    yield f"upstream     {upstream['state']}"
+        yield page.row("", file["trouble"], "bad")
+
+
+def _nodelocal(nodelocal: Data, page: Page) -> Iterator[str]:
+    style = _NODELOCAL.get(nodelocal["state"], "")
+    yield page.row("NodeLocalDNS", f"{nodelocal['state']}: {nodelocal['detail']}", style)
+    for leg in nodelocal["legs"]:
+        if leg["state"] != "not asked":
+            yield _leg(leg, page)
+
+
+def _leg(leg: Data, page: Page) -> str:
+    name = _ASKED[leg["asked"]] + ("" if leg["asked"] == "http" else f" {leg['protocol'].upper()}")
+    if leg["state"] == "answers":
+        return page.row("", f"  {name:<12} {leg['rtt_ms']} ms", hang=15)
+    times = "once" if leg["in_a_row"] == 1 else f"{leg['in_a_row']} times in a row"
+    return page.row("", f"! {name:<12} {leg['detail']}, {times}", "bad", hang=15)
+
+
+def _upstream(upstream: Data, page: Page) -> Iterator[str]:
+    yield page.row("upstream", upstream["state"], _UPSTREAM[upstream["state"]])
     shown = [one for one in upstream["servers"] if one["in_use"] or one["usable"]]
     shown = shown or upstream["servers"][:3]
     for server in shown:
-        yield _server(server)
+        mark = "*" if server["in_use"] else " "
+        speed = f"{server['rtt_ms']} ms" if server["usable"] else server["detail"]
+        about = f"{speed}, from {server['source']} ({server['origin']})"
+        yield page.row("", f"{mark} {server['address']:<15} {about}", hang=18)
     others = len(upstream["servers"]) - len(shown)
     if others:
-        yield f"               {others} more, not used: dnsguard upstreams"
-    yield f"for kubelet  {_list(data['pod_file']['nameservers'])} in /var/lib/dnsguard/resolv.conf"
-    yield f"dhclient     the enter hook is {data['dhclient']['hook']}"
-    for hazard in data["dhclient"]["hazards"]:
-        place = f"{hazard['path']}:{hazard['line']}"
-        yield f"             {'  ' if hazard['defused'] else '! '}{place} {hazard['what']}: {hazard['why']}"
-    tramples = data["tramples"]["count"]
-    yield f"tramples     {tramples}" + (" since the daemon started" if tramples else "")
-    for line in data["degraded"]:
-        yield f"DEGRADED     {line}"
+        yield page.row("", f"  {others} more, not used: dnsguard upstreams", "dim")
 
 
-def _server(server: Data) -> str:
-    mark = "*" if server["in_use"] else " "
-    speed = f"{server['rtt_ms']} ms" if server["usable"] else server["detail"]
-    return f"             {mark} {server['address']:15}  {speed}, from {server['source']} ({server['origin']})"
+def _for_kubelet(data: Data, page: Page) -> Iterator[str]:
+    named = _list(data["pod_file"]["nameservers"])
+    yield page.row("for kubelet", f"{named} in /var/lib/dnsguard/resolv.conf")
+    kubelet = data["kubelet"]
+    if kubelet is not None:
+        is_risky = kubelet["pods_file"] == "/etc/resolv.conf"
+        told = f"kubelet gives pods {kubelet['pods_file']} ({kubelet['set_in']})"
+        yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
+
+
+def _dhclient(dhclient: Data, page: Page) -> Iterator[str]:
+    yield page.row("dhclient", f"the enter hook is {dhclient['hook']}")
+    for hazard in dhclient["hazards"]:
+        is_open = not hazard["defused"]
+        text = f"{hazard['path']}:{hazard['line']} {hazard['what']}: {hazard['why']}"
+        yield page.row("", ("! " if is_open else "  ") + text, "warn" if is_open else "", hang=2)
+
+
+def _tramples(tramples: Data, page: Page) -> Iterator[str]:
+    count = tramples["count"]
+    last = "" if tramples["last"] is None else f", last {_clock(tramples['last'])}"
+    yield page.row("tramples", f"{count} since the daemon started{last}" if count else "0")
+
+
+def _clock(at: float) -> str:
+    """Return a time of day, with its date where that is not today's."""
+    when, today = time.localtime(at), time.localtime()
+    form = "%H:%M:%S" if when[:3] == today[:3] else "%Y-%m-%d %H:%M:%S"
+    return time.strftime(form, when)
 
 
 def _list(entries: list[str]) -> str:

@@ -14,6 +14,7 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.health import ONE_TIME, advance
+from dnsguard.core.hold import Hold, Serves, active
 from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
@@ -21,9 +22,9 @@ from dnsguard.core.model import (
     RANK,
     Action,
     Candidate,
+    EndHold,
     HandoverMode,
     KeepForeign,
-    Mode,
     NodeLocal,
     Observation,
     Plan,
@@ -54,7 +55,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     memory = _turn(memory, seen, policy, obstacle)
     because = (
         ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
-        ("handover", obstacle.reason),
+        ("handover", _why(memory.hold, obstacle)),
     )
     memory, file = rewrite(memory, seen, pool, border, announced=announced)
     memory, asked = questions(memory, seen.now, policy, known, needs_proof=obstacle.needs_proof)
@@ -66,8 +67,11 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions.append(KeepForeign(content=memory.foreign))
     if memory.remembered != before.remembered:
         actions.append(Remember(candidates=memory.remembered))
+    if seen.hold is not None and memory.hold is None:
+        actions.append(EndHold(hold=seen.hold))
     return replace(memory, identity=seen.file.identity), Plan(
         mode=memory.mode,
+        hold=memory.hold,
         nodelocal=memory.health.state,
         upstream=trust,
         wanted=file.wanted,
@@ -85,6 +89,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
             informs.next_at,
             file.look_at,
             obstacle.look_at,
+            seen.now + policy.slow if memory.hold is None else memory.hold.until,
         ),
     )
 
@@ -133,10 +138,18 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
         }
     bound = memory.bound if seen.bound is None else seen.bound
     health = advance(memory.health, seen, policy, verdicts)
+    nodelocal = health.address or next(iter(policy.nodelocal), None)
     informs = memory.informs
     for informed in seen.informed:
         informs = inform.heard(informs, informed, seen.wall)
-    return replace(memory, health=health, verdicts=verdicts, bound=bound, informs=informs)
+    return replace(
+        memory,
+        health=health,
+        nodelocal=nodelocal,
+        verdicts=verdicts,
+        bound=bound,
+        informs=informs,
+    )
 
 
 def _remember(
@@ -182,14 +195,24 @@ class _Obstacle:
 _NONE = _Obstacle("done")
 
 
+def obstacles(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
+    """Return all that stands against a handover now, for people."""
+    return tuple(obstacle.reason for obstacle in _obstacles(memory, seen, policy, pool))
+
+
 def _obstacles(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
 ) -> Iterator[_Obstacle]:
-    """Yield what stands against a handover; every condition of one is here."""
-    health = memory.health
-    if health.state is not NodeLocal.HEALTHY:
+    """Yield what stands against a handover; every condition of one is here.
+
+    A hold takes the place of what is judged, but not of what keeps the node out of a loop.
+    """
+    health, hold = memory.health, active(seen.hold, seen.now)
+    if hold is not None and hold.serves is Serves.UPSTREAM:
+        yield _Obstacle(hold.describe())
+    if hold is None and health.state is not NodeLocal.HEALTHY:
         yield _Obstacle("waits until NodeLocalDNS is healthy")
-    if policy.handover is HandoverMode.NEVER:
+    if hold is None and policy.handover is HandoverMode.NEVER:
         yield _Obstacle("handover.mode is never")
     if policy.handover is HandoverMode.AUTO and seen.pods_read == RESOLV_CONF:
         yield _Obstacle(
@@ -198,7 +221,7 @@ def _obstacles(
         )
     if not pool:
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
-    if memory.mode is Mode.HANDED_OVER:
+    if hold is not None or memory.serves is Serves.NODELOCAL:
         return
     if upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
         yield _Obstacle("waits until an upstream answers")
@@ -212,11 +235,20 @@ def _obstacles(
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
 
 
+def _why(hold: Hold | None, obstacle: _Obstacle) -> str:
+    """Return why the node is or is not handed over, for people."""
+    if hold is None or obstacle.reason == hold.describe():
+        return obstacle.reason
+    return hold.describe() + ("" if obstacle is _NONE else f", but {obstacle.reason}")
+
+
 def _turn(memory: Memory, seen: Observation, policy: Policy, obstacle: _Obstacle) -> Memory:
     """Choose who serves the node; note a change, and whether it was NodeLocalDNS that broke."""
-    mode = Mode.HANDED_OVER if obstacle is _NONE else Mode.GUARDING
-    if mode is memory.mode and memory.mode_since is not None:
+    hold = active(seen.hold, seen.now)
+    serves = Serves.NODELOCAL if obstacle is _NONE else Serves.UPSTREAM
+    if (serves, hold) == (memory.serves, memory.hold) and memory.mode_since is not None:
         return memory
-    has_broken = memory.mode is Mode.HANDED_OVER and memory.health.state is not NodeLocal.HEALTHY
+    was_served = memory.hold is None and memory.serves is Serves.NODELOCAL
+    has_broken = was_served and hold is None and memory.health.state is not NodeLocal.HEALTHY
     flaps = memory.flaps.broke(seen.now, policy.hold_down) if has_broken else memory.flaps
-    return replace(memory, mode=mode, mode_since=seen.now, flaps=flaps)
+    return replace(memory, serves=serves, hold=hold, mode_since=seen.now, flaps=flaps)

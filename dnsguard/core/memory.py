@@ -7,6 +7,7 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.fight import Fight
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informs
 from dnsguard.core.model import Candidate, Identity, Mode, Record
 from dnsguard.core.upstreams import Verdict
@@ -16,7 +17,9 @@ from dnsguard.core.upstreams import Verdict
 class Memory:
     """All that the guard knows beside what it sees right now."""
 
-    mode: Mode = Mode.GUARDING
+    serves: Serves = Serves.UPSTREAM
+    """Who serves the node."""
+    hold: Hold | None = None
     mode_since: float | None = None
     identity: Identity | None = None
     """The version of the file that the last look found."""
@@ -35,9 +38,18 @@ class Memory:
     remembered: tuple[Candidate, ...] = ()
     verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
     health: Health = field(default_factory=Health)
+    nodelocal: IPAddress | None = None
+    """Whose address stands first in the file while NodeLocalDNS serves."""
     flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None
     fight: Fight = field(default_factory=Fight)
     tramples: int = 0
     last_trample: float | None = None
     """Seconds since the epoch."""
+
+    @property
+    def mode(self) -> Mode:
+        """Return who serves the node, and whether an operator says so."""
+        if self.hold is not None:
+            return Mode.HELD
+        return Mode.GUARDING if self.serves is Serves.UPSTREAM else Mode.HANDED_OVER

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
+from dnsguard.core.hold import Hold
 from dnsguard.core.sources.dhclient.told import Told
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Mode(StrEnum):
 
     GUARDING = "guarding"  # real upstreams, no cluster address
     HANDED_OVER = "handed-over"  # NodeLocalDNS first, upstreams behind it
+    HELD = "held"  # as an operator has pinned it
 
 
 class NodeLocal(StrEnum):
@@ -242,6 +244,8 @@ class Observation:
     """What the spare has put in the file's place already, before this was decided."""
     pods_read: str | None = None
     """The file that kubelet hands to pods; None where no kubelet is configured."""
+    hold: Hold | None = None
+    """What an operator has pinned; it may be over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +294,17 @@ class Remember:
         return f"remember {known}"
 
 
-Action = ReplaceFile | KeepForeign | ReplacePodFile | Remember
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndHold:
+    """Forget the pin: its time is up."""
+
+    hold: Hold
+
+    def describe(self) -> str:
+        return f"end what was {self.hold.describe()}"
+
+
+Action = ReplaceFile | KeepForeign | ReplacePodFile | Remember | EndHold
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +320,7 @@ class Plan:
     """What to do now, and why."""
 
     mode: Mode
+    hold: Hold | None
     nodelocal: NodeLocal
     upstream: UpstreamState
     wanted: tuple[IPAddress, ...]

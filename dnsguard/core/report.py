@@ -1,10 +1,16 @@
 """What ``dnsguard status`` says, as data: built here, rendered elsewhere."""
 
-from dnsguard.core import resolvconf
+import math
+
+from dnsguard.core import resolvconf, upstreams
+from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
+from dnsguard.core.health import Streak, legs
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Observation, Plan, Policy, UpstreamState
-from dnsguard.core.upstreams import NOT_ASKED, Upstream
+from dnsguard.core.model import Mode, Observation, Plan, Policy, UpstreamState
+from dnsguard.core.outlook import outlook
+from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
 
 Json = dict[str, object]
 
@@ -13,10 +19,15 @@ def report(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    wrong = (*trouble, *_wrong(seen, plan, trouble))
+    wrong = (*trouble, *_wrong(memory, seen, plan, trouble))
+    seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
+    pool = upstreams.pool(_known(memory, seen, policy))
     return {
         "mode": plan.mode,
-        "mode_seconds": round(seen.now - (memory.mode_since or seen.now), 1),
+        "mode_seconds": round(seconds, 1),
+        "mode_since": round(seen.wall - seconds, 3),
+        "hold": _hold(plan.hold, seen),
+        "next": list(outlook(memory, seen, policy, pool)),
         "because": [list(pair) for pair in plan.because],
         "degraded": list(wrong),
         "resolv_conf": _file(seen),
@@ -26,6 +37,7 @@ def report(
             "state": plan.nodelocal,
             "detail": memory.health.detail,
             "rtt_ms": _milliseconds(memory.health.rtt),
+            "legs": [_leg(leg, memory.health.streak(leg)) for leg in legs(policy)],
         },
         "upstream": {
             "state": plan.upstream,
@@ -37,8 +49,46 @@ def report(
     }
 
 
-def _wrong(seen: Observation, plan: Plan, trouble: tuple[str, ...]) -> list[str]:
+def headline(plan: Plan) -> str:
+    """Return mode and reason in a line, as ``systemctl status`` shows it."""
+    servers = " ".join(str(address) for address in plan.wanted) or "none"
+    because = dict(plan.because)["handover"]
+    reason = "" if plan.mode is Mode.HANDED_OVER else f" ({because})"
+    about = f"NodeLocalDNS {plan.nodelocal}, upstream {plan.upstream}"
+    return f"{plan.mode}: {servers}; {about}{reason}"
+
+
+def _hold(hold: Hold | None, seen: Observation) -> Json | None:
+    if hold is None:
+        return None
+    left = None if hold.until == math.inf else hold.until - seen.now
+    return {
+        "serves": hold.serves,
+        "by": hold.by,
+        "since": round(seen.wall - (seen.now - hold.since), 3),
+        "seconds_left": None if left is None else round(left, 1),
+        "until": None if left is None else round(seen.wall + left, 3),
+    }
+
+
+def _leg(leg: Leg, streak: Streak) -> Json:
+    state = "fails" if streak.failures else "answers" if streak.successes else "not asked"
+    return {
+        "asked": leg.ask,
+        "protocol": "tcp" if leg.tcp or leg.ask is Ask.HTTP else "udp",
+        "state": state,
+        "in_a_row": streak.failures or streak.successes,
+        "rtt_ms": _milliseconds(streak.rtt),
+        "detail": streak.detail,
+    }
+
+
+def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ...]) -> list[str]:
     wrong = []
+    if plan.hold is not None and memory.serves is not plan.hold.serves:
+        wrong.append(f"what is held can't be: {dict(plan.because)['handover']}")
+    elif plan.hold is not None and memory.serves is Serves.NODELOCAL and not memory.health.answers:
+        wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
@@ -58,7 +108,13 @@ def _file(seen: Observation) -> Json:
     active = _nameservers(content)
     held = [str(server.address) for server in released if str(server.address) not in active]
     trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
-    return {"nameservers": active, "held_back": held, "trouble": trouble}
+    added = {str(address) for address in resolvconf.added(content)}
+    return {
+        "nameservers": active,
+        "written_by": {one: "dnsguard" if one in added else "others" for one in active},
+        "held_back": held,
+        "trouble": trouble,
+    }
 
 
 def _nameservers(content: bytes) -> list[str]:
@@ -67,8 +123,11 @@ def _nameservers(content: bytes) -> list[str]:
 
 def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
     """Return everyone whom any source names, best first, and why one is not used."""
-    known = rank(memory, seen, policy, draw_border(memory, seen, policy))
-    return [_candidate(upstream, plan) for upstream in known]
+    return [_candidate(upstream, plan) for upstream in _known(memory, seen, policy)]
+
+
+def _known(memory: Memory, seen: Observation, policy: Policy) -> Pool:
+    return rank(memory, seen, policy, draw_border(memory, seen, policy))
 
 
 def _candidate(upstream: Upstream, plan: Plan) -> Json:

@@ -78,6 +78,14 @@ def is_guarded(content: bytes) -> bool:
     return any(line.startswith((ADDED, HELD)) for line in content.split(b"\n"))
 
 
+def added(content: bytes) -> frozenset[IPAddress]:
+    """Return the nameservers that dnsguard has added in lines of their own."""
+    lines = (line[len(ADDED) :] for line in content.split(b"\n") if line.startswith(ADDED))
+    words = (word.decode("latin-1") for line in lines for word in line.split())
+    found = (parse_nameserver(word) for word in words)
+    return frozenset(plain(address) for address in found if address is not None)
+
+
 def unguard(content: bytes) -> bytes:
     """Return the file as the last foreign writer left it: ours removed, theirs put back."""
     if ADDED not in content and HELD not in content:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from dnsguard.core import resolvconf, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
+from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     FileSeen,
-    Mode,
     NodeLocal,
     Observation,
     Policy,
@@ -74,7 +74,7 @@ def read(content: bytes, border: Border) -> Reading:
 def rewrite(
     memory: Memory, seen: Observation, pool: Pool, border: Border, *, announced: bytes | None
 ) -> tuple[Memory, Rewrite]:
-    """Decide about resolv.conf; ``memory.mode`` is already the new one.
+    """Decide about resolv.conf; ``memory.serves`` is already the new one.
 
     :param announced: the file that dhclient would have written since the last look.
     """
@@ -92,7 +92,7 @@ def rewrite(
     if content == file.content and (wanted is None or file.trouble is None):
         memory = replace(memory, written=content, unfinished_since=None)
         is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
-        is_settled = wanted is not None or not is_open
+        is_settled = wanted is not None or memory.serves is Serves.NODELOCAL or not is_open
         return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
     if seen.repaired is not None:
         fight = memory.fight.repaired(seen.now)
@@ -128,7 +128,7 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     in a fight, and behind a symbolic link.
     """
     foreign, written = memory.foreign, memory.written
-    if memory.mode is not Mode.GUARDING or foreign is None or written is None:
+    if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
     if seen.file.link is not None or memory.fight.delay or foreign == written:
         return None
@@ -167,8 +167,8 @@ def _wanted(
     memory: Memory, file: FileSeen, reading: Reading, pool: Pool
 ) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
     """Return the nameservers that belong into the file, None to leave it as it is."""
-    if memory.mode is Mode.HANDED_OVER and memory.health.address is not None:
-        return _behind(memory.health.address, reading, pool), ()
+    if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
+        return _behind(memory.nodelocal, reading, pool), ()
     is_clean = bool(reading.real) and not reading.poison and not reading.refused
     if is_clean and upstreams.can_stay(reading.real, pool, resolvconf.MAXNS):
         return None, ()

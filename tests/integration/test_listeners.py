@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from ipaddress import IPv4Address, IPv6Address
@@ -259,14 +261,25 @@ UNPRIVILEGED = """if True:
 """
 
 
+@pytest.fixture
+def readable_tree() -> Iterator[Path]:
+    """Return a copy of the package that everyone can read, wherever the tree lies."""
+    with tempfile.TemporaryDirectory() as made:
+        shutil.copytree(TREE / "dnsguard", Path(made, "dnsguard"))
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
 @pytest.mark.parametrize("user", [0, 65534])
-def test_no_capability_is_needed(node: Namespace, link: None, serve: Serve, user: int) -> None:
+def test_no_capability_is_needed(
+    node: Namespace, link: None, serve: Serve, user: int, readable_tree: Path
+) -> None:
     """Root of the unit's sandbox or nobody at all: another user's socket is seen and told."""
     ours = serve()
     drop = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     who = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
     command = ["setpriv", *who, *drop, sys.executable, "-c", UNPRIVILEGED, str(NODELOCAL)]
-    with node.spawn(command, environ={**os.environ, "PYTHONPATH": str(TREE)}) as started:
+    with node.spawn(command, environ={**os.environ, "PYTHONPATH": str(readable_tree)}) as started:
         assert started.stdout
         assert started.stdout.readline() == "ready\n"
         ours.close()

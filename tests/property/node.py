@@ -9,9 +9,11 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
+from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
+    EndHold,
     FileSeen,
     Found,
     HandoverMode,
@@ -91,6 +93,7 @@ class Node:
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods_read: str | None = None
+    hold: Hold | None = None
     can_write: bool = True
     rivals: list[bytes] = field(default_factory=list)
     """What somebody writes between a look and its replacement."""
@@ -151,6 +154,7 @@ class Node:
             bound=self.bound,
             answers=heard,
             pods_read=self.pods_read,
+            hold=self.hold,
         )
 
     def prepare(self) -> None:
@@ -185,6 +189,8 @@ class Node:
         for action in plan.actions:
             if isinstance(action, ReplacePodFile):
                 self.pod_file = action.content
+            if isinstance(action, EndHold):
+                self.hold = None
             if isinstance(action, ReplaceFile):
                 if self.rivals:
                     self.write(self.rivals.pop(0))

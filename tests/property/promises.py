@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
+from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     HandoverMode,
@@ -74,13 +75,22 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
 
 
 def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
-    if plan.mode is Mode.GUARDING:
+    is_held = seen.hold is not None and seen.now < seen.hold.until
+    assert (plan.mode is Mode.HELD) is is_held
+    assert plan.hold == after.hold == (seen.hold if is_held else None)
+    if after.serves is Serves.UPSTREAM:
+        assert plan.mode is not Mode.HANDED_OVER
         return
-    assert plan.nodelocal is NodeLocal.HEALTHY
-    assert policy.handover is not HandoverMode.NEVER
-    assert policy.handover is HandoverMode.ALWAYS or seen.pods_read != RESOLV_CONF
+    if is_held:
+        assert seen.hold is not None
+        assert seen.hold.serves is Serves.NODELOCAL
+    else:
+        assert plan.nodelocal is NodeLocal.HEALTHY
+        assert policy.handover is not HandoverMode.NEVER
+        assert plan.wanted[0] == after.health.address
+    assert policy.handover is not HandoverMode.AUTO or seen.pods_read != RESOLV_CONF
     assert any(border(policy).admits(address) for address in plan.wanted)
-    assert plan.wanted[0] == after.health.address
+    assert {plan.wanted[0]} == _handed(after, policy)
     assert len(plan.wanted) <= resolvconf.MAXNS
     assert not set(plan.wanted[1:]) & policy.cluster
 
@@ -91,10 +101,12 @@ def _check_written(
     content, file = action.content, seen.file
     written = addresses(content)
     assert not is_dead_end(content, policy)
-    assert used(content) == action.wanted == tuple(dict.fromkeys(action.wanted))
+    assert used(content) == action.wanted
+    # A DHCP server that names one twice is taken at its word, as dhclient takes it.
+    assert seen.records or len(set(action.wanted)) == len(action.wanted)
     assert set(written) == set(action.wanted)
-    assert set(written) <= set(_known(before, seen, policy)) | _handed(after)
-    assert set(written) & policy.cluster <= _handed(after)
+    assert set(written) <= set(_known(before, seen, policy)) | _handed(after, policy)
+    assert set(written) & policy.cluster <= _handed(after, policy)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
     if seen.records:
@@ -108,9 +120,9 @@ def _check_written(
         assert others(content) == others(before.foreign or b"")
 
 
-def _handed(after: Memory) -> set[IPAddress]:
-    is_handed_over = after.mode is Mode.HANDED_OVER and after.health.address is not None
-    return {after.health.address} if is_handed_over and after.health.address else set()
+def _handed(after: Memory, policy: Policy) -> set[IPAddress]:
+    is_handed_over = after.serves is Serves.NODELOCAL
+    return {after.health.address or policy.nodelocal[0]} if is_handed_over else set()
 
 
 def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:
@@ -145,8 +157,8 @@ def _check_left(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
     if written:
         content = written[0].content
     assert content == after.written
-    if plan.mode is Mode.HANDED_OVER:
-        assert used(content)[:1] == (after.health.address,)
+    if after.serves is Serves.NODELOCAL:
+        assert set(used(content)[:1]) == _handed(after, policy)
         assert not is_dead_end(content, policy)
     elif not is_left_on_purpose(after) or plan.upstream != "none":
         assert not set(addresses(content)) & policy.cluster

@@ -5,6 +5,7 @@ file, NodeLocalDNS and upstreams that come and go, a disk that is full, a clock.
 checks stand in :mod:`property.promises` and come with every look.
 """
 
+import math
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from hypothesis.stateful import (
 from dnsguard.core import fight, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Record, Trouble
 from dnsguard.core.rewrite import GRACE, PATIENCE
 from dnsguard.core.sources.dhclient.told import Reason, Told
@@ -151,6 +153,16 @@ class Life(RuleBasedStateMachine):
     @rule(found=candidates(), read=pods_read)
     def sources_change(self, found: tuple[Candidate, ...], read: str | None) -> None:
         self.node.found, self.node.pods_read = found, read
+        self.node.look()
+
+    @rule(serves=st.sampled_from([None, *Serves]), seconds=st.sampled_from([0.3, 6.0, math.inf]))
+    def is_held(self, serves: Serves | None, seconds: float) -> None:
+        """Let an operator pin who serves, or release it."""
+        now = self.node.now
+        hold = (
+            None if serves is None else Hold(serves=serves, by="x", since=now, until=now + seconds)
+        )
+        self.node.hold = hold
         self.node.look()
 
     @rule(can_write=st.booleans())

@@ -36,6 +36,7 @@ from dnsguard.core.answers import Answer, Leg, Outcome
 from dnsguard.core.effective import effective
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
+from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
@@ -491,7 +492,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     )
     _, plan = decide.decide(
         Memory(
-            mode=was,
+            serves=Serves.NODELOCAL if was is Mode.HANDED_OVER else Serves.UPSTREAM,
             mode_since=0.0,
             health=health,
             verdicts={UPSTREAM: answered} if upstream is UpstreamState.VERIFIED else {},

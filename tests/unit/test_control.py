@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import resource
 import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from dnsguard import PROTOCOL
-from dnsguard.control import MAX_LINE, PATIENCE, Control
+from dnsguard.control import MAX_CLIENTS, MAX_LINE, PATIENCE, Control, Data, Peer
+from dnsguard.errors import RefusedError
 
 Run = Callable[[Awaitable[None]], None]
 ASK = json.dumps({"version": PROTOCOL, "request": "status"}).encode() + b"\n"
+HOLD = json.dumps({"version": PROTOCOL, "request": "hold", "serves": "upstream"}).encode() + b"\n"
 FINE = {"version": PROTOCOL, "ok": True, "answer": {"mode": "guarding"}}
 
 
@@ -172,6 +175,67 @@ def test_idle_clients_are_in_nobodys_way(run: Run, path: Path) -> None:
             assert time.monotonic() - began < PATIENCE / 2
 
     run(scene())
+
+
+def test_a_thousand_idle_clients_make_room(run: Run, path: Path) -> None:
+    """Who has waited longest without a word is hung up on, not who comes with a question."""
+
+    async def scene() -> None:
+        async with contextlib.AsyncExitStack() as idle:
+            control = await idle.enter_async_context(_open(path))
+            clients = [await idle.enter_async_context(_client(path)) for _ in range(1000)]
+            assert await _say(path, ASK) == FINE
+            assert control._clients <= MAX_CLIENTS
+            assert not any(reader.at_eof() for reader, _ in clients[-MAX_CLIENTS // 2 :])
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        run(scene())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_root_commands(run: Run, path: Path) -> None:
+    """The command gets the whole request, and its refusal reaches the client."""
+    asked: list[Data] = []
+
+    def hold(request: Data) -> dict[str, object]:
+        asked.append(request)
+        if len(asked) > 1:
+            raise RefusedError("not twice")
+        return {"held": True}
+
+    async def scene() -> None:
+        control = Control(path, {}, {"hold": hold})
+        await control.open()
+        answers = [await _say(path, HOLD), await _say(path, HOLD)]
+        control.close()
+        assert answers == [
+            {"version": PROTOCOL, "ok": True, "answer": {"held": True}},
+            {"version": PROTOCOL, "ok": False, "error": "not twice", "needs_root": False},
+        ]
+
+    run(scene())
+    assert [request["serves"] for request in asked] == ["upstream"] * 2
+
+
+def test_nobody_else_commands(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says who is there (the real other user is in tests/integration)."""
+    told: list[str] = []
+
+    async def scene() -> None:
+        control = Control(path, {}, {"hold": dict}, lambda _, what: told.append(what))
+        await control.open()
+        for _ in range(3):
+            answer = await _say(path, HOLD)
+            assert isinstance(answer, dict)
+            assert (answer["ok"], answer["needs_root"]) == (False, True)
+        control.close()
+
+    monkeypatch.setattr(Peer, "is_root", False)
+    run(scene())
+    assert told == ["may not hold: only root may"]
 
 
 def test_too_many_clients_are_sent_away_and_then_forgotten(run: Run, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whole worlds: what stands in the file, what is known, and what is decided."""
 
+import math
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
@@ -12,8 +13,10 @@ from property.text import CLUSTER, NODELOCAL
 from dnsguard.core import fight, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import (
     Candidate,
+    EndHold,
     HandoverMode,
     KeepForeign,
     Mode,
@@ -491,3 +494,66 @@ class TestMemory:
         node.restart()
         node.write(POISON)
         assert node.look().wanted == (REAL,)
+
+
+class TestHeld:
+    """When an operator has pinned who serves."""
+
+    def test_to_the_upstream_although_nodelocaldns_is_healthy(self) -> None:
+        """The upstream is back at once, and stays."""
+        node = _handed_over()
+        node.hold = _hold(Serves.UPSTREAM)
+        plan = node.look()
+        assert (plan.mode, node.file.content) == (Mode.HELD, GUARDED)
+        assert dict(plan.because)["handover"] == "held to upstream by alice"
+
+    def test_to_nodelocaldns_although_it_is_dead(self) -> None:
+        """It stands first, and the upstream behind it still resolves."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.bound = frozenset()
+        node.look()
+        node.hold = _hold(Serves.NODELOCAL)
+        plan = node.look()
+        assert (plan.mode, plan.wanted) == (Mode.HELD, (NODELOCAL, REAL))
+        assert node.file.content == HANDED_OVER
+
+    REFUSED = (
+        pytest.param({"pods_read": "/etc/resolv.conf"}, (_candidate(),), id="pods"),
+        pytest.param({}, (), id="nothing to stand behind it"),
+    )
+
+    @pytest.mark.parametrize(("world", "knows"), REFUSED)
+    def test_never_into_a_loop(self, world: dict[str, str], knows: tuple[Candidate, ...]) -> None:
+        """The promises outrank the operator; the reason says so."""
+        node = _node(POISON, knows=knows)
+        node.bound, node.hold = frozenset(), _hold(Serves.NODELOCAL)
+        node.pods_read = world.get("pods_read")
+        plan = node.look()
+        assert plan.mode is Mode.HELD
+        assert node.memory.serves is Serves.UPSTREAM
+        assert dict(plan.because)["handover"].startswith("held to nodelocal by alice, but ")
+
+    def test_it_ends_by_itself(self) -> None:
+        """To the second, and the node is handed over again."""
+        node = _handed_over()
+        node.hold = _hold(Serves.UPSTREAM, until=node.now + 60)
+        assert node.look().look_at <= node.now + 60
+        node.now += 60
+        _answers(node, REAL, NODELOCAL, times=3)
+        plan = node.look()
+        assert plan.mode is Mode.HANDED_OVER
+        assert node.hold is None
+        assert [type(action) for action in plan.actions][-1] is EndHold
+
+    def test_a_poison_is_repaired_as_ever(self) -> None:
+        """Held to the upstream, the file is guarded."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.bound, node.hold = frozenset(), _hold(Serves.UPSTREAM)
+        node.look()
+        node.write(POISON)
+        node.look()
+        assert node.file.content == GUARDED
+
+
+def _hold(serves: Serves, until: float = math.inf) -> Hold:
+    return Hold(serves=serves, by="alice", since=0.0, until=until)

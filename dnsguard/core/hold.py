@@ -1,0 +1,87 @@
+"""An operator's pin: who is to serve the node, until it is released or its time is up."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dnsguard.errors import ForeignStateError
+
+VERSION = 1
+MOST_NAME = 64
+"""Characters of a name that are kept: it is shown to people."""
+
+
+class Serves(StrEnum):
+    """Who serves the node: what stands first in resolv.conf."""
+
+    UPSTREAM = "upstream"  # real upstreams, no cluster address
+    NODELOCAL = "nodelocal"  # NodeLocalDNS first, upstreams behind it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One pin; times in seconds of CLOCK_MONOTONIC, so that no clock set anew moves them."""
+
+    serves: Serves
+    by: str
+    """Who asked for it, for people."""
+    since: float
+    until: float = math.inf
+
+    def describe(self) -> str:
+        return f"held to {self.serves} by {self.by}"
+
+
+def active(hold: Hold | None, now: float) -> Hold | None:
+    """Return the hold while its time is not up."""
+    return hold if hold is not None and now < hold.until else None
+
+
+def asked(request: Mapping[str, object], now: float) -> Hold:
+    """Return the hold that a request asks for: ``serves``, ``seconds`` and ``by``.
+
+    :raises ValueError: it asks for none that there is.
+    """
+    serves = Serves(str(request.get("serves")))
+    seconds = request.get("seconds")
+    until = math.inf if seconds is None else now + _number(seconds)
+    if until <= now:
+        raise ValueError("a hold needs more than 0 seconds")
+    return Hold(serves=serves, by=name(request.get("by")), since=now, until=until)
+
+
+def dump(hold: Hold) -> bytes:
+    """Return the hold as it is kept for the next daemon of this boot."""
+    until = None if hold.until == math.inf else hold.until
+    kept = {"version": VERSION, "serves": hold.serves, "by": hold.by}
+    return json.dumps({**kept, "since": hold.since, "until": until}).encode() + b"\n"
+
+
+def load(content: bytes) -> Hold:
+    """Return the hold that was kept.
+
+    :raises ForeignStateError: it is no hold that this version can read.
+    """
+    try:
+        kept = json.loads(content)
+        if kept["version"] != VERSION:
+            raise ForeignStateError(f"a hold of version {kept['version']!r}, not {VERSION}")
+        until = math.inf if kept["until"] is None else _number(kept["until"])
+        since = _number(kept["since"])
+        return Hold(serves=Serves(kept["serves"]), by=name(kept["by"]), since=since, until=until)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise ForeignStateError(f"no hold can be read from it: {error!r}") from error
+
+
+def name(text: object) -> str:
+    """Return a name that somebody gave as one short printable line."""
+    printable = "".join(c for c in str(text or "") if c.isprintable()).strip()
+    return printable[:MOST_NAME] or "root"
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no time")
+    return float(value)

@@ -1,0 +1,52 @@
+"""Wait until the guard has reached what somebody waits for: ``wait``, ``status --wait``."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dnsguard import client
+from dnsguard.errors import DnsguardError, NoDaemonError
+from dnsguard.paths import Paths
+
+PEEK = 0.1
+"""Seconds between two looks at the status: a millisecond of CPU each."""
+
+Data = Mapping[str, Any]
+
+
+def _is_safe(data: Data) -> bool:
+    """Tell whether resolv.conf names an upstream that has answered."""
+    return any(bool(one["in_use"] and one["usable"]) for one in data["upstream"]["servers"])
+
+
+STATES: Mapping[str, Callable[[Data], bool]] = {
+    "guarding": lambda data: bool(data["mode"] == "guarding") and _is_safe(data),
+    "handed-over": lambda data: bool(data["mode"] == "handed-over"),
+    "safe": _is_safe,
+}
+"""What can be waited for."""
+
+
+def wait(paths: Paths, state: str, seconds: float) -> Data:
+    """Return the status once it is so; a daemon that is not there yet is waited for.
+
+    :raises DnsguardError: it is not so in time; says what was so at the end.
+    """
+    deadline = time.monotonic() + seconds
+    found = "no daemon"
+    while True:
+        try:
+            data = client.ask(paths.socket, "status")
+        except NoDaemonError as error:
+            found = str(error)
+        else:
+            if STATES[state](data):
+                return data
+            found = f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
+        if time.monotonic() >= deadline:
+            raise DnsguardError(f"not {state} within {seconds:g} s: {found}")
+        time.sleep(min(PEEK, max(0.0, deadline - time.monotonic())))
+
+
+def _pairs(data: Data) -> list[tuple[str, str]]:
+    return [(fact, value) for fact, value in data["because"]]

@@ -1,0 +1,77 @@
+"""The command ``restore``: resolv.conf as the last foreign writer left it.
+
+Only without the daemon, which would repair at once what is put back.
+"""
+
+import sys
+
+from dnsguard import client, config
+from dnsguard.core.effective import effective
+from dnsguard.core.resolvconf import nameservers, unguard
+from dnsguard.diff import diff
+from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
+from dnsguard.host import kubelet, resolvfile
+from dnsguard.host.resolvfile import Replaced
+from dnsguard.paths import Paths
+
+
+def restore(paths: Paths, *, is_sure: bool) -> int:
+    """Show what would change and, if somebody says yes, put the file back.
+
+    :raises RefusedError: the daemon runs, or nobody said yes.
+    """
+    path, seen = paths.resolv_conf, resolvfile.observe(paths.resolv_conf)
+    foreign = _foreign(paths, seen.content)
+    changes = diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
+    if seen.trouble is None and not changes:
+        print(f"{path} is as the last foreign writer left it")
+        return 0
+    print("\n".join(changes))
+    if warning := _warning(paths, foreign):
+        print(f"\ndnsguard: {warning}", file=sys.stderr)
+    _see_that_nobody_guards(paths)
+    if not (is_sure or _is_agreed()):
+        raise RefusedError(f"{path} stays as it is")
+    outcome = resolvfile.replace(path, foreign, seen)
+    if outcome.result in (Replaced.FAILED, Replaced.CHANGED):
+        why = outcome.error or "somebody else has just written it: look again"
+        raise DnsguardError(f"{path} could not be written: {why}")
+    resolvfile.sync((path,))
+    return 0
+
+
+def _foreign(paths: Paths, content: bytes) -> bytes:
+    """Return what somebody else wrote last: the file itself tells it, or what was kept."""
+    if content:
+        return unguard(content)
+    try:
+        return paths.foreign.read_bytes()
+    except OSError as error:
+        raise DnsguardError(f"nothing to restore: {paths.foreign}: {error.strerror}") from error
+
+
+def _warning(paths: Paths, foreign: bytes) -> str | None:
+    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
+    named = {server.address for server in nameservers(foreign)}
+    if not named:
+        return "the restored file names no nameserver"
+    if named <= policy.cluster:
+        return "the restored file names cluster addresses only, and fails while NodeLocalDNS does"
+    return None
+
+
+def _see_that_nobody_guards(paths: Paths) -> None:
+    try:
+        client.ask(paths.socket, "status")
+    except NoDaemonError:
+        return
+    raise RefusedError(
+        "the daemon runs and would repair the file at once: systemctl stop dnsguard first,"
+        " or dnsguard hold nodelocal to have NodeLocalDNS in it"
+    )
+
+
+def _is_agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here: dnsguard restore --yes puts it back")
+    return input("Put it back? [y/N] ").strip().lower() in ("y", "yes")
