@@ -36,7 +36,6 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
-from dnsguard.errors import ForeignStateError
 from dnsguard.host import hook, resolvfile, store
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -123,7 +122,7 @@ class Cycle:
             hold = holds.load(self.paths.hold.read_bytes())
         except FileNotFoundError:
             return
-        except (OSError, ForeignStateError) as error:
+        except (OSError, ValueError) as error:
             why = f"{self.paths.hold}: {error}; nothing is held"
             event = Event(name="state_unreadable", level=Level.WARNING, details=(("why", why),))
             self._news.append(event)

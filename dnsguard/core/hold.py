@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dnsguard.errors import ForeignStateError
-
 VERSION = 1
 MOST_NAME = 64
 """Characters of a name that are kept: it is shown to people."""
@@ -62,17 +60,23 @@ def dump(hold: Hold) -> bytes:
 def load(content: bytes) -> Hold:
     """Return the hold that was kept.
 
-    :raises ForeignStateError: it is no hold that this version can read.
+    :raises ValueError: it is no hold that this version can read.
     """
     try:
-        kept = json.loads(content)
-        if kept["version"] != VERSION:
-            raise ForeignStateError(f"a hold of version {kept['version']!r}, not {VERSION}")
-        until = math.inf if kept["until"] is None else _number(kept["until"])
-        since = _number(kept["since"])
-        return Hold(serves=Serves(kept["serves"]), by=name(kept["by"]), since=since, until=until)
+        return _read(json.loads(content))
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise ForeignStateError(f"no hold can be read from it: {error!r}") from error
+        raise ValueError(f"no hold can be read from it: {error!r}") from error
+
+
+def _read(kept: dict[str, object]) -> Hold:
+    if kept["version"] != VERSION:
+        raise ValueError(f"version {kept['version']!r} is not {VERSION}")
+    return Hold(
+        serves=Serves(str(kept["serves"])),
+        by=name(kept["by"]),
+        since=_number(kept["since"]),
+        until=math.inf if kept["until"] is None else _number(kept["until"]),
+    )
 
 
 def name(text: object) -> str:

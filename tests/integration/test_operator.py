@@ -251,6 +251,20 @@ def test_check_is_a_line_and_a_status(guard: Node) -> None:
         assert len(done.stdout.rstrip("\n")) <= 80
 
 
+def test_node_problem_detector_is_told(guard: Node) -> None:
+    """The rule's own command, with what it may say at most."""
+    path = TREE / "packaging/node-problem-detector/dnsguard.json"
+    plugin = json.loads(path.read_text(encoding="utf-8"))
+    (rule,) = plugin["rules"]
+    assert rule["path"] == "/usr/bin/dnsguard"
+    assert rule["condition"] in {condition["type"] for condition in plugin["conditions"]}
+    longest = plugin["pluginConfig"]["max_output_length"]
+    with guard.guarded():
+        _done(guard, "wait")
+        assert len(_done(guard, *rule["args"]).rstrip("\n")) <= longest
+    assert len(guard.run(*rule["args"]).stdout.rstrip("\n")) <= longest
+
+
 def test_the_status_keeps_to_its_schema(guard: Node) -> None:
     """In every mode; docs/status.schema.json forbids keys that it does not describe."""
 

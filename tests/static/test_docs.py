@@ -512,11 +512,15 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     return plan
 
 
+_JUDGED = (Mode.GUARDING, Mode.HANDED_OVER)
+"""What is not pinned; a hold is in tests/unit/test_decide.py."""
+
+
 def _worlds() -> Iterator[tuple[Row, Plan]]:
     pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
     both = (False, True)
     for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
-        Mode, NodeLocal, UpstreamState, pods, HandoverMode, both, both
+        _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both
     ):
         world = {
             "was": str(was),
@@ -721,3 +725,41 @@ def _is_there(name: str) -> bool:
             thing = getattr(thing, part, None)
         return thing is not None
     return False
+
+
+# --- Completion
+
+
+COMPLETION = ROOT / "packaging/completions/dnsguard"
+
+
+def _completed(*words: str) -> set[str]:
+    """Return what bash offers behind these words."""
+    script = f"""
+        source {COMPLETION}
+        COMP_WORDS=(dnsguard "$@" "") COMP_CWORD=$(($# + 1))
+        _dnsguard
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_bash_completes_every_command_and_option() -> None:
+    """What is offered is what the parsers take: no more, no less."""
+    for name, parser in _parsers().items():
+        offered = _completed(*name.split())
+        below = {command for command, _ in _commands(parser) if " " not in command}
+        choices = {
+            choice
+            for action in parser._actions
+            if not action.option_strings and isinstance(action.choices, tuple)
+            for choice in action.choices
+        }
+        assert offered == (_options([parser]) - {"-h"}) | below | choices, name
+    assert _completed("status", "--wait") == set(cli._STATES)

@@ -542,7 +542,6 @@ class TestHeld:
         _answers(node, REAL, NODELOCAL, times=3)
         plan = node.look()
         assert plan.mode is Mode.HANDED_OVER
-        assert node.hold is None
         assert [type(action) for action in plan.actions][-1] is EndHold
 
     def test_a_poison_is_repaired_as_ever(self) -> None:
