@@ -34,7 +34,9 @@ def status(data: Data, page: Page = _PLAIN) -> str:
 
 def _mode(data: Data, page: Page) -> Iterator[str]:
     since, reason = _clock(data["mode_since"]), dict(data["because"])["handover"]
-    about = f"{data['mode']} for {describe(data['mode_seconds'])}, since {since}: {reason}"
+    about = f"{data['mode']} for {describe(data['mode_seconds'])}, since {since}"
+    if data["mode"] == "guarding":
+        about += f": {reason}"
     yield page.row("mode", about, _MODES[data["mode"]])
     hold = data["hold"]
     if hold is not None:

@@ -22,7 +22,9 @@ def _outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> I
         span = "" if left == math.inf else f", or by itself in {describe(left)}"
         yield f"dnsguard release ends the hold{span}"
     elif memory.serves is Serves.NODELOCAL:
-        yield "back to the upstream at once if NodeLocalDNS's address or its last socket goes"
-        yield f"and after {policy.failures} failures in a row of one thing it is asked"
+        yield (
+            "back to the upstream at once if NodeLocalDNS's address or its last socket goes,"
+            f" and after {policy.failures} failures in a row of one thing it is asked"
+        )
     else:
         yield from (f"handover: {reason}" for reason in obstacles(memory, seen, policy, pool))

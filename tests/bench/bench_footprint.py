@@ -5,10 +5,14 @@ fsync takes its time) and everything it reads in the page cache (after the first
 """
 
 import argparse
+import json
 import os
+import resource
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +89,38 @@ def cpu_of_status(lab: Lab, tree: Tree) -> float:
     return seconds
 
 
+def crowded(lab: Lab, tree: Tree) -> list[float]:
+    """Seconds from a question to its answer while 1,000 clients hold connections and say nothing.
+
+    The daemon hangs up on the oldest of them; they come back for each question.
+    """
+    path = str(tree.root / "run/dnsguard/control.sock")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    took = []
+    try:
+        for _ in range(10):
+            with ExitStack() as idle:
+                for _ in range(1000):
+                    idle.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+                asked_at = time.monotonic()
+                _ask_status(path)
+                took.append(time.monotonic() - asked_at)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return took
+
+
+def _ask_status(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(path)
+        connection.sendall(b'{"version": 1, "request": "status"}\n')
+        with connection.makefile("rb") as answer:
+            if not json.loads(answer.readline())["ok"]:
+                raise CannotMeasureError("the daemon refused to tell its status")
+
+
 def memory_mib(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
         if line.startswith(field + ":"):
@@ -111,6 +147,7 @@ def measure(lab: Lab, *, runs: int, settle_s: float) -> list[Figure]:
     daemon.notifications.ready_at()
     lab.await_status_fine(tree)
     status = [cpu_of_status(lab, tree) for _ in range(runs)]
+    answered = crowded(lab, tree)
     before = cpu_so_far(daemon.pid)
     time.sleep(settle_s)
     at_rest = (cpu_so_far(daemon.pid) - before) / settle_s
@@ -125,6 +162,12 @@ def measure(lab: Lab, *, runs: int, settle_s: float) -> list[Figure]:
         Figure(name="RSS, highest", values=[peak], unit=" MiB"),
         Figure(name="CPU at rest, of one CPU", values=[at_rest * 100], unit=" %"),
         Figure(name="CPU of dnsguard status", values=milliseconds(status), unit=" ms", limit=80),
+        Figure(
+            name="status among 1,000 idle clients",
+            values=milliseconds(answered),
+            unit=" ms",
+            limit=100,
+        ),
         Figure(
             name="CPU to a safe file, very first start",
             values=milliseconds([cpu for cpu, _ in first]),

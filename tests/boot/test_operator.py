@@ -65,7 +65,7 @@ def test_a_hold_survives_a_restart(node: Node, end: str) -> None:
         node.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
     wait_for(
         "a new daemon",
-        lambda: node.status().get("pid", int(before)) != int(before),
+        lambda: bool(node.status().get("pid", int(before)) != int(before)),
         seconds=10,
     )
     assert node.status()["mode"] == "held"
