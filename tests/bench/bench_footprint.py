@@ -147,11 +147,11 @@ def measure(lab: Lab, *, runs: int, settle_s: float) -> list[Figure]:
     daemon.notifications.ready_at()
     lab.await_status_fine(tree)
     status = [cpu_of_status(lab, tree) for _ in range(runs)]
-    answered = crowded(lab, tree)
     before = cpu_so_far(daemon.pid)
     time.sleep(settle_s)
     at_rest = (cpu_so_far(daemon.pid) - before) / settle_s
     resident, peak = (memory_mib(daemon.pid, field) for field in ("VmRSS", "VmHWM"))
+    answered = crowded(lab, tree)
     stop(daemon.process)
 
     def milliseconds(values: Sequence[float]) -> list[float]:
