@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     about = "end by itself after this time: 90s, 30m, 1h 30min"
     hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
     add("release", _release, "end what is held; root only")
+    events = add("events", _events, "show what happened, from the journal")
+    events.add_argument("--follow", action="store_true", help="and what happens from now on")
+    events.add_argument("--since", metavar="WHEN", help="only from then on: see systemd.time(7)")
+    events.add_argument("--json", action="store_true", help="one JSON object a line")
     restore = add("restore", _restore, "put back what somebody else wrote last; without a daemon")
     restore.add_argument("--yes", action="store_true", help="without asking")
     for name, run, about in (
@@ -204,6 +208,12 @@ def _watch(options: argparse.Namespace) -> int:
     from dnsguard import live
 
     return live.watch(Paths(options.root))
+
+
+def _events(options: argparse.Namespace) -> int:
+    from dnsguard.events import events
+
+    return events(since=options.since, is_followed=options.follow, as_json=options.json)
 
 
 def _check(options: argparse.Namespace) -> int:

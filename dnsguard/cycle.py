@@ -7,7 +7,7 @@ comes 50 ms after the process starts.
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Action,
     EndHold,
+    FileSeen,
     Found,
     HeldLease,
     KeepForeign,
@@ -36,6 +37,7 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
+from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import hook, resolvfile, store
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -49,6 +51,7 @@ _REMEDIES = {
     errno.ENOSPC: "the disk is full: free space",
     errno.EBUSY: "{path} is mounted over: unmount it",
 }
+_MOST_TRACES = 64
 _TRIES = 3
 """Looks in a row at a file that changes under our hands."""
 
@@ -64,6 +67,7 @@ class Facts:
     bound: frozenset[IPAddress] | None = None
     listening: frozenset[IPAddress] | None = None
     hold: Hold | None = None
+    traces: tuple[Trace, ...] = ()
 
 
 class Cycle:
@@ -87,6 +91,7 @@ class Cycle:
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
         self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
         self.spare = Spare(paths.resolv_conf)
+        self._struck = (FileSeen(), b"")
         self._later: list[Action] = []
         self._news: list[Event] = []
         self._questions: list[Query] = []
@@ -151,21 +156,33 @@ class Cycle:
         self.facts = replace(self.facts, kubelet=self._kubelet.look())
         self.configure(self._configured)
 
+    def note(self, touched: Iterable[Path]) -> None:
+        """Keep what was touched just now: it may tell who has written the file."""
+        now = time.monotonic()
+        kept = [trace for trace in self.facts.traces if now - trace.at <= RECENT]
+        kept += [Trace(str(path), now) for path in touched]
+        self.facts = replace(self.facts, traces=tuple(kept[-_MOST_TRACES:]))
+
     def strike(self) -> bool:
         """Put the spare in place if the file says what it is the remedy for.
 
         The one write that is made before it is decided: it was decided when the spare
-        was made. What it means is decided right after.
+        was made. What it means is decided by :meth:`reckon`, which has to follow.
         """
         ready = self.spare.remedy
         struck = self.spare.strike()
         if struck is None or ready is None:
             return False
-        seen = replace(self.observe(), file=struck, repaired=ready.content)
+        self._struck = (struck, ready.content)
+        return True
+
+    def reckon(self) -> None:
+        """Decide what the strike means."""
+        struck, repaired = self._struck
+        seen = replace(self.observe(), file=struck, repaired=repaired)
         before, plan = self.plan, self._decide(seen)
         self._wrote(plan.wanted, Replacement(result=Replaced.DONE), plan)
         self._news += changes(before, plan)
-        return True
 
     def look(self, answers: tuple[Answer, ...] = (), informed: tuple[Informed, ...] = ()) -> Plan:
         """Observe, decide, and write resolv.conf if that is due.
@@ -216,6 +233,7 @@ class Cycle:
             listening=facts.listening,
             pods_read=None if facts.kubelet is None else facts.kubelet.pods_file,
             hold=facts.hold,
+            traces=facts.traces,
         )
 
     def settle(self) -> None:

@@ -110,9 +110,19 @@ class Daemon:
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
+        self._catch_up()
+        self._look()
+
+    def _catch_up(self) -> None:
+        """Take in what happened to the files: it tells who wrote what a look will find."""
+        if self._watch is not None:
+            self._on_files()
+
+    def _look(self) -> None:
         self._after(self._cycle.look())
         if time.monotonic() >= self._refresh_at:
             self._refresh()
+            self._catch_up()
             self._after(self._cycle.look())
 
     def _after(self, plan: Plan) -> None:
@@ -143,34 +153,41 @@ class Daemon:
     def _on_files(self) -> None:
         """Look at once if it is about resolv.conf; everything else comes behind."""
         assert self._watch is not None  # noqa: S101 -- its descriptor called
-        self._strike()
+        has_struck = self._cycle.strike()
         touched = self._watch.drain()
+        self._cycle.note(touched.paths)
+        if has_struck:
+            self._reckon()
         hooks = self._cycle.paths.dhclient_hooks
-        changed = any(path in hooks or path.parent in hooks for path in touched.paths)
+        read = (*hooks, *self._cycle.paths.leases)
+        changed = any(path in read or path.parent in read for path in touched.paths)
         if touched.overflowed or changed:
             self._refresh_at = 0.0
             self._loop.call_soon(self.look)
         is_about_it = any(path.name in self._names for path in touched.paths)
         if is_about_it or touched.overflowed:
             # Between the strike and the drain the file may have changed once more.
-            self._strike()
-            self.look()
+            if self._cycle.strike():
+                self._reckon()
+            self._look()
         records = self._cycle.paths.hook_records
         if touched.overflowed or any(path.parent == records for path in touched.paths):
             self._cycle.read_records()
             self._refresh_at = 0.0  # the lease file says more
-            self.look()
+            self._look()
         if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
             self._cover()
 
-    def _strike(self) -> None:
-        if self._cycle.strike() and self._cycle.plan is not None:
+    def _reckon(self) -> None:
+        self._cycle.reckon()
+        if self._cycle.plan is not None:
             self._after(self._cycle.plan)
 
     def _on_addresses(self) -> None:
         assert self._addresses is not None  # noqa: S101 -- its descriptor called
         if self._addresses.drain():
             self._list_addresses()
+            self._catch_up()
             self._after(self._cycle.look())
             # A new address, a new lease: what was unknown may stand in a file now.
             self._refresh_at = 0.0
@@ -181,6 +198,7 @@ class Daemon:
         assert self._listeners is not None  # noqa: S101 -- its descriptor called
         if self._listeners.drain():
             self._list_listeners()
+            self._catch_up()
             self._after(self._cycle.look())
 
     def _list_listeners(self) -> None:
@@ -217,6 +235,7 @@ class Daemon:
             *places(Path("/etc/resolv.conf"), root=paths.root),
             hooks[0].parent,
             *hooks[1:],
+            *paths.leases,
             paths.hook_records,
         )
         self._covered = frozenset(wanted)
@@ -229,6 +248,7 @@ class Daemon:
 
     async def _ask(self, query: Query) -> None:
         answer = await ask(query, self._cycle.policy)
+        self._catch_up()
         self._list_listeners()  # nothing tells of a new one but its answer
         self._after(self._cycle.look((answer,)))
 
@@ -237,6 +257,7 @@ class Daemon:
         self._tell(
             "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
         )
+        self._catch_up()
         self._after(self._cycle.look(informed=(informed,)))
 
     def _announce(self, plan: Plan) -> None:
@@ -376,7 +397,7 @@ class Daemon:
             self._cycle.pin(hold)
         except OSError as error:
             raise RefusedError(f"the hold can't be kept: {error}") from error
-        self._after(self._cycle.look())
+        self.look()
 
     def _complain(self, peer: Peer, what: str) -> None:
         means = "a client of the control socket; the daemon goes on"
@@ -436,4 +457,5 @@ def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
         await Daemon(cycle, settings, journal).run()
 
     asyncio.run(main())
+    journal.close()
     cycle.spare.discard()  # a thread may have laid one ready after the stop

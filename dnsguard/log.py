@@ -1,20 +1,30 @@
 """Lines for the journal, written by structlog.
 
-On stderr, which systemd hands to journald; the level goes in front as sd-daemon(3)
-wants it, and the journal has the time already. On a terminal the time stands in front.
+Under systemd each is an entry with fields of its own (DNSGUARD_EVENT=, DNSGUARD_MODE=, a
+MESSAGE_ID that the catalog explains); its text is the line that goes to stderr elsewhere.
+Where python3-systemd is missing the level goes in front of that, as sd-daemon(3) wants it.
+On a terminal the time stands in front.
 """
 
+import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 
 import structlog
 
 from dnsguard.core.event import Event, Level, Repeats
+from dnsguard.core.kinds import MESSAGE_IDS
+from dnsguard.host.journal import Fields, Outbox, can_send
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 """syslog(3)."""
 _LEVELS = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ERROR: 40}
+LONGEST = 4096
+"""Characters of a field's value: entries stay small whatever a file name or an error holds."""
+
+_Dict = structlog.typing.EventDict
 
 
 class Journal:
@@ -22,16 +32,19 @@ class Journal:
 
     def __init__(self, level: Level) -> None:
         self._repeats = Repeats()
-        self._under_systemd = _is_journal(sys.stderr.fileno())
+        is_journal = _is_journal(sys.stderr.fileno())
+        self._outbox = Outbox() if is_journal and can_send() else None
+        self._has_prefix = is_journal and self._outbox is None
+        self._is_bare = is_journal
         self.set_level(level)
 
     def set_level(self, level: Level) -> None:
         processors: list[structlog.typing.Processor] = [_flatten]
-        if not self._under_systemd:
+        if not self._is_bare:
             processors.append(structlog.processors.TimeStamper(fmt="iso"))
         processors.append(self._render)
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            structlog.PrintLogger(sys.stderr) if self._outbox is None else _Sender(self._outbox),
             processors=processors,
             wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         )
@@ -40,26 +53,58 @@ class Journal:
         if self._repeats.allows(event, time.monotonic()):
             self._write(event)
 
-    def flush(self) -> None:
-        """Write the counts of what was held back, once its time is over."""
-        for event in self._repeats.due(time.monotonic()):
+    def flush(self, now: float | None = None) -> None:
+        """Write the last of what was held back, once its time is over, with its count."""
+        for event in self._repeats.due(time.monotonic() if now is None else now):
             self._write(event)
+        lost = 0 if self._outbox is None else self._outbox.take_lost()
+        if lost:
+            means = "journald was too slow to take them"
+            details = (("lines", str(lost)), ("means", means))
+            self._write(Event(name="lines_lost", level=Level.WARNING, details=details))
+
+    def close(self) -> None:
+        """Write what is still held back, and have the last words sent."""
+        self.flush(math.inf)
+        if self._outbox is not None:
+            self._outbox.close()
 
     def _write(self, event: Event) -> None:
         getattr(self._log, event.level)(event.name, **dict(event.details))
 
     def _render(
-        self, _: structlog.typing.WrappedLogger, level: str, line: structlog.typing.EventDict
-    ) -> str:
+        self, _: structlog.typing.WrappedLogger, level: str, line: _Dict
+    ) -> str | tuple[tuple[Fields], dict[str, object]]:
         name, at = line.pop("event"), line.pop("timestamp", None)
         pairs = structlog.processors.LogfmtRenderer()(None, level, line)
-        prefix = f"<{_PRIORITIES[level]}>" if self._under_systemd else f"{at} {level:7} "
-        return f"{prefix}{name} {pairs}".rstrip()
+        text = f"{name} {pairs}".rstrip()
+        if self._outbox is not None:
+            return (_entry(name, level, text, line),), {}
+        prefix = "" if self._is_bare else f"{at} {level:7} "
+        return f"<{_PRIORITIES[level]}>{text}" if self._has_prefix else prefix + text
 
 
-def _flatten(
-    _: structlog.typing.WrappedLogger, __: str, line: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+class _Sender:
+    """What structlog writes to in the place of a stream."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.debug = self.info = self.warning = self.error = outbox.put
+
+
+def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fields:
+    """Return the fields of one entry (systemd.journal-fields(7))."""
+    own = {f"DNSGUARD_{key.upper()}": value[:LONGEST] for key, value in details.items()}
+    return {
+        "MESSAGE": text[: 2 * LONGEST],
+        "PRIORITY": str(_PRIORITIES[level]),
+        "MESSAGE_ID": MESSAGE_IDS[name],
+        "SYSLOG_IDENTIFIER": "dnsguard",
+        **own,
+        "DNSGUARD_EVENT": name,
+    }
+
+
+def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
     """One line stays one line, whatever a file name or an error holds."""
     return {key: " ".join(str(value).split()) for key, value in line.items()}
 

@@ -57,6 +57,11 @@ class Paths:
         )
 
     @property
+    def leases(self) -> tuple[Path, ...]:
+        """Where dhclient keeps its leases, which it writes before it runs its script."""
+        return self.root / "var/lib/dhcp", self.root / "var/lib/dhclient"
+
+    @property
     def hook(self) -> Path:
         """Our enter hook, which dhclient-script(8) sources."""
         return self.root / "etc/dhcp/dhclient-enter-hooks.d/dnsguard"

@@ -50,7 +50,7 @@ def _mode(data: Data, page: Page) -> Iterator[str]:
 def _file(data: Data, page: Page) -> Iterator[str]:
     file, because = data["resolv_conf"], dict(data["because"])
     by = file["written_by"]
-    named = [f"{one} (from {by[one]})" for one in file["nameservers"]]
+    named = [f"{one} (by {_who(by[one])})" for one in file["nameservers"]]
     yield page.row("resolv.conf", _list(named))
     if "write" in because:
         yield page.row("", because["write"], "warn")
@@ -109,9 +109,18 @@ def _dhclient(dhclient: Data, page: Page) -> Iterator[str]:
 
 
 def _tramples(tramples: Data, page: Page) -> Iterator[str]:
-    count = tramples["count"]
-    last = "" if tramples["last"] is None else f", last {_clock(tramples['last'])}"
-    yield page.row("tramples", f"{count} since the daemon started{last}" if count else "0")
+    last = tramples["last"]
+    if last is None:
+        yield page.row("tramples", "0")
+        return
+    counts = sorted(tramples["by_writer"].items(), key=lambda one: int(one[1]), reverse=True)
+    by = ", ".join(f"{count} by {_who(name)}" for name, count in counts)
+    yield page.row("tramples", f"{tramples['count']} since the daemon started: {by}")
+    yield page.row("", f"last {_clock(last['at'])}, by {_who(last['writer'])}: {last['evidence']}")
+
+
+def _who(writer: str) -> str:
+    return "somebody unknown" if writer == "unknown" else writer
 
 
 def _clock(at: float) -> str:

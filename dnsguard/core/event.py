@@ -4,14 +4,17 @@ Names are past-tense snake_case constants; a line is written when something chan
 and a storm of the same line is collapsed without losing the count.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, UpstreamState
 from dnsguard.core.upstreams import NOT_ASKED
+from dnsguard.core.writers import UNKNOWN
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""
+MOST = 20
+"""Lines of one name that are."""
 WINDOW = 60.0
 
 
@@ -33,29 +36,55 @@ class Event:
     details: tuple[tuple[str, str], ...] = ()
 
 
+Key = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Window:
+    """What came under one key since it was opened."""
+
+    since: float
+    count: int = 0
+    last: Event | None = None
+    """The last one that was held back."""
+    held_back: int = 0
+
+
 @dataclass(slots=True)
 class Repeats:
-    """Holds repeated lines back and keeps their count; ``now`` is monotonic seconds."""
+    """Holds repeated lines back and keeps their count; ``now`` is monotonic seconds.
 
-    _seen: dict[Event, tuple[float, int]] = field(default_factory=dict)
+    Lines with the same name and first detail are repeats, and a name with ever new
+    details is held back, too.
+    """
+
+    _windows: dict[Key, _Window] = field(default_factory=dict)
 
     def allows(self, event: Event, now: float) -> bool:
-        """Tell whether to write the line now: BURST times in WINDOW, then no more."""
-        since, count = self._seen.get(event, (now, 0))
-        self._seen[event] = (since, count + 1)
-        return count < BURST
+        """Tell whether to write the line now."""
+        first = event.details[:1]
+        same: Key = (event.name, *(first[0] if first else ("",)))
+        keys = ((same, BURST), ((event.name,), MOST))
+        windows = [(self._windows.setdefault(key, _Window(now)), most) for key, most in keys]
+        full = next((window for window, most in windows if window.count >= most), None)
+        if full is not None:
+            full.last, full.held_back = event, full.held_back + 1
+            return False
+        for window, _ in windows:
+            window.count += 1
+        return True
 
     def due(self, now: float) -> tuple[Event, ...]:
-        """Return the lines whose window has closed, each with the count held back."""
-        over = [event for event, (since, _) in self._seen.items() if now - since >= WINDOW]
-        closed = [(event, self._seen.pop(event)[1]) for event in over]
+        """Return the last of the lines held back, of each window that has closed, with the count."""
+        over = [key for key, window in self._windows.items() if now - window.since >= WINDOW]
+        closed = [self._windows.pop(key) for key in over]
         return tuple(
-            Event(
-                name="repeats_held_back",
-                details=(("event", event.name), ("lines", str(count - BURST)), *event.details),
+            replace(
+                window.last,
+                details=(*window.last.details, ("lines_held_back", str(window.held_back))),
             )
-            for event, count in closed
-            if count > BURST
+            for window in closed
+            if window.last is not None
         )
 
 
@@ -81,9 +110,27 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])
+    if after.tramples.count > (0 if before is None else before.tramples.count):
+        events.append(_trample(after))
     if after.delay and not (before is not None and before.delay):
         events.append(_fight(after))
     return tuple(events)
+
+
+def _trample(plan: Plan) -> Event:
+    evidence = "" if plan.tramples.last is None else plan.tramples.last.writer.evidence
+    return Event(
+        name="resolv_conf_trampled",
+        details=(
+            ("writer", _writer(plan)),
+            ("evidence", evidence),
+            ("tramples", str(plan.tramples.count)),
+        ),
+    )
+
+
+def _writer(plan: Plan) -> str:
+    return UNKNOWN if plan.tramples.last is None else plan.tramples.last.writer.name
 
 
 def _fight(plan: Plan) -> Event:
@@ -91,7 +138,8 @@ def _fight(plan: Plan) -> Event:
         name="resolv_conf_fought_over",
         level=Level.WARNING,
         details=(
-            ("tramples", str(plan.tramples)),
+            ("tramples", str(plan.tramples.count)),
+            ("writer", _writer(plan)),
             ("means", "a program rewrites resolv.conf again and again; repairs are now delayed"),
             ("remedy", "stop it from writing resolv.conf; its text is in resolv.conf.foreign"),
         ),

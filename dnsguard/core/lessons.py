@@ -14,6 +14,8 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, Observation, Record, Source
 from dnsguard.core.sources.dhclient import script
 from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.core.tramples import Trample
+from dnsguard.core.writers import DHCLIENT, Writer, attribute
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100
@@ -32,6 +34,9 @@ def read_file(memory: Memory, seen: Observation) -> Memory:
     if not file.content and memory.foreign is not None:
         return memory  # Truncated: nothing is said yet, and nothing taken back.
     foreign = resolvconf.unguard(file.content)
+    before = memory.foreign or b""
+    writer = attribute(file.content, before, seen.traces, seen.now)
+    memory = replace(memory, writer=writer)
     if memory.written is None:
         written_at = file.identity.mtime_ns / 1e9 if file.identity else seen.wall
         memory = _foreign(memory, foreign, written_at)
@@ -43,7 +48,7 @@ def read_file(memory: Memory, seen: Observation) -> Memory:
         ours = (one for one in added if one.address not in named)
         return replace(memory, learned=(*memory.learned, *ours))
     memory = _foreign(memory, foreign, seen.wall)
-    return replace(memory, tramples=memory.tramples + 1, last_trample=seen.wall)
+    return replace(memory, tramples=memory.tramples.plus(Trample(seen.wall, writer)))
 
 
 def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
@@ -62,7 +67,8 @@ def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | Non
         text = script.resolv_conf(record.told, memory.foreign or b"")
         if text is not None:
             announced = text
-            memory = _foreign(memory, text, record.written)
+            writer = Writer(DHCLIENT, f"what it was told on {record.told.interface}")
+            memory = replace(_foreign(memory, text, record.written), writer=writer)
     return replace(memory, records=seen.records), announced
 
 

@@ -10,7 +10,9 @@ from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informs
 from dnsguard.core.model import Candidate, Identity, Mode, Record
+from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import Verdict
+from dnsguard.core.writers import Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,9 @@ class Memory:
     flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None
     fight: Fight = field(default_factory=Fight)
-    tramples: int = 0
-    last_trample: float | None = None
-    """Seconds since the epoch."""
+    tramples: Tramples = field(default_factory=Tramples)
+    writer: Writer | None = None
+    """Who wrote ``foreign``."""
 
     @property
     def mode(self) -> Mode:

@@ -13,6 +13,8 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.hold import Hold
 from dnsguard.core.sources.dhclient.told import Told
+from dnsguard.core.tramples import Tramples
+from dnsguard.core.writers import Trace
 
 if TYPE_CHECKING:
     from dnsguard.core.inform import Informed
@@ -246,6 +248,8 @@ class Observation:
     """The file that kubelet hands to pods; None where no kubelet is configured."""
     hold: Hold | None = None
     """What an operator has pinned; it may be over."""
+    traces: tuple[Trace, ...] = ()
+    """What was touched lately in the directories of resolv.conf and of the leases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +337,7 @@ class Plan:
     informs: tuple[HeldLease, ...]
     """Whose DHCP servers are to be asked now."""
     remedy: Remedy | None
-    tramples: int
+    tramples: Tramples
     delay: float
     """Seconds that a fight for the file puts repairs off by; 0 in peace."""
     is_settled: bool

@@ -10,7 +10,9 @@ from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode, Observation, Plan, Policy, UpstreamState
 from dnsguard.core.outlook import outlook
+from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
+from dnsguard.core.writers import UNKNOWN
 
 Json = dict[str, object]
 
@@ -30,7 +32,7 @@ def report(
         "next": list(outlook(memory, seen, policy, pool)),
         "because": [list(pair) for pair in plan.because],
         "degraded": list(wrong),
-        "resolv_conf": _file(seen),
+        "resolv_conf": _file(memory, seen),
         "pod_file": {"nameservers": _nameservers(seen.pod_file or b"")},
         "nodelocal": {
             "address": str(memory.health.address) if memory.health.address else None,
@@ -45,7 +47,7 @@ def report(
                 one for one in candidates(memory, seen, plan, policy) if one["refused"] is None
             ],
         },
-        "tramples": {"count": memory.tramples, "last": memory.last_trample},
+        "tramples": _tramples(memory.tramples),
     }
 
 
@@ -68,6 +70,21 @@ def _hold(hold: Hold | None, seen: Observation) -> Json | None:
         "since": round(seen.wall - (seen.now - hold.since), 3),
         "seconds_left": None if left is None else round(left, 1),
         "until": None if left is None else round(seen.wall + left, 3),
+    }
+
+
+def _tramples(tramples: Tramples) -> Json:
+    last = tramples.last
+    return {
+        "count": tramples.count,
+        "by_writer": dict(tramples.by_writer),
+        "last": None
+        if last is None
+        else {
+            "at": round(last.at, 3),
+            "writer": last.writer.name,
+            "evidence": last.writer.evidence,
+        },
     }
 
 
@@ -102,16 +119,17 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ..
     return wrong
 
 
-def _file(seen: Observation) -> Json:
+def _file(memory: Memory, seen: Observation) -> Json:
     content = seen.file.content
     released = resolvconf.nameservers(resolvconf.unguard(content))
     active = _nameservers(content)
     held = [str(server.address) for server in released if str(server.address) not in active]
     trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
+    others = UNKNOWN if memory.writer is None else memory.writer.name
     added = {str(address) for address in resolvconf.added(content)}
     return {
         "nameservers": active,
-        "written_by": {one: "dnsguard" if one in added else "others" for one in active},
+        "written_by": {one: "dnsguard" if one in added else others for one in active},
         "held_back": held,
         "trouble": trouble,
     }

@@ -1,20 +1,35 @@
 """What an operator types on the booted node, and what systemd shows of it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from boot.kubespray import NODE_LOCAL, POD_FILE
+from boot.kubespray import NODE_LOCAL, POD_FILE, POISON
 from boot.lab import Lab, open_lab
 from boot.node import Node
 from boot.outside import UPSTREAM
 from boot.waiting import wait_for
 
+from dnsguard.core.kinds import MESSAGE_IDS
+
 pytestmark = pytest.mark.boot
 
 UNIT = "dnsguard.service"
 GATE = "dnsguard-wait.service"
+FILL = """exec /usr/bin/python3 - <<'PYTHON'
+import socket
+queue = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+queue.setblocking(False)
+queue.connect("/run/systemd/journal/socket")
+try:
+    while True:
+        queue.send(b"MESSAGE=fill\\n")
+except BlockingIOError:
+    pass
+PYTHON"""
+"""Fills journald's queue, until a blocking send(2) would block."""
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
@@ -93,3 +108,83 @@ def test_the_gate_is_off_and_holds_kubelet_once_enabled(node: Node) -> None:
     assert node.property_of(GATE, "Result") == "success"
     assert node.property_of(GATE, "ExecMainStatus") == "0"
     node.run("systemctl", "disable", GATE)
+
+
+def test_the_journal_has_fields_and_explains(node: Node) -> None:
+    """journalctl selects by what happened, and -x says what it means and what to do."""
+    node.run("dnsguard", "hold", "upstream")
+    node.run("dnsguard", "release")
+
+    def entries(*matches: str) -> list[dict[str, str]]:
+        said = node.run("journalctl", "-u", UNIT, "-o", "json", "--no-pager", *matches)
+        return [json.loads(line) for line in said.splitlines()]
+
+    wait_for("the entry", lambda: bool(entries("DNSGUARD_EVENT=hold_released")), seconds=5)
+    for entry in entries("DNSGUARD_EVENT=mode_changed", "DNSGUARD_MODE=held"):
+        assert entry["MESSAGE_ID"] == MESSAGE_IDS["mode_changed"]
+        assert entry["DNSGUARD_NAMESERVERS"] == UPSTREAM
+        assert entry["MESSAGE"].startswith("mode_changed mode=held nameservers=")
+        assert entry["PRIORITY"] == "6"
+        assert entry["_SYSTEMD_UNIT"] == UNIT
+    assert entries("DNSGUARD_EVENT=mode_changed", "DNSGUARD_MODE=held")
+    assert not entries("DNSGUARD_EVENT=no_such_event")
+    explained = node.run("journalctl", "-xu", UNIT, "--no-pager", "DNSGUARD_EVENT=hold_set")
+    assert "Subject: An operator has pinned the node's DNS to upstream" in explained
+    assert "    dnsguard release" in explained
+
+
+def test_events_are_told_in_order(node: Node) -> None:
+    """As text for people and as JSON; nonsense is refused, and so is who may not read."""
+    said = node.run("dnsguard", "events", "--json", "--since", "-1h")
+    told = [json.loads(line) for line in said.splitlines()]
+    assert [event["at"] for event in told] == sorted(event["at"] for event in told)
+    started = next(event for event in told if event["event"] == "started")
+    assert set(started) == {"at", "event", "level", "message", "fields"}
+    assert started["fields"].keys() == {"version"}
+    text = node.run("dnsguard", "events")
+    assert "   started version=" in text
+    nonsense = node.try_("dnsguard", "events", "--since", "the day after")
+    assert (nonsense.returncode, nonsense.stderr.count("\n")) == (64, 1)
+    refused = node.try_(*AS_NOBODY, "dnsguard", "events")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_events_are_followed(node: Node) -> None:
+    """What happens from now on comes as it happens, and SIGINT ends it in good order."""
+    script = "exec dnsguard events --follow --since now >/run/followed"
+    follower = "lab-follower.service"
+    node.run(
+        *("systemd-run", f"--unit={follower}", "--property=KillSignal=SIGINT"),
+        *("/bin/sh", "-c", script),
+    )
+    node.run("dnsguard", "hold", "upstream")
+    node.run("dnsguard", "release")
+    wait_for(
+        "the event",
+        lambda: "hold_released" in node.run("cat", "/run/followed"),
+        seconds=10,
+    )
+    node.run("systemctl", "stop", follower)
+    assert node.property_of(follower, "Result") == "success"
+
+
+def test_a_stopped_journald_stops_no_repair(node: Node) -> None:
+    """Its queue is full and nobody reads it: the guard goes on, and tells afterwards."""
+    journald = "systemd-journald.service"
+    node.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", journald)
+    try:
+        node.run("sh", "-c", FILL)
+        (node.tree / "etc/resolv.conf").write_text(POISON)
+        wait_for("the repair", lambda: node.nameservers() == [UPSTREAM], seconds=5)
+        for _ in range(3):
+            assert node.status()["mode"] == "guarding"
+            (node.tree / "etc/resolv.conf").write_text(POISON)
+            wait_for("the repair", lambda: node.nameservers() == [UPSTREAM], seconds=5)
+    finally:
+        node.run("systemctl", "kill", "--signal=CONT", "--kill-whom=main", journald)
+    wait_for(
+        "what was told meanwhile",
+        lambda: "resolv_conf_trampled" in node.run("dnsguard", "events", "--since", "-1min"),
+        seconds=10,
+    )

@@ -27,6 +27,7 @@ PACKAGES = (
     "python3-pyroute2",
     "python3-sdnotify",
     "python3-structlog",
+    "python3-systemd",
     "python3-watchdog",
     "python3-yaml",
 )

@@ -133,6 +133,7 @@ def test_an_exit_hook_is_repaired(lan: World) -> None:
     with node.guarded(), lan.machine.dhclient(b"") as dhclient:
         dhclient.wait_for("BOUND")
         until(lambda: bool(node.status()["tramples"]["count"] >= 1))
+        assert node.status()["tramples"]["last"]["writer"] == "dhclient"
         _wait_for_both(node)
 
 

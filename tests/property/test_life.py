@@ -194,7 +194,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def only_others_trample(self) -> None:
         """Count nothing that the guard wrote as somebody else's."""
-        assert self.node.memory.tramples <= self.tramples
+        assert self.node.memory.tramples.count <= self.tramples
 
     def teardown(self) -> None:
         """Once everybody is quiet: one last repair, and the file is as it should be."""

@@ -42,10 +42,11 @@ MANDATED = {
 
 BEYOND = {
     "yaml": {"dnsguard/host/yaml_text.py"},
+    "systemd": {"dnsguard/host/journal.py"},
 }
 """Beyond the five, and one file each.
 
-YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
+journald has no other client library than systemd's own. YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
 no grammar to write once more: libyaml reads it, and nodes without such a file don't load it.
 """
 

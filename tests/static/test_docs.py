@@ -37,6 +37,7 @@ from dnsguard.core.effective import effective
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
 from dnsguard.core.hold import Serves
+from dnsguard.core.kinds import MESSAGE_IDS
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
@@ -328,7 +329,7 @@ def _logged() -> dict[str, set[str]]:
 
 def test_every_event_is_in_the_manual() -> None:
     """LOG EVENTS names what the code emits, and nothing else."""
-    assert {emitted.name for emitted in _emitted()} == set(_logged())
+    assert {emitted.name for emitted in _emitted()} == set(_logged()) == set(MESSAGE_IDS)
 
 
 def test_the_manual_has_each_events_level() -> None:
@@ -390,6 +391,7 @@ _FIGURES = (
     f"within {daemon.REFRESH:g} seconds instead of at once",
     f"{1000 * daemon.QUIET:g} milliseconds after the look",
     f"written {event.BURST} times a minute",
+    f"{event.MOST} times those with the same name",
     f"at most {control.MAX_LINE} bytes",
     f"At most {control.MAX_CLIENTS} clients",
     f"each for at most {control.PATIENCE:g} seconds",

@@ -428,7 +428,7 @@ class TestWhen:
         for _ in range(3):
             assert any(isinstance(action, ReplaceFile) for action in node.look().actions)
             node.now += 5.0
-        assert node.memory.tramples == 0
+        assert node.memory.tramples.count == 0
         node.can_write = True
         node.look()
         assert node.file.content == GUARDED
@@ -453,7 +453,7 @@ class TestMemory:
             node.write(POISON)
             node.look()
             node.look()
-            assert node.memory.tramples == count
+            assert node.memory.tramples.count == count
 
     def test_a_truncated_file_takes_nothing_back(self) -> None:
         """Between truncation and writing nothing is said yet."""

@@ -50,7 +50,7 @@ def test_a_bound_lease_is_written_as_dhclient_would(node: Node) -> None:
     node.look()
     _tell(node)
     assert node.file.content == b"domain corp.example\nsearch corp.example\nnameserver 10.0.0.2\n"
-    assert node.memory.tramples == 1
+    assert node.memory.tramples.count == 1
 
 
 def test_poison_is_guarded_before_it_is_written(node: Node) -> None:

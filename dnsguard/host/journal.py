@@ -1,0 +1,68 @@
+"""Lines for journald with fields of their own, through python3-systemd.
+
+sd_journal_sendv(3) blocks while journald's queue is full, and that queue is shared with all
+programs of the node: a journald that hangs must not stop the guard. So lines are handed
+over to a thread, in their order; where it can't keep up, lines are lost and counted.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+
+try:
+    from systemd.journal import sendv
+except ImportError:  # PyPI has it as source only: without a compiler lines go to stderr
+    sendv = None
+
+MOST = 500
+"""Lines that wait; a storm of them is held back long before that."""
+_LAST_WORDS = 1.0
+"""Seconds for what still waits when the daemon ends."""
+
+Fields = Mapping[str, str]
+Send = Callable[[Fields], None]
+
+
+def can_send() -> bool:
+    """Tell whether python3-systemd is there."""
+    return sendv is not None
+
+
+def send(fields: Fields) -> None:
+    """Hand one entry to journald; may block. Where none listens, nothing happens."""
+    # sendv() and not send(): that one adds where in the code it was called from.
+    sendv(*(f"{name}={value}" for name, value in fields.items()))
+
+
+class Outbox:
+    """What waits for journald, and the thread that sends it."""
+
+    def __init__(self, write: Send = send) -> None:
+        self._write = write
+        self._waiting: queue.SimpleQueue[Fields | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._thread.start()
+        self._lost = 0
+
+    def put(self, fields: Fields) -> None:
+        """Have this sent; never blocks."""
+        if self._waiting.qsize() >= MOST:
+            self._lost += 1
+        else:
+            self._waiting.put(fields)
+
+    def take_lost(self) -> int:
+        """Return how many were lost since the last call, once there is room to tell."""
+        if self._waiting.qsize() >= MOST:
+            return 0
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def close(self) -> None:
+        """Send what waits, as long as that takes little time."""
+        self._waiting.put(None)
+        self._thread.join(_LAST_WORDS)
+
+    def _work(self) -> None:
+        while (fields := self._waiting.get()) is not None:
+            self._write(fields)
