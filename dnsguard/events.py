@@ -30,6 +30,7 @@ def events(*, since: str | None, is_followed: bool, as_json: bool) -> int:
     command += [] if since is None else [f"--since={_point(since)}"]
     page = stdout()
     try:
+        _see_that_it_may_be_read()
         with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE, text=True) as child:
             try:
                 for event in _read(child.stdout or ()):
@@ -41,6 +42,17 @@ def events(*, since: str | None, is_followed: bool, as_json: bool) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _see_that_it_may_be_read() -> None:
+    """Journalctl shows a user's own entries, if any, and only hints at what it leaves out."""
+    command = ["journalctl", "--lines=0", "--no-pager"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode or "not seeing messages from" in done.stderr:
+        raise DnsguardError(
+            "the system's journal may be read by root and the groups systemd-journal and adm"
+            ": sudo dnsguard events"
+        )
 
 
 def _point(since: str) -> str:

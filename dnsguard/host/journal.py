@@ -2,18 +2,27 @@
 
 sd_journal_sendv(3) blocks while journald's queue is full, and that queue is shared with all
 programs of the node: a journald that hangs must not stop the guard. So lines are handed
-over to a thread, in their order; where it can't keep up, lines are lost and counted.
+over to a thread, in their order; where it can't keep up, lines are lost and counted. A
+thread alone is not enough: python3-systemd 235 blocks with the interpreter's lock held, and
+with it every thread (measured). So the thread first waits for room, which poll(2) tells of a
+connected datagram socket (unix(7)); only who fills the queue in the microseconds from there
+to the send could still stop us, until systemd's watchdog comes.
 """
 
 import queue
+import select
+import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 try:
     from systemd.journal import sendv
 except ImportError:  # PyPI has it as source only: without a compiler lines go to stderr
     sendv = None
 
+_SOCKET = "/run/systemd/journal/socket"
+"""journald's, for its native protocol (systemd-journald.socket)."""
 MOST = 500
 """Lines that wait; a storm of them is held back long before that."""
 _LAST_WORDS = 1.0
@@ -29,9 +38,16 @@ def can_send() -> bool:
 
 
 def send(fields: Fields) -> None:
-    """Hand one entry to journald; may block. Where none listens, nothing happens."""
+    """Hand one entry to journald, once it has room. Where none listens, nothing happens."""
+    _wait_for_room()
     # sendv() and not send(): that one adds where in the code it was called from.
     sendv(*(f"{name}={value}" for name, value in fields.items()))
+
+
+def _wait_for_room() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gauge, suppress(OSError):
+        gauge.connect(_SOCKET)
+        select.select([], [gauge], [])
 
 
 class Outbox:

@@ -11,7 +11,6 @@ from boot.lab import Lab, open_lab
 from boot.node import Node
 from boot.outside import UPSTREAM
 from boot.waiting import wait_for
-
 from dnsguard.core.kinds import MESSAGE_IDS
 
 pytestmark = pytest.mark.boot
@@ -111,7 +110,7 @@ def test_the_gate_is_off_and_holds_kubelet_once_enabled(node: Node) -> None:
 
 
 def test_the_journal_has_fields_and_explains(node: Node) -> None:
-    """journalctl selects by what happened, and -x says what it means and what to do."""
+    """Journalctl selects by what happened, and -x says what it means and what to do."""
     node.run("dnsguard", "hold", "upstream")
     node.run("dnsguard", "release")
 
@@ -135,7 +134,7 @@ def test_the_journal_has_fields_and_explains(node: Node) -> None:
 
 def test_events_are_told_in_order(node: Node) -> None:
     """As text for people and as JSON; nonsense is refused, and so is who may not read."""
-    said = node.run("dnsguard", "events", "--json", "--since", "-1h")
+    said = node.run("dnsguard", "events", "--json", "--since", "1h ago")
     told = [json.loads(line) for line in said.splitlines()]
     assert [event["at"] for event in told] == sorted(event["at"] for event in told)
     started = next(event for event in told if event["event"] == "started")
@@ -185,6 +184,6 @@ def test_a_stopped_journald_stops_no_repair(node: Node) -> None:
         node.run("systemctl", "kill", "--signal=CONT", "--kill-whom=main", journald)
     wait_for(
         "what was told meanwhile",
-        lambda: "resolv_conf_trampled" in node.run("dnsguard", "events", "--since", "-1min"),
+        lambda: "resolv_conf_trampled" in node.run("dnsguard", "events", "--since", "1min ago"),
         seconds=10,
     )

@@ -42,6 +42,7 @@ TREE = Path(__file__).parents[2]
 
 def held(machine: Machine) -> HeldLease:
     """Return the lease that dhclient holds."""
+    until(lambda: bool(leases.parse(machine.lease_file().read_bytes())))
     lease = leases.parse(machine.lease_file().read_bytes())[-1]
     assert lease.server is not None
     return HeldLease(
