@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dnsguard.core.event import Event
 
 DEGRADED = 2
-_PACKAGES = {"dns": "dnspython"}
+_PACKAGES = {"dns": "dnspython", "prometheus_client": "prometheus-client"}
 """Where Debian's package is not called like its module."""
 
 
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     events.add_argument("--follow", action="store_true", help="and what happens from now on")
     events.add_argument("--since", metavar="WHEN", help="only from then on: see systemd.time(7)")
     events.add_argument("--json", action="store_true", help="one JSON object a line")
+    add("metrics", _metrics, "print the metrics as Prometheus reads them")
     restore = add("restore", _restore, "put back what somebody else wrote last; without a daemon")
     restore.add_argument("--yes", action="store_true", help="without asking")
     for name, run, about in (
@@ -148,12 +149,16 @@ def _run(options: argparse.Namespace) -> int:
     try:
         from dnsguard import daemon  # pyroute2 and dnspython: only now
     except ModuleNotFoundError as error:
-        module = str(error.name).partition(".")[0]
-        package = f"python3-{_PACKAGES.get(module, module)}"
-        raise DnsguardError(f"{module} is missing: apt-get install {package}") from error
+        raise _missing(error) from error
 
     daemon.run(cycle, settings, early)
     return 0
+
+
+def _missing(error: ModuleNotFoundError) -> DnsguardError:
+    module = str(error.name).partition(".")[0]
+    package = f"python3-{_PACKAGES.get(module, module)}"
+    return DnsguardError(f"{module} is missing: apt-get install {package}")
 
 
 def _secure(options: argparse.Namespace) -> int:
@@ -214,6 +219,20 @@ def _events(options: argparse.Namespace) -> int:
     from dnsguard.events import events
 
     return events(since=options.since, is_followed=options.follow, as_json=options.json)
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    from dnsguard import client
+
+    data = client.ask(Paths(options.root).socket, "metrics")
+    try:
+        from dnsguard.host.exposition import text
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    families = data["families"]
+    assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
+    sys.stdout.write(text(families).decode())
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dnsguard.core.address import IPAddress, parse_address, plain
@@ -27,6 +27,14 @@ _NAME = re.compile(rf"\.|{_LABEL}(\.{_LABEL})*\.?")
 _NAME_MAX = 253
 _URL = re.compile(r"(http://[!-~]+)?")
 _SHORTEST = 0.05
+_PORT_MAX = 65535
+
+
+class Listen(NamedTuple):
+    """Where something is served."""
+
+    address: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +45,10 @@ class Config:
     takes_hook: bool
     """Whether the enter hook keeps dhclient from resolv.conf."""
     log_level: Level
+    textfile: str
+    """node-exporter's directory for textfiles; empty: none is written."""
+    listen: Listen | None
+    """Address and TCP port on which metrics are served."""
 
 
 class _InvalidError(ValueError):
@@ -101,6 +113,29 @@ def _url(value: object) -> str:
     if not is_port:
         raise _InvalidError(expected)
     return value
+
+
+def _directory(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"(/[^\0\n]+)?", value):
+        raise _InvalidError("the absolute path of a directory in quotes, or empty")
+    return value
+
+
+def _listen(value: object) -> Listen | None:
+    expected = 'a port as "9353", or address and port as "127.0.0.1:9353" or "[::]:9353"; or empty'
+    if not isinstance(value, str):
+        raise _InvalidError(expected)
+    if not value:
+        return None
+    host, _, port = value.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
+        raise _InvalidError(expected)
+    try:
+        # A bare port is for this node only: what is to be reached says its address.
+        address = parse_address(host.strip("[]") or "127.0.0.1")
+    except ValueError:
+        raise _InvalidError(expected) from None
+    return Listen(str(address), int(port))
 
 
 def _count(value: object) -> int:
@@ -198,6 +233,16 @@ KEYS: dict[str, Key] = {
         _seconds(300, shortest=0),
         "Seconds without a handover once NodeLocalDNS broke; doubled each time it does again.",
     ),
+    "metrics.textfile": Key(
+        "/var/lib/prometheus/node-exporter",
+        _directory,
+        "Where metrics are written for node-exporter, if that exists; empty: nowhere.",
+    ),
+    "metrics.listen": Key(
+        "",
+        _listen,
+        "Where metrics are served by HTTP; a bare port is on 127.0.0.1. Empty: nowhere.",
+    ),
     "log.level": Key("info", _one_of(Level), "The least that is logged."),
 }
 
@@ -294,6 +339,8 @@ def _assemble(values: dict[str, object]) -> Config:
         policy=policy,
         takes_hook=get("dhclient.hook", bool),
         log_level=get("log.level", Level),
+        textfile=get("metrics.textfile", str),
+        listen=None if values["metrics.listen"] is None else get("metrics.listen", Listen),
     )
 
 

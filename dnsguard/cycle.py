@@ -14,6 +14,7 @@ from pathlib import Path
 from dnsguard.core import hold as holds
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
+from dnsguard.core.counters import Counters
 from dnsguard.core.decide import decide
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
@@ -92,6 +93,8 @@ class Cycle:
         self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
+        self.counters = Counters()
+        self._woken = time.monotonic()
         self._later: list[Action] = []
         self._news: list[Event] = []
         self._questions: list[Query] = []
@@ -169,10 +172,12 @@ class Cycle:
         The one write that is made before it is decided: it was decided when the spare
         was made. What it means is decided by :meth:`reckon`, which has to follow.
         """
+        self._woken = time.monotonic()
         ready = self.spare.remedy
         struck = self.spare.strike()
         if struck is None or ready is None:
             return False
+        self.counters.repaired(time.monotonic() - self._woken)
         self._struck = (struck, ready.content)
         return True
 
@@ -190,6 +195,7 @@ class Cycle:
         What else the plan holds is left to :meth:`settle`, so that nothing stands
         between a foreign write and its repair.
         """
+        self.counters.heard(answers, self.policy.cluster)
         if answers:
             # An answer may hand the node over: not on what kubelet did seconds ago.
             self._look_at_kubelet()
@@ -207,12 +213,20 @@ class Cycle:
         for action in plan.actions:
             if isinstance(action, ReplaceFile):
                 replacement = resolvfile.replace(self.paths.resolv_conf, action.content, seen.file)
+                if before is not None and replacement.result is Replaced.DONE:
+                    self._count_repair(before, plan)
                 self._wrote(action.wanted, replacement, plan)
         self._news += changes(before, plan)
         return plan, replacement
 
+    def _count_repair(self, before: Plan, plan: Plan) -> None:
+        """Count the write, unless it is a handover or the way back."""
+        if before.mode is plan.mode and before.hold == plan.hold:
+            self.counters.repaired(time.monotonic() - self._woken)
+
     def _decide(self, seen: Observation) -> Plan:
         self.memory, plan = decide(self.memory, seen, self.policy)
+        self.counters.turned(self.plan, plan)
         self.plan, self.seen = plan, seen
         self._later += [action for action in plan.actions if not isinstance(action, ReplaceFile)]
         self._questions += plan.questions
@@ -285,6 +299,7 @@ class Cycle:
             return
         path = self.paths.resolv_conf
         if outcome.result is Replaced.FAILED:
+            self.counters.failed_writes += 1
             self._failed(path, outcome.error)
             return
         self.failure = None

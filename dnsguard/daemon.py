@@ -13,7 +13,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,11 +24,13 @@ from dnsguard.core.answers import Query
 from dnsguard.core.decide import decide
 from dnsguard.core.event import Event, Level
 from dnsguard.core.hold import Hold, asked, name
+from dnsguard.core.metrics import metrics
 from dnsguard.core.model import HeldLease, Plan
 from dnsguard.core.report import candidates, headline, report
 from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError, RefusedError
+from dnsguard.exporter import Exporter, Families, Wish
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
@@ -69,6 +71,7 @@ class Daemon:
         self._addresses = _opened(Addresses, journal)
         self._listeners = _opened(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
+        self._exporter = Exporter(self._families, self._cannot_export)
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
@@ -82,6 +85,7 @@ class Daemon:
             "status": self._report,
             "plan": self._preview,
             "upstreams": self._candidates,
+            "metrics": self._metrics,
         }
         commands = {"hold": self._hold, "release": self._release}
         self._control = Control(cycle.paths.socket, answers, commands, self._complain)
@@ -97,6 +101,7 @@ class Daemon:
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
         self._dhclient.hold(takes_hook=self._settings.takes_hook)
+        await self._serve_metrics()
         self._cover()
         if self._watch is not None:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
@@ -142,6 +147,8 @@ class Daemon:
         latest = self._loop.time() + self._pulse
         self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
         self._announce(plan)
+        if self._exporter.is_due(self._loop.time()):
+            self._start("metrics", self._exporter.write)
 
     def _start(self, key: object, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do this beside the loop, unless what has this key is being done."""
@@ -263,6 +270,8 @@ class Daemon:
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
         status = headline(plan)
+        if self._status and not self._status.startswith(f"{plan.mode}:"):
+            self._exporter.hurry()  # the mode has changed
         is_late = time.monotonic() - self._started > READY_LATEST
         if not self._is_ready and (plan.is_settled or is_late):
             self._is_ready = self._notifier.ready(status)
@@ -305,6 +314,7 @@ class Daemon:
             self._cycle.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
             self._dhclient.hold(takes_hook=self._settings.takes_hook)
+            self._start(object(), self._serve_metrics)
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
         self.look()
@@ -330,6 +340,7 @@ class Daemon:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
+        self._exporter.close()
         self._dhclient.release()
         self._cycle.stand_down()
         self._tell("stopped")
@@ -354,6 +365,7 @@ class Daemon:
         return {
             "dnsguard": __version__,
             "pid": os.getpid(),
+            "looked_at": round(cycle.seen.wall, 3),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **status,
             "kubelet": self._told_of_kubelet(),
@@ -409,6 +421,21 @@ class Daemon:
         assert cycle.plan is not None  # noqa: S101 -- looked once
         found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
         return {"upstreams": found}
+
+    def _metrics(self) -> dict[str, object]:
+        return {"families": self._families()}
+
+    def _families(self) -> Families:
+        return [asdict(family) for family in metrics(self._report(), self._cycle.counters)]
+
+    async def _serve_metrics(self) -> None:
+        directory = self._settings.textfile
+        place = self._cycle.paths.root / directory.lstrip("/") if directory else None
+        await self._exporter.take(Wish(directory=place, listen=self._settings.listen))
+
+    def _cannot_export(self, what: str, why: str) -> None:
+        remedy = "see metrics.textfile and metrics.listen in dnsguard.toml(5)"
+        self._tell("metrics_failed", Level.WARNING, what=what, why=why, remedy=remedy)
 
     def _preview(self) -> dict[str, object]:
         return preview(self._cycle)

@@ -32,6 +32,7 @@ MESSAGE_IDS: Mapping[str, str] = {
     "control_socket_failed": "f6299c7c72cf49b18519c185de974ddd",
     "client_refused": "f9bbcb1e6f9c4c52a5b14cf1c6fdfca4",
     "lines_lost": "0cf93a384fe543e78fe0a96a33b10cee",
+    "metrics_failed": "fee4c70b83ba4ef7b8b1d5a2388e2c95",
     "reloaded": "71d729380eff4b18b2f4f865289479fa",
     "reload_refused": "6c68d08a0e8b4b02ba7b6e6cd629a5e3",
     "look_failed": "fb2af0bd76054223b16d5b9116c460b5",

@@ -141,15 +141,16 @@ def _nameservers(content: bytes) -> list[str]:
 
 def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
     """Return everyone whom any source names, best first, and why one is not used."""
-    return [_candidate(upstream, plan) for upstream in _known(memory, seen, policy)]
+    return [_candidate(upstream, plan, seen.now) for upstream in _known(memory, seen, policy)]
 
 
 def _known(memory: Memory, seen: Observation, policy: Policy) -> Pool:
     return rank(memory, seen, policy, draw_border(memory, seen, policy))
 
 
-def _candidate(upstream: Upstream, plan: Plan) -> Json:
+def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
     candidate, verdict = upstream.candidate, upstream.verdict
+    heard = verdict.answered_at
     return {
         "address": str(upstream.address),
         "source": candidate.source,
@@ -158,6 +159,7 @@ def _candidate(upstream: Upstream, plan: Plan) -> Json:
         "rank": [*upstream.rank],
         "seen": round(candidate.seen, 3),
         "answered": candidate.answered,
+        "answered_ago": None if heard is None else round(now - heard, 3),
         "usable": upstream.is_usable and upstream.refusal is None,
         "rtt_ms": _milliseconds(verdict.rtt),
         "detail": verdict.detail,

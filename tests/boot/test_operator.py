@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab.promtool import promtool
 
 from boot.kubespray import NODE_LOCAL, POD_FILE, POISON
 from boot.lab import Lab, open_lab
@@ -187,3 +188,18 @@ def test_a_stopped_journald_stops_no_repair(node: Node) -> None:
         lambda: "resolv_conf_trampled" in node.run("dnsguard", "events", "--since", "1min ago"),
         seconds=10,
     )
+
+
+def test_node_exporter_gets_a_file(node: Node) -> None:
+    """Where its directory is there at the start: promtool reads what the sandboxed daemon wrote."""
+    directory = "/var/lib/prometheus/node-exporter"
+    node.run("mkdir", "--parents", directory)
+    node.run("systemctl", "restart", UNIT)
+    file = node.tree / directory.lstrip("/") / "dnsguard.prom"
+    wait_for("the file", file.exists, seconds=10)
+    assert 'dnsguard_mode{mode="guarding"} 1.0' in file.read_text()
+    promtool("check", "metrics", said=file.read_text())
+    promtool("check", "metrics", said=node.run("dnsguard", "metrics") + "\n")
+    node.run("systemctl", "stop", UNIT)
+    assert not file.exists()
+    node.run("systemctl", "start", UNIT)
