@@ -61,7 +61,7 @@ from dnsguard.paths import Paths
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "packaging/debian/dnsguard.toml"
 STATES = ROOT / "docs/states.md"
-PAGES = ("dnsguard.8", "dnsguard.toml.5")
+PAGES = ("dnsguard-metrics.7", "dnsguard.8", "dnsguard.toml.5")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/states.md")
 POLICY = effective(config.defaults().policy, None)
 NODELOCAL_ADDRESS = POLICY.nodelocal[0]
