@@ -12,6 +12,7 @@ from dataclasses import dataclass
 RECENT = 1.0
 """Seconds for which something touched counts as part of the same write."""
 UNKNOWN = "unknown"
+_Signs = tuple[tuple[str, re.Pattern[str]], ...]
 DHCLIENT = "dhclient"
 
 
@@ -86,7 +87,10 @@ _NAMES_BESIDE = (
 )
 """Who leaves which names beside it."""
 
-_DHCLIENT = re.compile(r"/dhclient[^/]*\.leases?$|/run/dnsguard/dhclient/")
+_DHCLIENT = (
+    ("it wrote its lease", re.compile(r"/dhclient[^/]*\.leases?$")),
+    ("it told dnsguard's enter hook", re.compile(r"/run/dnsguard/dhclient/")),
+)
 """dhclient writes its lease, and then runs its script and hooks (dhclient(8))."""
 
 _OURS = (b"# held back by dnsguard:", b"# added by dnsguard:")
@@ -104,23 +108,24 @@ def attribute(content: bytes, before: bytes, traces: Sequence[Trace], now: float
 
 def _signs(content: bytes, before: bytes, recent: list[Trace], now: float) -> Iterator[Writer]:
     """Yield the signs, the strongest first."""
-    for name, pattern in _NAMES_BESIDE:
-        for trace in recent:
-            if pattern.search(trace.path):
-                yield Writer(name, f"its file {trace.path}, {_ago(trace, now)}")
     headers = [(name, words) for name, words in _HEADERS if words in content]
+    for name, trace in _found(_NAMES_BESIDE, recent):
+        yield Writer(name, f"its file {trace.path}, {_ago(trace, now)}")
     for name, words in headers:
         if words not in before:
             yield Writer(name, f'its words "{words.decode()}"')
-    for trace in recent:
-        if _DHCLIENT.search(trace.path):
-            # Its script, or one of its hooks: those leave no other name.
-            yield Writer(DHCLIENT, f"it wrote {trace.path}, {_ago(trace, now)}")
+    for deed, trace in _found(_DHCLIENT, recent):
+        # Its script, or one of its hooks: those leave no other name.
+        yield Writer(DHCLIENT, f"{deed}, {_ago(trace, now)}")
     if any(ours in content for ours in _OURS):
         # Whoever makes the file anew does not keep our comments.
         yield Writer(UNKNOWN, "edited: dnsguard's own comments are still in it")
     for name, words in headers:
         yield Writer(name, f'its words "{words.decode()}", which were there before')
+
+
+def _found(signs: _Signs, recent: list[Trace]) -> Iterator[tuple[str, Trace]]:
+    return ((name, t) for name, pattern in signs for t in recent if pattern.search(t.path))
 
 
 def _ago(trace: Trace, now: float) -> str:

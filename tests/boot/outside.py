@@ -4,7 +4,10 @@ Both are one dnsmasq. Every question it is asked is in its log, so a test can sa
 the upstream and not only what came back.
 """
 
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from boot.net import Namespace, cable
@@ -68,6 +71,15 @@ class Outside:
 
     def was_asked(self, name: str) -> bool:
         return f"] {name} from " in self.log()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Have the nameserver answer nobody, as in an outage."""
+        self._dnsmasq.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._dnsmasq.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         self._dnsmasq.kill()

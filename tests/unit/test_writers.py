@@ -64,7 +64,7 @@ def test_dhclient_writes_its_lease_first() -> None:
     writer = attribute(PLAIN, GUARDED, (trace,), NOW)
     assert (writer.name, writer.evidence) == (
         "dhclient",
-        "it wrote /var/lib/dhcp/dhclient.eth0.leases, 0.1 s before",
+        "it wrote its lease, 0.1 s before",
     )
 
 
