@@ -32,10 +32,9 @@ class Journal:
 
     def __init__(self, level: Level) -> None:
         self._repeats = Repeats()
-        is_journal = _is_journal(sys.stderr.fileno())
-        self._outbox = Outbox() if is_journal and can_send() else None
-        self._has_prefix = is_journal and self._outbox is None
-        self._is_bare = is_journal
+        self._is_bare = is_journal()
+        self._outbox = Outbox() if self._is_bare and can_send() else None
+        self._has_prefix = self._is_bare and self._outbox is None
         self.set_level(level)
 
     def set_level(self, level: Level) -> None:
@@ -109,10 +108,10 @@ def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
     return {key: " ".join(str(value).split()) for key, value in line.items()}
 
 
-def _is_journal(descriptor: int) -> bool:
+def is_journal() -> bool:
     """Tell whether journald reads stderr (systemd.exec(5), $JOURNAL_STREAM)."""
     try:
-        status = os.fstat(descriptor)
+        status = os.fstat(sys.stderr.fileno())
     except OSError:
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

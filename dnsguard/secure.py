@@ -14,6 +14,7 @@ from dnsguard.cycle import Cycle
 from dnsguard.errors import ConfigError
 from dnsguard.paths import Paths
 
+_WRITTEN = "resolv_conf_written"
 PATIENCE = 1.0
 """Seconds for a file that somebody is just writing."""
 
@@ -31,14 +32,26 @@ def secure(paths: Paths) -> int:
     cycle.settle()
     cycle.sync()
     cycle.spare.discard()  # a killed daemon has left its own
-    for line in lines:
-        if line.level is not Level.INFO or line.name == "resolv_conf_written":
-            pairs = " ".join(f"{key}={value}" for key, value in line.details)
-            print(f"dnsguard: {line.name} {pairs}", file=sys.stderr)
+    _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
         print(f"dnsguard: {paths.resolv_conf} is not safe: {why}", file=sys.stderr)
     return 0 if plan.is_settled and cycle.failure is None else 1
+
+
+def _say(events: list[Event]) -> None:
+    """Write them to the journal where that reads stderr, so that ``events`` finds them."""
+    from dnsguard.log import Journal, is_journal  # only now: the file is safe
+
+    if not is_journal():
+        for event in events:
+            pairs = " ".join(f"{key}={value}" for key, value in event.details)
+            print(f"dnsguard: {event.name} {pairs}", file=sys.stderr)
+        return
+    journal = Journal(Level.INFO)
+    for event in events:
+        journal(event)
+    journal.close()
 
 
 def _policy(paths: Paths) -> Policy:

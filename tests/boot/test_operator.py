@@ -203,3 +203,20 @@ def test_node_exporter_gets_a_file(node: Node) -> None:
     node.run("systemctl", "stop", UNIT)
     assert not file.exists()
     node.run("systemctl", "start", UNIT)
+
+
+def test_what_secures_the_file_at_the_end_is_an_event_too(node: Node) -> None:
+    """Killed while it served by NodeLocalDNS: what ExecStopPost wrote is in the story."""
+    with node.nodelocaldns():
+        node.wait_for_mode("handed-over")
+        pid = node.property_of(UNIT, "MainPID")
+        node.run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", UNIT)
+        wait_for(
+            "a new daemon", lambda: node.status().get("pid") not in (None, int(pid)), seconds=10
+        )
+        said = node.run("journalctl", "-u", UNIT, "-o", "json", "--no-pager", "--since=-30s")
+        entries = [json.loads(line) for line in said.splitlines()]
+        written = [e["_PID"] for e in entries if e.get("DNSGUARD_EVENT") == "resolv_conf_written"]
+        daemons = {e["_PID"] for e in entries if e.get("DNSGUARD_EVENT") == "started"} | {pid}
+        assert set(written) - daemons
+        node.wait_for_mode("handed-over")
