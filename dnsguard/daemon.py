@@ -7,37 +7,32 @@ carries no truth, so a lost one costs at most the slow re-read.
 import asyncio
 import errno
 import gc
-import math
 import os
 import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dnsguard import __version__, config
-from dnsguard.control import Control, Data, Peer
+from dnsguard.control import Control
 from dnsguard.core.answers import Query
-from dnsguard.core.decide import decide
 from dnsguard.core.event import Event, Level
-from dnsguard.core.hold import Hold, asked, name
-from dnsguard.core.metrics import metrics
 from dnsguard.core.model import HeldLease, Plan
-from dnsguard.core.report import candidates, headline, report
+from dnsguard.core.report import headline
 from dnsguard.cycle import Cycle
+from dnsguard.desk import Desk
 from dnsguard.dhclient import Dhclient
-from dnsguard.errors import ConfigError, RefusedError
-from dnsguard.exporter import Exporter, Families, Wish
+from dnsguard.errors import ConfigError
+from dnsguard.exporter import Exporter, Wish
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.watch import Watch, places
 from dnsguard.log import Journal
-from dnsguard.preview import preview
 from dnsguard.query import ask
 
 QUIET = 0.02
@@ -71,7 +66,8 @@ class Daemon:
         self._addresses = _opened(Addresses, journal)
         self._listeners = _opened(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._exporter = Exporter(self._families, self._cannot_export)
+        self._desk = Desk(cycle, self._dhclient, self._tell, self.look)
+        self._exporter = Exporter(self._desk.families, self._cannot_export)
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
@@ -80,15 +76,9 @@ class Daemon:
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
         self._status = ""
         self._started = time.monotonic()
-        self._reload_trouble: str | None = None
-        answers = {
-            "status": self._report,
-            "plan": self._preview,
-            "upstreams": self._candidates,
-            "metrics": self._metrics,
-        }
-        commands = {"hold": self._hold, "release": self._release}
-        self._control = Control(cycle.paths.socket, answers, commands, self._complain)
+        self._control = Control(
+            cycle.paths.socket, self._desk.answers, self._desk.commands, self._desk.complain
+        )
 
     async def run(self) -> None:
         """Guard until SIGTERM or SIGINT."""
@@ -307,10 +297,10 @@ class Daemon:
         try:
             self._settings = config.load(path)
         except ConfigError as error:
-            self._reload_trouble = f"the configuration was not reloaded: {error}"
+            self._desk.trouble = f"the configuration was not reloaded: {error}"
             self._tell("reload_refused", Level.ERROR, why=error, means="the old one stays")
         else:
-            self._reload_trouble = None
+            self._desk.trouble = None
             self._cycle.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
             self._dhclient.hold(takes_hook=self._settings.takes_hook)
@@ -355,79 +345,6 @@ class Daemon:
             self._listeners.close()
         self._notifier.close()
 
-    def _report(self) -> dict[str, object]:
-        cycle = self._cycle
-        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = cycle.observe()
-        found = (self._reload_trouble, cycle.failure)
-        trouble = tuple(line for line in found if line is not None)
-        status = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=trouble)
-        return {
-            "dnsguard": __version__,
-            "pid": os.getpid(),
-            "looked_at": round(cycle.seen.wall, 3),
-            "uptime_seconds": round(time.monotonic() - self._started, 1),
-            **status,
-            "kubelet": self._told_of_kubelet(),
-            "dhclient": self._dhclient.report(),
-        }
-
-    def _told_of_kubelet(self) -> dict[str, object] | None:
-        """Return which file new pods get and where that is set, None without a kubelet."""
-        kubelet = self._cycle.facts.kubelet
-        if kubelet is None:
-            return None
-        return {"pods_file": kubelet.pods_file, "set_in": kubelet.resolv_conf.origin}
-
-    def _hold(self, request: Data) -> dict[str, object]:
-        """Pin who serves the node, where that can't make a loop."""
-        try:
-            hold = asked(request, time.monotonic())
-        except ValueError as error:
-            raise RefusedError(str(error)) from error
-        self._list_addresses()
-        seen = replace(self._cycle.observe(), hold=hold)
-        memory, plan = decide(self._cycle.memory, seen, self._cycle.policy)
-        if memory.serves is not hold.serves:
-            raise RefusedError(dict(plan.because)["handover"])
-        self._pin(hold)
-        span = () if hold.until == math.inf else (("seconds", f"{hold.until - hold.since:g}"),)
-        told = (("hold", hold.serves), ("by", hold.by), *span)
-        self._journal(Event(name="hold_set", level=Level.WARNING, details=told))
-        return self._report()
-
-    def _release(self, request: Data) -> dict[str, object]:
-        hold = self._cycle.facts.hold
-        if hold is None:
-            raise RefusedError("nothing is held")
-        self._pin(None)
-        self._tell("hold_released", hold=hold.describe(), by=name(request.get("by")))
-        return self._report()
-
-    def _pin(self, hold: Hold | None) -> None:
-        try:
-            self._cycle.pin(hold)
-        except OSError as error:
-            raise RefusedError(f"the hold can't be kept: {error}") from error
-        self.look()
-
-    def _complain(self, peer: Peer, what: str) -> None:
-        means = "a client of the control socket; the daemon goes on"
-        who = {"uid": peer.uid, "pid": peer.pid}
-        self._tell("client_refused", Level.WARNING, what=what, **who, means=means)
-
-    def _candidates(self) -> dict[str, object]:
-        cycle = self._cycle
-        assert cycle.plan is not None  # noqa: S101 -- looked once
-        found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
-        return {"upstreams": found}
-
-    def _metrics(self) -> dict[str, object]:
-        return {"families": self._families()}
-
-    def _families(self) -> Families:
-        return [asdict(family) for family in metrics(self._report(), self._cycle.counters)]
-
     async def _serve_metrics(self) -> None:
         directory = self._settings.textfile
         place = self._cycle.paths.root / directory.lstrip("/") if directory else None
@@ -436,9 +353,6 @@ class Daemon:
     def _cannot_export(self, what: str, why: str) -> None:
         remedy = "see metrics.textfile and metrics.listen in dnsguard.toml(5)"
         self._tell("metrics_failed", Level.WARNING, what=what, why=why, remedy=remedy)
-
-    def _preview(self) -> dict[str, object]:
-        return preview(self._cycle)
 
     def _tell(self, name: str, level: Level = Level.INFO, **details: object) -> None:
         self._journal(

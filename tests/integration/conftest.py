@@ -1,10 +1,17 @@
 """What the integration tests share: a node of their own."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from lab.netns import Namespace, namespace
+from lab.guard import UPSTREAM, Node
+from lab.nameserver import nameserver
+from lab.netns import Namespace, cable, namespace
+
+TREE = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -14,3 +21,23 @@ def node() -> Iterator[Namespace]:
         pytest.skip("a network namespace needs root")
     with namespace() as made, made.inside():
         yield made
+
+
+@pytest.fixture
+def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
+    """Return a poisoned node whose upstream answers; no daemon runs yet."""
+    with namespace() as outside:
+        cable(node, outside)
+        node.ip("address add 192.0.2.1/24 dev eth0")
+        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
+        with nameserver(outside, UPSTREAM):
+            yield Node(tmp_path, node)
+
+
+@pytest.fixture
+def readable_tree() -> Iterator[Path]:
+    """Return a copy of the package that everyone can read, wherever the tree lies."""
+    with tempfile.TemporaryDirectory() as made:
+        shutil.copytree(TREE / "dnsguard", Path(made, "dnsguard"))
+        Path(made).chmod(0o755)
+        yield Path(made)

@@ -4,10 +4,8 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from ipaddress import IPv4Address, IPv6Address
@@ -259,15 +257,6 @@ UNPRIVILEGED = """if True:
     masks = re.findall(r"Cap(?:Eff|Prm|Bnd):\\s*(\\w+)", Path("/proc/self/status").read_text())
     print(json.dumps([before, told, listeners.listening([here]) == frozenset(), *masks]))
 """
-
-
-@pytest.fixture
-def readable_tree() -> Iterator[Path]:
-    """Return a copy of the package that everyone can read, wherever the tree lies."""
-    with tempfile.TemporaryDirectory() as made:
-        shutil.copytree(TREE / "dnsguard", Path(made, "dnsguard"))
-        Path(made).chmod(0o755)
-        yield Path(made)
 
 
 @pytest.mark.parametrize("user", [0, 65534])

@@ -4,7 +4,6 @@ import http.client
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -12,7 +11,6 @@ from threading import Event, Thread
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
 from lab.promtool import promtool
 from lab.wait import until
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,17 +20,6 @@ pytestmark = pytest.mark.integration
 PORT = 9353
 TEXTFILES = "var/lib/prometheus/node-exporter"
 Series = dict[str, dict[tuple[str, ...], float]]
-
-
-@pytest.fixture
-def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
-    """Return a poisoned node whose upstream answers."""
-    with namespace() as outside:
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(tmp_path, node)
 
 
 def _series(text: str) -> Series:

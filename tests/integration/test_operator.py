@@ -5,7 +5,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -154,15 +153,6 @@ def _as_nobody(guard: Node, tree: Path, *arguments: str) -> "subprocess.Complete
             cwd="/",
             env=environment() | {"PYTHONPATH": str(tree)},
         )
-
-
-@pytest.fixture
-def readable_tree() -> Iterator[Path]:
-    """Return a copy of the package that everyone can read, wherever the tree lies."""
-    with tempfile.TemporaryDirectory() as made:
-        shutil.copytree(TREE / "dnsguard", Path(made, "dnsguard"))
-        Path(made).chmod(0o755)
-        yield Path(made)
 
 
 def test_only_root_commands_and_anyone_asks(guard: Node, readable_tree: Path) -> None:

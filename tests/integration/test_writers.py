@@ -2,27 +2,14 @@
 
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
-from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
-    """Return a poisoned node whose upstream answers."""
-    with namespace() as outside:
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(tmp_path, node)
 
 
 def _sed(file: Path) -> None:

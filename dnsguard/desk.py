@@ -1,0 +1,127 @@
+"""What is asked of the daemon and commanded over the control socket."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Protocol
+
+from dnsguard import __version__
+from dnsguard.control import Answer, Command, Data, Peer
+from dnsguard.core.decide import decide
+from dnsguard.core.event import Level
+from dnsguard.core.hold import Hold, asked, name
+from dnsguard.core.metrics import metrics
+from dnsguard.core.report import candidates, report
+from dnsguard.cycle import Cycle
+from dnsguard.dhclient import Dhclient
+from dnsguard.errors import RefusedError
+from dnsguard.exporter import Families
+from dnsguard.preview import preview
+
+
+class Tell(Protocol):
+    """Writes an event."""
+
+    def __call__(self, name: str, level: Level = Level.INFO, **details: object) -> None: ...
+
+
+class Desk:
+    """Answers from what the cycle knows; what root commands changes only what is pinned."""
+
+    def __init__(
+        self, cycle: Cycle, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
+    ) -> None:
+        self._cycle = cycle
+        self._dhclient = dhclient
+        self._tell = tell
+        self._look = look
+        self._started = time.monotonic()
+        self.trouble: str | None = None
+        """What the daemon knows to be wrong beside the cycle."""
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        return {
+            "status": self.status,
+            "plan": lambda: preview(self._cycle),
+            "upstreams": self._candidates,
+            "metrics": lambda: {"families": self.families()},
+        }
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        return {"hold": self._hold, "release": self._release}
+
+    def status(self) -> dict[str, object]:
+        """Return the status, with what the shell adds to the core's report."""
+        cycle = self._cycle
+        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
+        seen = cycle.observe()
+        found = (self.trouble, cycle.failure)
+        trouble = tuple(line for line in found if line is not None)
+        told = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=trouble)
+        return {
+            "dnsguard": __version__,
+            "pid": os.getpid(),
+            "looked_at": round(cycle.seen.wall, 3),
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            **told,
+            "kubelet": self._kubelet(),
+            "dhclient": self._dhclient.report(),
+        }
+
+    def families(self) -> Families:
+        """Return the metrics as they leave the daemon."""
+        return [asdict(family) for family in metrics(self.status(), self._cycle.counters)]
+
+    def complain(self, peer: Peer, what: str) -> None:
+        """Tell of a client of the control socket."""
+        means = "a client of the control socket; the daemon goes on"
+        who = {"uid": peer.uid, "pid": peer.pid}
+        self._tell("client_refused", Level.WARNING, what=what, **who, means=means)
+
+    def _kubelet(self) -> dict[str, object] | None:
+        """Return which file new pods get and where that is set, None without a kubelet."""
+        kubelet = self._cycle.facts.kubelet
+        if kubelet is None:
+            return None
+        return {"pods_file": kubelet.pods_file, "set_in": kubelet.resolv_conf.origin}
+
+    def _candidates(self) -> dict[str, object]:
+        cycle = self._cycle
+        assert cycle.plan is not None  # noqa: S101 -- looked once
+        found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
+        return {"upstreams": found}
+
+    def _hold(self, request: Data) -> dict[str, object]:
+        """Pin who serves the node, where that can't make a loop."""
+        try:
+            hold = asked(request, time.monotonic())
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        seen = replace(self._cycle.observe(), hold=hold)
+        memory, plan = decide(self._cycle.memory, seen, self._cycle.policy)
+        if memory.serves is not hold.serves:
+            raise RefusedError(dict(plan.because)["handover"])
+        self._pin(hold)
+        seconds = hold.until - hold.since
+        span = {} if seconds == math.inf else {"seconds": f"{seconds:g}"}
+        self._tell("hold_set", Level.WARNING, hold=hold.serves, by=hold.by, **span)
+        return self.status()
+
+    def _release(self, request: Data) -> dict[str, object]:
+        hold = self._cycle.facts.hold
+        if hold is None:
+            raise RefusedError("nothing is held")
+        self._pin(None)
+        self._tell("hold_released", hold=hold.describe(), by=name(request.get("by")))
+        return self.status()
+
+    def _pin(self, hold: Hold | None) -> None:
+        try:
+            self._cycle.pin(hold)
+        except OSError as error:
+            raise RefusedError(f"the hold can't be kept: {error}") from error
+        self._look()
