@@ -7,7 +7,6 @@ On a terminal the time stands in front.
 """
 
 import math
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ import structlog
 
 from dnsguard.core.event import Event, Level, Repeats
 from dnsguard.core.kinds import MESSAGE_IDS
-from dnsguard.host.journal import Fields, Outbox, can_send
+from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 """syslog(3)."""
@@ -106,12 +105,3 @@ def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fiel
 def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
     """One line stays one line, whatever a file name or an error holds."""
     return {key: " ".join(str(value).split()) for key, value in line.items()}
-
-
-def is_journal() -> bool:
-    """Tell whether journald reads stderr (systemd.exec(5), $JOURNAL_STREAM)."""
-    try:
-        status = os.fstat(sys.stderr.fileno())
-    except OSError:
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

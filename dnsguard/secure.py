@@ -41,13 +41,15 @@ def secure(paths: Paths) -> int:
 
 def _say(events: list[Event]) -> None:
     """Write them to the journal where that reads stderr, so that ``events`` finds them."""
-    from dnsguard.log import Journal, is_journal  # only now: the file is safe
+    from dnsguard.host.journal import is_journal  # only now: the file is safe
 
     if not is_journal():
         for event in events:
             pairs = " ".join(f"{key}={value}" for key, value in event.details)
             print(f"dnsguard: {event.name} {pairs}", file=sys.stderr)
         return
+    from dnsguard.log import Journal
+
     journal = Journal(Level.INFO)
     for event in events:
         journal(event)

@@ -9,9 +9,11 @@ connected datagram socket (unix(7)); only who fills the queue in the microsecond
 to the send could still stop us, until systemd's watchdog comes.
 """
 
+import os
 import queue
 import select
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,6 +32,15 @@ _LAST_WORDS = 1.0
 
 Fields = Mapping[str, str]
 Send = Callable[[Fields], None]
+
+
+def is_journal() -> bool:
+    """Tell whether journald reads stderr (systemd.exec(5), $JOURNAL_STREAM)."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 def can_send() -> bool:
