@@ -85,6 +85,8 @@ class Cycle:
         """Why resolv.conf could not be written at the last try."""
         self._unsynced: set[Path] = set()
         self.tell = tell
+        self.witness: Callable[[], None] = lambda: None
+        """Notes what was touched by now; the daemon's."""
         state = store.load(paths.state, paths.foreign)
         self._is_state_damaged = state.complaint is not None
         if state.complaint is not None:
@@ -184,6 +186,7 @@ class Cycle:
     def reckon(self) -> None:
         """Decide what the strike means."""
         struck, repaired = self._struck
+        self.witness()
         seen = replace(self.observe(), file=struck, repaired=repaired)
         before, plan = self.plan, self._decide(seen)
         self._wrote(plan.wanted, Replacement(result=Replaced.DONE), plan)
@@ -235,11 +238,14 @@ class Cycle:
 
     def observe(self) -> Observation:
         """Return everything there is to see now, but for what was asked."""
+        file = resolvfile.observe(self.paths.resolv_conf)
+        if file.content != self.memory.written:
+            self.witness()  # behind the reading: what wrote it has left its traces by now
         facts = self.facts
         return Observation(
             now=time.monotonic(),
             wall=time.time(),
-            file=resolvfile.observe(self.paths.resolv_conf),
+            file=file,
             pod_file=facts.pod_file,
             found=facts.found,
             records=facts.records,

@@ -31,7 +31,7 @@ from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
-from dnsguard.host.watch import Watch, places
+from dnsguard.host.watch import Touched, Watch, places
 from dnsguard.log import Journal
 from dnsguard.query import ask
 
@@ -71,6 +71,9 @@ class Daemon:
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
+        self._touched = Touched()
+        """What the files' events named, and nobody has looked into yet."""
+        cycle.witness = self._witness
         self._refresh_at = 0.0
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
@@ -105,19 +108,9 @@ class Daemon:
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
-        self._catch_up()
-        self._look()
-
-    def _catch_up(self) -> None:
-        """Take in what happened to the files: it tells who wrote what a look will find."""
-        if self._watch is not None:
-            self._on_files()
-
-    def _look(self) -> None:
         self._after(self._cycle.look())
         if time.monotonic() >= self._refresh_at:
             self._refresh()
-            self._catch_up()
             self._after(self._cycle.look())
 
     def _after(self, plan: Plan) -> None:
@@ -151,8 +144,8 @@ class Daemon:
         """Look at once if it is about resolv.conf; everything else comes behind."""
         assert self._watch is not None  # noqa: S101 -- its descriptor called
         has_struck = self._cycle.strike()
-        touched = self._watch.drain()
-        self._cycle.note(touched.paths)
+        self._witness()
+        touched, self._touched = self._touched, Touched()
         if has_struck:
             self._reckon()
         hooks = self._cycle.paths.dhclient_hooks
@@ -166,14 +159,26 @@ class Daemon:
             # Between the strike and the drain the file may have changed once more.
             if self._cycle.strike():
                 self._reckon()
-            self._look()
+            self.look()
         records = self._cycle.paths.hook_records
         if touched.overflowed or any(path.parent == records for path in touched.paths):
             self._cycle.read_records()
             self._refresh_at = 0.0  # the lease file says more
-            self._look()
+            self.look()
         if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
             self._cover()
+
+    def _witness(self) -> None:
+        """Read the files' events: they tell who has written what a look has just found."""
+        if self._watch is None:
+            return
+        new, known = self._watch.drain(), self._touched
+        if new != Touched():
+            self._cycle.note(new.paths)
+            self._touched = Touched(
+                paths=known.paths | new.paths, overflowed=known.overflowed or new.overflowed
+            )
+            self._loop.call_soon(self._on_files)  # nothing else calls it for what is read
 
     def _reckon(self) -> None:
         self._cycle.reckon()
@@ -184,7 +189,6 @@ class Daemon:
         assert self._addresses is not None  # noqa: S101 -- its descriptor called
         if self._addresses.drain():
             self._list_addresses()
-            self._catch_up()
             self._after(self._cycle.look())
             # A new address, a new lease: what was unknown may stand in a file now.
             self._refresh_at = 0.0
@@ -195,7 +199,6 @@ class Daemon:
         assert self._listeners is not None  # noqa: S101 -- its descriptor called
         if self._listeners.drain():
             self._list_listeners()
-            self._catch_up()
             self._after(self._cycle.look())
 
     def _list_listeners(self) -> None:
@@ -245,7 +248,6 @@ class Daemon:
 
     async def _ask(self, query: Query) -> None:
         answer = await ask(query, self._cycle.policy)
-        self._catch_up()
         self._list_listeners()  # nothing tells of a new one but its answer
         self._after(self._cycle.look((answer,)))
 
@@ -254,7 +256,6 @@ class Daemon:
         self._tell(
             "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
         )
-        self._catch_up()
         self._after(self._cycle.look(informed=(informed,)))
 
     def _announce(self, plan: Plan) -> None:
