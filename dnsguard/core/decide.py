@@ -69,7 +69,9 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions.append(Remember(candidates=memory.remembered))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
-    return replace(memory, identity=seen.file.identity), Plan(
+    # A version that could not be read is none that was seen: it may be read at the next look.
+    identity = seen.file.identity if seen.file.trouble is None else None
+    return replace(memory, identity=identity), Plan(
         mode=memory.mode,
         hold=memory.hold,
         nodelocal=memory.health.state,
