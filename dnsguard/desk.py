@@ -74,8 +74,8 @@ class Desk:
         """Return what is wrong, as the status has it, from the last look."""
         cycle = self._cycle
         assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = replace(cycle.seen, pod_file=cycle.facts.pod_file)
-        return degraded(cycle.memory, seen, cycle.plan, self._trouble)
+        seen = replace(cycle.seen, pod_file=cycle.facts.pod_file, pods=cycle.look_at_pods())
+        return degraded(cycle.memory, seen, cycle.plan, cycle.policy, self._trouble)
 
     @property
     def _trouble(self) -> tuple[str, ...]:
@@ -96,7 +96,13 @@ class Desk:
         kubelet = self._cycle.facts.kubelet
         if kubelet is None:
             return None
-        return {"pods_file": kubelet.pods_file, "set_in": kubelet.resolv_conf.origin}
+        pods = self._cycle.look_at_pods()
+        named = None if pods is None else pods.nameservers
+        return {
+            "pods_file": kubelet.pods_file,
+            "set_in": kubelet.resolv_conf.origin,
+            "nameservers": None if named is None else [str(address) for address in named],
+        }
 
     def _candidates(self) -> dict[str, object]:
         cycle = self._cycle

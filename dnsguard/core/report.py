@@ -2,13 +2,13 @@
 
 import math
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import pods, resolvconf, upstreams
 from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.health import Streak, legs
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Mode, Observation, Plan, Policy, UpstreamState
+from dnsguard.core.model import HandoverMode, Mode, Observation, Plan, Policy, UpstreamState
 from dnsguard.core.outlook import outlook
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
@@ -21,7 +21,7 @@ def report(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    wrong = degraded(memory, seen, plan, trouble)
+    wrong = degraded(memory, seen, plan, policy, trouble)
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
     pool = upstreams.pool(_known(memory, seen, policy))
     return {
@@ -102,7 +102,7 @@ def _leg(leg: Leg, streak: Streak) -> Json:
 
 
 def degraded(
-    memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ...]
+    memory: Memory, seen: Observation, plan: Plan, policy: Policy, trouble: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return what is wrong, and what to do about it.
 
@@ -119,6 +119,9 @@ def degraded(
         wrong.append("no upstream answers: the best known one is used")
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
+    if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
+        dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+        wrong += [f"{dead}; remedy: {pods.REMEDY}"] if dead else []
     if seen.bound is None:
         wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
     if plan.delay and not trouble:

@@ -83,8 +83,8 @@ def rewrite(
     :param announced: the file that dhclient would have written since the last look.
     """
     file = seen.file
-    if file.trouble is Trouble.NOT_READ and (put_off := _unread(memory, seen, border)):
-        return put_off
+    if file.trouble is Trouble.NOT_READ and (unread := _unread(memory, seen, border)):
+        return unread
     judged = file if announced is None else FileSeen(content=announced)
     reading = read(judged.content if judged.trouble is None else b"", border)
     wanted, why = _wanted(memory, judged, reading, pool)
