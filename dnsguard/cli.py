@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="as JSON")
     about = "ask for a one-time name, in ZONE if one is given, and count how often it is seen"
     doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
-    add("secure", _secure, "make resolv.conf safe from what is known, then exit")
+    secure = add("secure", _secure, "make resolv.conf safe from what is known, then exit")
+    about = "and put a manager's link back, wherever it leads: dnsguard is being removed"
+    secure.add_argument("--give-link-back", action="store_true", help=about)
     check = add("check-config", _check_config, "check the configuration")
     check.add_argument("file", type=Path, nargs="?", help="instead of the installed one")
     add("demo", _demo, "replay the incident in private namespaces; touches nothing")
@@ -166,7 +168,7 @@ def _secure(options: argparse.Namespace) -> int:
     """Never fails a stopping unit for its configuration: the defaults are safe, too."""
     from dnsguard.secure import secure
 
-    return secure(Paths(options.root))
+    return secure(Paths(options.root), gives_link_back=options.give_link_back)
 
 
 def _kubelet(options: argparse.Namespace) -> int:

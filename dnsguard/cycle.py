@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dnsguard.core import hold as holds
+from dnsguard.core import links
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.counters import Counters
@@ -39,6 +40,7 @@ from dnsguard.core.model import (
     Remember,
     ReplaceFile,
     ReplacePodFile,
+    RestoreLink,
 )
 from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import unwritten
@@ -230,10 +232,8 @@ class Cycle:
         before, known, plan = self.plan, self.memory, self._decide(seen)
         result = None
         for action in plan.actions:
-            if isinstance(action, ReplaceFile):
-                outcome = resolvfile.replace(
-                    self.paths.resolv_conf, action.content, seen.file, after=self._latest
-                )
+            if isinstance(action, ReplaceFile | RestoreLink):
+                outcome = self._write_resolv_conf(action)
                 result = outcome.result
                 if before is not None and result is Replaced.DONE:
                     self._count_repair(before, plan)
@@ -246,6 +246,12 @@ class Cycle:
         self._news += changes(before, plan)
         return plan, result
 
+    def _write_resolv_conf(self, action: ReplaceFile | RestoreLink) -> Replacement:
+        path = self.paths.resolv_conf
+        if isinstance(action, RestoreLink):
+            return resolvfile.put_link(path, action.link, action.seen)
+        return resolvfile.replace(path, action.content, action.seen, after=self._latest)
+
     def _count_repair(self, before: Plan, plan: Plan) -> None:
         """Count the write, unless it is a handover or the way back."""
         if before.mode is plan.mode and before.hold == plan.hold:
@@ -255,7 +261,8 @@ class Cycle:
         self.memory, plan = decide(self.memory, seen, self.policy)
         self.counters.turned(self.plan, plan)
         self.plan, self.seen = plan, seen
-        self._later += [action for action in plan.actions if not isinstance(action, ReplaceFile)]
+        at_once = ReplaceFile, RestoreLink
+        self._later += [action for action in plan.actions if not isinstance(action, at_once)]
         self._questions += plan.questions
         self._informs += plan.informs
         return plan
@@ -272,6 +279,7 @@ class Cycle:
             now=time.monotonic(),
             wall=time.time(),
             file=file,
+            behind=self._observe_behind(file),
             pod_file=facts.pod_file,
             found=facts.found,
             records=facts.records,
@@ -281,6 +289,29 @@ class Cycle:
             hold=facts.hold,
             traces=facts.traces,
         )
+
+    def _observe_behind(self, file: FileSeen) -> FileSeen | None:
+        """Look where the link leads whose place our file has taken."""
+        link = links.taken(file)
+        return None if link is None else resolvfile.observe_behind(self._beside(link))
+
+    def _beside(self, link: str) -> Path:
+        return self.paths.resolv_conf.parent / link
+
+    @property
+    def managed_link(self) -> Path | None:
+        """Where the link leads that belongs to resolv.conf's manager, in its place or not."""
+        link = None if self.seen is None else links.owned(self.seen.file)
+        return None if link is None else self._beside(link)
+
+    def give_link_back(self) -> None:
+        """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
+        file = resolvfile.observe(self.paths.resolv_conf)
+        link = links.taken(file)
+        if link is not None:
+            outcome = resolvfile.put_link(self.paths.resolv_conf, link, file)
+            self.failure = None if outcome.error is None else str(outcome.error)
+            self._unsynced.add(self.paths.resolv_conf)
 
     def look_at_pods(self) -> PodsFile | None:
         """Return the file that kubelet hands to pods, as it is now."""
@@ -328,7 +359,7 @@ class Cycle:
             case EndHold():
                 self.pin(None)
                 self.tell(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
-            case ReplaceFile():
+            case ReplaceFile() | RestoreLink():
                 raise AssertionError("resolv.conf is never written late")
 
     def _write(self, path: Path, content: bytes, mode: int = atomic.PUBLIC) -> None:
@@ -351,7 +382,8 @@ class Cycle:
         details = (*_servers(wanted), ("result", outcome.result), *plan.because)
         if outcome.aside is not None:
             details = (*details, ("set_aside", str(outcome.aside)))
-        level = Level.INFO if outcome.result is Replaced.DONE else Level.WARNING
+        is_usual = outcome.result in (Replaced.DONE, Replaced.LINK_RESTORED)
+        level = Level.INFO if is_usual else Level.WARNING
         self._news.append(Event(name="resolv_conf_written", level=level, details=details))
 
     def _tell_lost(self, lost: tuple[str, ...]) -> None:

@@ -94,7 +94,7 @@ class Daemon:
             await self._control.open()
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
-        self._dhclient.hold(takes_hook=self._settings.takes_hook)
+        self._hold_dhclient()
         await self._serve_metrics()
         self._cover()
         if self._watch is not None:
@@ -218,12 +218,20 @@ class Daemon:
         self._list_listeners()
 
     def _refresh(self) -> None:
-        self._dhclient.hold(takes_hook=self._settings.takes_hook)
+        self._hold_dhclient()
         self._list_addresses()
         self._cycle.refresh()
         self._refresh_at = time.monotonic() + REFRESH
         self._cover()
         self._dhclient.judge(self._cycle.policy.cluster)
+
+    def _hold_dhclient(self) -> None:
+        """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases.
+
+        Our hook would come in the way of resolvconf's and resolved's own.
+        """
+        is_managed = self._cycle.managed_link is not None
+        self._dhclient.hold(takes_hook=self._settings.takes_hook and not is_managed)
 
     def _cover(self) -> None:
         """Watch what resolv.conf is made of now, and what dhclient will read next."""
@@ -231,10 +239,13 @@ class Daemon:
             return
         paths = self._cycle.paths
         chain = resolvfile.chain(paths.resolv_conf)
-        self._names = frozenset(path.name for path in chain)
+        taken = self._cycle.managed_link
+        behind = () if taken is None else places(taken)
+        self._names = frozenset(path.name for path in (*chain, *(() if taken is None else [taken])))
         hooks = paths.dhclient_hooks
         wanted = (
             *places(Path("/etc/resolv.conf"), root=paths.root),
+            *behind,
             hooks[0].parent,
             *hooks[1:],
             *paths.leases,
@@ -307,7 +318,7 @@ class Daemon:
             self._desk.trouble = None
             self._cycle.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
-            self._dhclient.hold(takes_hook=self._settings.takes_hook)
+            self._hold_dhclient()
             self._start(object(), self._serve_metrics)
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0

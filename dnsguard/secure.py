@@ -19,8 +19,11 @@ PATIENCE = 1.0
 """Seconds for a file that somebody is just writing."""
 
 
-def secure(paths: Paths) -> int:
-    """Return 0 when resolv.conf is safe, 1 when it can't be made so; says which and why."""
+def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
+    """Return 0 when resolv.conf is safe, 1 when it can't be made so; says which and why.
+
+    :param gives_link_back: a manager's link is put back, wherever it leads: dnsguard is removed.
+    """
     lines: list[Event] = []
     cycle = Cycle(paths, _policy(paths), lines.append)
     cycle.refresh()
@@ -30,6 +33,8 @@ def secure(paths: Paths) -> int:
         time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
         plan = cycle.look()
     cycle.settle()
+    if gives_link_back:
+        cycle.give_link_back()
     cycle.sync()
     cycle.sweep()
     _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])

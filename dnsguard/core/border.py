@@ -46,6 +46,18 @@ class Border:
             return "an address of this node" if address in self.own else None
         return next((dead for stub in self.stubs if (dead := self._dead_end(stub, address))), None)
 
+    def is_poison(self, address: IPAddress) -> bool:
+        """Tell whether the address leads to cluster DNS for certain."""
+        address = plain(address)
+        if address in self.cluster:
+            return True
+        if address in self.named:
+            return False
+        asked = (one for stub in self.stubs if address in stub.addresses for one in stub.asks)
+        return address in self.exposed or any(
+            one != address and not one.is_loopback and self.is_poison(one) for one in asked
+        )
+
     def _dead_end(self, stub: Stub, address: IPAddress) -> str | None:
         """Return why a stub resolver is none: it is as good as the worst server it asks."""
         if address not in stub.addresses:

@@ -9,7 +9,7 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dnsguard.core import inform, lessons, pods, upstreams
+from dnsguard.core import inform, lessons, links, pods, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.border import Border
@@ -43,6 +43,8 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     before = memory
     memory = lessons.read_file(_hear(memory, seen, policy), seen)
     memory, announced = lessons.read_records(memory, seen)
+    memory, behind = lessons.read_behind(memory, seen)
+    announced = announced if behind is None else behind
     border = draw_border(memory, seen, policy)
     known = rank(memory, seen, policy, border)
     remembered = _remember(memory, seen, upstreams.pool(known), border)
@@ -217,8 +219,8 @@ def _obstacles(
         yield _Obstacle("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
         yield _Obstacle("handover.mode is never")
-    if policy.handover is HandoverMode.AUTO and (why := _inherits(memory, seen, policy)):
-        yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
+    if policy.handover is HandoverMode.AUTO:
+        yield from _made_by_others(memory, seen, policy, is_held=hold is not None)
     if not pool:
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
@@ -233,6 +235,18 @@ def _obstacles(
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
+
+
+def _made_by_others(
+    memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
+) -> Iterator[_Obstacle]:
+    """Yield what is against it in pods' file, and in a link whose place ours would take."""
+    if why := _inherits(memory, seen, policy):
+        yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
+    link, border = links.owned(seen.file), draw_border(memory, seen, policy)
+    is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
+    if is_managed and not is_held:
+        yield _Obstacle(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
 
 
 def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:

@@ -8,7 +8,7 @@ new nameserver or search list; it is guarded like anything that someone else wro
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import links, resolvconf, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, Observation, Record, Source
@@ -48,14 +48,30 @@ def read_file(memory: Memory, seen: Observation) -> Memory:
         ours = (one for one in added if one.address not in named)
         return replace(memory, learned=(*memory.learned, *ours))
     memory = _foreign(memory, foreign, seen.wall)
+    if file.leads_away:
+        return memory  # a manager's own file: nothing of ours was there
     return replace(memory, tramples=memory.tramples.plus(Trample(seen.wall, writer)))
+
+
+def read_behind(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
+    """Take in what the manager says now whose link we have taken the place of.
+
+    The file that it would be without us, if that is new.
+    """
+    said = links.says(seen.behind)
+    if said is None or links.taken(seen.file) is None or said == memory.foreign:
+        return memory, None
+    return _foreign(memory, said, seen.wall), said
 
 
 def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
     """Take in what dhclient was told.
 
-    The file that it would have written since the last look, None if none.
+    The file that it would have written since the last look, None if none: where resolv.conf is
+    a manager's link, that manager is told as well, and writes it.
     """
+    if links.owned(seen.file) is not None:
+        return replace(memory, records=seen.records), None
     is_first = memory.written is None
     file_at = seen.file.identity.mtime_ns / 1e9 if is_first and seen.file.identity else 0.0
     before = {(r.told.interface, r.told.version): r for r in memory.records}

@@ -45,6 +45,8 @@ class Memory:
     copying: str | None = None
     """The file for pods that came to name cluster DNS while the node was handed over: somebody
     makes it of resolv.conf."""
+    links: Flaps = field(default_factory=Flaps)
+    """How often a file of ours had to take the place of a link."""
     flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None
     fight: Fight = field(default_factory=Fight)

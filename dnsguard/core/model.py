@@ -225,6 +225,8 @@ class FileSeen:
     """Some process still has the file open for writing."""
     link: str | None = None
     """readlink(2) of the path, where it is a symbolic link."""
+    leads_away: bool = False
+    """The link leads out of resolv.conf's own directory: into another program's place."""
     is_readable: bool = True
     """Whether every user may read it (mode 0444)."""
 
@@ -236,6 +238,8 @@ class Observation:
     now: float
     wall: float
     file: FileSeen
+    behind: FileSeen | None = None
+    """What the link leads to whose place a file of ours has taken; None where there is none."""
     pod_file: bytes | None = None
     """/var/lib/dnsguard/resolv.conf, None where it can't be read."""
     found: Found = field(default_factory=Found)
@@ -271,6 +275,18 @@ class ReplaceFile:
     def describe(self) -> str:
         servers = ", ".join(str(address) for address in self.wanted) or "no nameserver"
         return f"write {servers} to resolv.conf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreLink:
+    """Give resolv.conf back to the manager whose link it was, if it still is what was observed."""
+
+    link: str
+    seen: FileSeen
+    wanted: tuple[IPAddress, ...]
+
+    def describe(self) -> str:
+        return f"put the link to {self.link} back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +332,7 @@ class EndHold:
         return f"end what was {self.hold.describe()}"
 
 
-Action = ReplaceFile | KeepForeign | ReplacePodFile | Remember | EndHold
+Action = ReplaceFile | RestoreLink | KeepForeign | ReplacePodFile | Remember | EndHold
 
 
 @dataclass(frozen=True, slots=True)

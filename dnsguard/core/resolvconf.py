@@ -21,6 +21,8 @@ from dnsguard.core.address import IPAddress, parse_nameserver, plain
 
 ADDED = b"# added by dnsguard: "
 HELD = b"# held back by dnsguard: "
+LINK = b"# in the place of a link, by dnsguard: "
+"""Names the link that this file has taken the place of; it is given back."""
 MAXNS = 3
 """glibc's limit of nameservers (<resolv.h>)."""
 
@@ -89,7 +91,7 @@ def is_resolv_conf(content: bytes) -> bool:
 
 def is_guarded(content: bytes) -> bool:
     """Tell whether the file carries a line of ours."""
-    return any(line.startswith((ADDED, HELD)) for line in content.split(b"\n"))
+    return any(line.startswith((ADDED, HELD, LINK)) for line in content.split(b"\n"))
 
 
 def added(content: bytes) -> frozenset[IPAddress]:
@@ -102,7 +104,7 @@ def added(content: bytes) -> frozenset[IPAddress]:
 
 def unguard(content: bytes) -> bytes:
     """Return the file as the last foreign writer left it: ours removed, theirs put back."""
-    if ADDED not in content and HELD not in content:
+    if ADDED not in content and HELD not in content and LINK not in content:
         return content
     lines = [_released(line) for line in content.split(b"\n")]
     ours: Counter[bytes] = Counter()
@@ -111,7 +113,7 @@ def unguard(content: bytes) -> bytes:
             ours.update(_KEYWORD + b" " + word for word in line[len(ADDED) :].split())
     kept = []
     for line in lines:
-        if line.startswith(ADDED):
+        if line.startswith((ADDED, LINK)):
             continue
         if ours[line] > 0:
             ours[line] -= 1
@@ -126,8 +128,18 @@ def _released(line: bytes) -> bytes:
     return line
 
 
-def guard(foreign: bytes, wanted: Sequence[IPAddress]) -> bytes:
+def taken_link(content: bytes) -> str | None:
+    """Return the link that a file of ours has taken the place of."""
+    if LINK not in content:
+        return None
+    lines = (line[len(LINK) :] for line in content.split(b"\n") if line.startswith(LINK))
+    return next(lines, b"").decode("utf-8", "surrogateescape") or None
+
+
+def guard(foreign: bytes, wanted: Sequence[IPAddress], link: str | None = None) -> bytes:
     """Return the foreign file with exactly ``wanted`` as its nameservers, in this order.
+
+    ``link`` is the symbolic link whose place the file takes: its first line says so.
 
     Foreign nameserver lines that fit stay where they are, the others become
     comments; what is missing is added beside them. All other bytes stay.
@@ -135,7 +147,7 @@ def guard(foreign: bytes, wanted: Sequence[IPAddress]) -> bytes:
     """
     lines = foreign.split(b"\n")
     found = {server.line: server for server in _nameservers(lines)}
-    guarded: list[bytes] = []
+    guarded: list[bytes] = [] if link is None else [LINK + link.encode("utf-8", "surrogateescape")]
     missing = list(wanted)
     last = max((index for index, server in found.items() if server.glibc), default=None)
     for index, line in enumerate(lines):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import links, resolvconf, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
 from dnsguard.core.hold import Serves
@@ -16,6 +16,7 @@ from dnsguard.core.model import (
     Remedy,
     ReplaceFile,
     ReplacePodFile,
+    RestoreLink,
     Trouble,
 )
 from dnsguard.core.upstreams import Pool
@@ -54,7 +55,7 @@ class Rewrite:
     """The decision about resolv.conf."""
 
     wanted: tuple[IPAddress, ...]
-    action: ReplaceFile | None
+    action: ReplaceFile | RestoreLink | None
     because: Pairs
     is_settled: bool = True
     """False while a write is put off, or while too little is known to decide."""
@@ -83,20 +84,25 @@ def rewrite(
     :param announced: the file that dhclient would have written since the last look.
     """
     file = seen.file
-    if file.trouble is Trouble.NOT_READ and (unread := _unread(memory, seen, border)):
-        return unread
+    if memory.serves is Serves.UPSTREAM and (left := _left_to_its_manager(memory, seen, border)):
+        return left
     judged = file if announced is None else FileSeen(content=announced)
     reading = read(judged.content if judged.trouble is None else b"", border)
     wanted, why = _wanted(memory, judged, reading, pool)
     because = (("file", _describe(judged, reading)), *why)
+    link = links.owned(file)
+    if link is not None and wanted is None and announced is not None:
+        wanted = reading.real or None  # a copy of it would do away with the link
     if wanted is not None:
-        content = resolvconf.guard(memory.foreign or b"", wanted)
+        content = resolvconf.guard(memory.foreign or b"", wanted, link)
     else:
         # What is only left as it is because nothing better is known is never written.
         content = judged.content if reading.real else file.content
     shown = reading.usual if wanted is None else wanted
     is_right = content == file.content and (wanted is None or file.trouble is None)
-    if is_right and file.is_readable:
+    due, reason = _due(memory, seen)
+    is_unread = file.trouble is Trouble.NOT_READ and seen.now < due
+    if is_right and file.is_readable and not is_unread:
         memory = replace(memory, written=content, unfinished_since=None)
         is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
         is_settled = wanted is not None or memory.serves is Serves.NODELOCAL or not is_open
@@ -106,10 +112,11 @@ def rewrite(
         memory = replace(memory, written=seen.repaired, unfinished_since=None, fight=fight)
         is_settled = seen.repaired == content
         return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
-    due, reason = _due(memory, seen)
     if seen.now < due:
         since = seen.now if memory.unfinished_since is None else memory.unfinished_since
         peek = seen.now + PEEK if file.being_written else due
+        if is_unread:
+            peek = seen.now + 10 * PEEK
         put_off = Rewrite(
             wanted=shown,
             action=None,
@@ -123,6 +130,7 @@ def rewrite(
         written=content,
         unfinished_since=None,
         fight=memory.fight.repaired(seen.now),
+        links=memory.links.broke(seen.now, links.PAUSE) if file.leads_away else memory.links,
     )
     action = ReplaceFile(content=content, seen=file, wanted=shown)
     return memory, Rewrite(wanted=shown, action=action, because=because)
@@ -137,7 +145,8 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     foreign, written = memory.foreign, memory.written
     if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
-    if seen.file.link is not None or memory.fight.delay or foreign == written:
+    has_link = links.owned(seen.file) or resolvconf.taken_link(written)
+    if seen.file.link is not None or has_link or memory.fight.delay or foreign == written:
         return None
     poisoned = read(foreign, border).poison
     left = read(written, border)
@@ -146,23 +155,44 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     return Remedy(foreign, written)
 
 
-def _unread(memory: Memory, seen: Observation, border: Border) -> tuple[Memory, Rewrite] | None:
-    """Put everything off while the file can't be read just now: nothing is known of it."""
-    since = seen.now if memory.unfinished_since is None else memory.unfinished_since
-    if seen.now >= since + UNREAD:
+def _left_to_its_manager(
+    memory: Memory, seen: Observation, border: Border
+) -> tuple[Memory, Rewrite] | None:
+    """Leave a link alone, or give it back, where it does not lead to poison; None where it does."""
+    file = seen.file
+    if links.is_awaited(file):
+        return _awaited(memory, seen, border)
+    if file.leads_away and file.trouble is None:
+        named = resolvconf.addresses(file.content)
+        if not named or links.is_poisoned(named, border):
+            return None
+        memory = replace(memory, unfinished_since=None, written=file.content)
+        return memory, _left(file, border, f"left to whoever keeps {file.link}")
+    taken, behind = links.taken(file), seen.behind
+    if taken is None or behind is None or not links.is_clean(seen, border):
         return None
-    detail = seen.file.detail
-    put_off = Rewrite(
-        wanted=read(memory.written or b"", border).usual,
-        action=None,
-        because=(
-            ("file", _describe(seen.file, read(b"", border))),
-            ("write", f"put off: {detail}"),
-        ),
-        is_settled=False,
-        look_at=seen.now + 10 * PEEK,
-    )
-    return replace(memory, unfinished_since=since), put_off
+    if not links.may_return(memory.links, seen.now):
+        return None
+    left = _left(behind, border, f"{taken} is clean: the link is put back")
+    action = RestoreLink(link=taken, seen=file, wanted=left.wanted)
+    memory = replace(memory, written=behind.content, foreign=behind.content)
+    return memory, replace(left, action=action)
+
+
+def _awaited(memory: Memory, seen: Observation, border: Border) -> tuple[Memory, Rewrite] | None:
+    """Wait for the manager whose link leads nowhere yet; None once it had its time."""
+    since = seen.now if memory.unfinished_since is None else memory.unfinished_since
+    if seen.now >= since + links.WAIT:
+        return None
+    why = f"{seen.file.link} says nothing yet: whoever keeps it is waited for"
+    memory = replace(memory, unfinished_since=since, written=seen.file.content)
+    return memory, _left(seen.file, border, why, look_at=since + links.WAIT)
+
+
+def _left(file: FileSeen, border: Border, why: str, look_at: float = float("inf")) -> Rewrite:
+    reading = read(file.content if file.trouble is None else b"", border)
+    because = (("file", _describe(file, reading)), ("write", why))
+    return Rewrite(wanted=reading.usual, action=None, because=because, look_at=look_at)
 
 
 def unwritten(before: Memory, after: Memory, plan: Plan, file: FileSeen) -> tuple[Memory, Plan]:
@@ -182,6 +212,8 @@ def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if file.being_written:
         return since + PATIENCE, ("write", "put off: its writer has the file open")
+    if file.trouble is Trouble.NOT_READ:
+        return since + UNREAD, ("write", f"put off: could not be read just now: {file.detail}")
     if file.trouble is Trouble.MISSING or (file.trouble is None and not file.content.strip()):
         return since + GRACE, ("write", "put off: empty or missing, as while it is replaced")
     fight = memory.fight

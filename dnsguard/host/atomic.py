@@ -140,6 +140,16 @@ def create(  # noqa: PLR0913 -- what a file is
     return New(directory, new, lost)
 
 
+def create_link(directory: int, name: str, target: str) -> New:
+    """Make a symbolic link that is to become ``name``.
+
+    :raises OSError: it could not be made.
+    """
+    new = f".{name}.dnsguard-{os.urandom(8).hex()}"
+    os.symlink(target, new, dir_fd=directory)
+    return New(directory, new, ())
+
+
 def write_all(descriptor: int, content: bytes, at: int | None = None) -> None:
     """Write every byte: write(2) may take fewer, and says so without an error.
 
@@ -246,7 +256,8 @@ def sweep(paths: Iterable[Path]) -> tuple[Path, ...]:
 
 def _is_own_file(directory: int, name: str) -> bool:
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+    is_file = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+    return is_file and status.st_uid == os.geteuid()
 
 
 def look_at(directory: int, name: str) -> int:

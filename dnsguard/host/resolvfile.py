@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileSeen, Identity, Trouble
-from dnsguard.core.resolvconf import is_resolv_conf, unguard
+from dnsguard.core.resolvconf import is_resolv_conf, taken_link, unguard
 from dnsguard.host import atomic, ways
 from dnsguard.host.atomic import Attributes, New
 from dnsguard.host.ways import End
@@ -46,6 +46,7 @@ class Replaced(StrEnum):
     DONE = "done"
     IN_PLACE = "in-place"  # rename(2) is impossible on this file: overwritten
     LINK_REPLACED = "link-replaced"  # the link's target is not ours to write
+    LINK_RESTORED = "link-restored"  # what it leads to is clean again
     CHANGED = "changed"  # no longer what was observed: look again
     FAILED = "failed"
 
@@ -89,26 +90,37 @@ def chain(path: Path) -> tuple[Path, ...]:
 
 def observe(path: Path) -> FileSeen:
     """Read the file, trouble included. Never raises OSError."""
+    try:
+        descriptor = os.open(path, READ | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return observe_behind(path)
+        return _unreadable(path, error)
+    return _observe_open(path, descriptor)
+
+
+def observe_behind(path: Path) -> FileSeen:
+    """Read what a link leads to, as far as root's alone to know is not in it.
+
+    Never raises OSError.
+    """
     link = None
+    with suppress(OSError):
+        link = str(path.readlink())
     try:
-        try:
-            descriptor = os.open(path, READ | os.O_NOFOLLOW)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            link = str(path.readlink())
-            with ways.end_of(path) as end:
-                descriptor = _open_end(end)
-    except FileNotFoundError as error:
-        return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "", link=link)
+        with ways.end_of(path) as end:
+            descriptor = _open_end(end)
     except OSError as error:
-        return _unreadable(path, error, link)
-    try:
-        return _observe_open(descriptor, link)
-    except OSError as error:
-        return _unreadable(path, error, link)
-    finally:
-        os.close(descriptor)
+        seen = _unreadable(path, error)
+    else:
+        seen = _observe_open(path, descriptor, is_behind_link=True)
+    return dataclasses.replace(seen, link=link, leads_away=_leads_away(path))
+
+
+def _leads_away(path: Path) -> bool:
+    """Tell whether a link leads out of the directory that resolv.conf lies in."""
+    here = os.path.realpath(path.parent).rstrip("/")
+    return not os.path.realpath(path).startswith(f"{here}/")
 
 
 def _open_end(end: End) -> int:
@@ -124,23 +136,28 @@ def _open_end(end: End) -> int:
     return descriptor
 
 
-def _observe_open(descriptor: int, link: str | None) -> FileSeen:
-    status = os.fstat(descriptor)
-    identity = identity_of(status)
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-        return FileSeen(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity, link=link)
-    content = _read(descriptor)
-    trouble, detail = _judge(content, is_behind_link=link is not None)
-    if trouble is not None:
-        return FileSeen(trouble=trouble, detail=detail, identity=identity, link=link)
-    return FileSeen(
-        content=content,
-        identity=identity,
-        being_written=is_being_written(descriptor),
-        link=link,
-        is_readable=status.st_mode & READABLE == READABLE,
-    )
+def _observe_open(path: Path, descriptor: int, *, is_behind_link: bool = False) -> FileSeen:
+    """Read an open file, and close it."""
+    try:
+        status = os.fstat(descriptor)
+        identity = identity_of(status)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            return FileSeen(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity)
+        content = _read(descriptor)
+        trouble, detail = _judge(content, is_behind_link=is_behind_link)
+        if trouble is not None:
+            return FileSeen(trouble=trouble, detail=detail, identity=identity)
+        return FileSeen(
+            content=content,
+            identity=identity,
+            being_written=is_being_written(descriptor),
+            is_readable=status.st_mode & READABLE == READABLE,
+        )
+    except OSError as error:
+        return _unreadable(path, error)
+    finally:
+        os.close(descriptor)
 
 
 def _read(descriptor: int) -> bytes:
@@ -184,13 +201,15 @@ def is_being_written(descriptor: int) -> bool:
     return False
 
 
-def _unreadable(path: Path, error: OSError, link: str | None) -> FileSeen:
+def _unreadable(path: Path, error: OSError) -> FileSeen:
+    if isinstance(error, FileNotFoundError):
+        return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "")
     identity = None
     with suppress(OSError):
         identity = identity_at(path)
     trouble = Trouble.NOT_READ if error.errno in _PASSING else Trouble.UNREADABLE
     detail = error.strerror or str(error)
-    return FileSeen(trouble=trouble, detail=detail, identity=identity, link=link)
+    return FileSeen(trouble=trouble, detail=detail, identity=identity)
 
 
 def replace(path: Path, content: bytes, seen: FileSeen, *, after: int = 0) -> Replacement:
@@ -228,6 +247,8 @@ def _replace_target(path: Path, content: bytes, seen: FileSeen, after: int) -> R
     try:
         with ways.end_of(path) as end:
             reason = end.foreign or (None if is_text else seen.detail)
+            if _leads_away(path):
+                reason = f"{os.path.realpath(path)} is another program's"
             if reason is None:
                 return _Swap(path, end.directory, end.name, seen, after).make(content)
     except OSError as error:
@@ -265,7 +286,8 @@ class _Swap:
             new = atomic.create(
                 self.directory, self.name, content, attributes, after=self._latest()
             )
-            return self._put(new, (*lost, *new.lost))
+            is_kept = not self._is_lost_with(content)
+            return self._put(new, (*lost, *new.lost), is_kept=is_kept)
         except FileExistsError:
             return Replacement(result=Replaced.CHANGED)
         except OSError as error:
@@ -297,7 +319,13 @@ class _Swap:
         finally:
             os.close(descriptor)
 
-    def _put(self, new: New, lost: tuple[str, ...]) -> Replacement:
+    def _is_lost_with(self, content: bytes) -> bool:
+        """Tell whether what gives way is kept nowhere else: an edited text is in the new one."""
+        if self.is_link:
+            return taken_link(content) != self.seen.link
+        return self.seen.trouble not in (None, Trouble.MISSING)
+
+    def _put(self, new: New, lost: tuple[str, ...], *, is_kept: bool) -> Replacement:
         seen = self.seen
         if identity_at(self.path) != seen.identity:
             return Replacement(result=Replaced.CHANGED)
@@ -307,9 +335,7 @@ class _Swap:
         if now is None:
             new.rename_to_free(self.name)
             return Replacement(result=Replaced.DONE, lost=lost)
-        aside = None
-        if self.is_link or seen.trouble not in (None, Trouble.MISSING):
-            aside = self._set_aside(now)
+        aside = None if is_kept else self._set_aside(now)
         new.rename(self.name)
         return Replacement(result=Replaced.DONE, aside=aside, lost=lost)
 
@@ -368,6 +394,22 @@ class _Swap:
         finally:
             os.close(descriptor)
         return Replacement(result=Replaced.IN_PLACE, error=reason)
+
+
+def put_link(path: Path, link: str, seen: FileSeen) -> Replacement:
+    """Put a link in the place of what was ``seen``, if it still is there. Never raises OSError."""
+    try:
+        with _directory(path) as directory:
+            new = atomic.create_link(directory, path.name, link)
+            try:
+                if identity_at(path) != seen.identity:
+                    return Replacement(result=Replaced.CHANGED)
+                new.rename(path.name)
+            finally:
+                new.discard()
+    except OSError as error:
+        return Replacement(result=Replaced.FAILED, error=error)
+    return Replacement(result=Replaced.LINK_RESTORED)
 
 
 def _write_over(descriptor: int, content: bytes, old: bytes) -> None:

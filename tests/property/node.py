@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from hypothesis import strategies as st
 
-from dnsguard.core import resolvconf
+from dnsguard.core import links, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.decide import decide
@@ -26,6 +26,7 @@ from dnsguard.core.model import (
     Remedy,
     ReplaceFile,
     ReplacePodFile,
+    RestoreLink,
     Source,
     Stub,
     Trouble,
@@ -108,6 +109,7 @@ class Node:
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods: PodsFile | None = None
+    behind: FileSeen | None = None
     hold: Hold | None = None
     can_write: bool = True
     rivals: list[bytes] = field(default_factory=list)
@@ -126,6 +128,23 @@ class Node:
         self.file = FileSeen(
             content=content, identity=self._identity(content), being_written=being_written
         )
+
+    def link(self, content: bytes | None, to: str = "../run/NetworkManager/resolv.conf") -> None:
+        """Let resolv.conf be a link into a manager's place, that says this; None: it dangles."""
+        if content is None:
+            self.file = FileSeen(trouble=Trouble.MISSING, link=to, leads_away=True)
+        else:
+            identity = self._identity(content)
+            self.file = FileSeen(content=content, identity=identity, link=to, leads_away=True)
+
+    def manage(self, content: bytes) -> None:
+        """Let the manager say this, whether its link is in place or ours has taken it."""
+        if self.file.leads_away:
+            self.link(content)
+        elif self.behind is not None:
+            self.behind = replace(
+                self.behind, content=content, trouble=None, identity=self._identity(content)
+            )
 
     def spoil(self, trouble: Trouble) -> None:
         """Let the file be none that can be read."""
@@ -168,6 +187,7 @@ class Node:
             records=self.records,
             bound=self.bound,
             answers=heard,
+            behind=self.behind if links.taken(self.file) else None,
             pods=self.pods,
             hold=self.hold,
         )
@@ -206,11 +226,15 @@ class Node:
                 self.pod_file = action.content
             if isinstance(action, EndHold):
                 self.hold = None
+            if isinstance(action, RestoreLink) and self.can_write:
+                assert self.behind is not None
+                self.file, self.behind = self.behind, None
             if isinstance(action, ReplaceFile):
                 if self.rivals:
                     self.write(self.rivals.pop(0))
                     has_changed = True
                 elif self.can_write:
+                    self.behind = self.file if self.file.leads_away else self.behind
                     self.write(action.content)
                     self.written_at.append(self.now)
                     self._check_settled()
@@ -218,7 +242,10 @@ class Node:
 
     def _decide(self, seen: Observation) -> Plan:
         file = seen.file
-        if file.trouble is None and (file.content or self.foreign is None):
+        behind = links.says(seen.behind)
+        if behind is not None:
+            self.foreign = behind
+        elif file.trouble is None and (file.content or self.foreign is None):
             self.foreign = resolvconf.unguard(file.content)
         before = self.memory
         kept = repr(before)  # deepcopy(IPv6Address) loses the zone, in Python 3.11 at least

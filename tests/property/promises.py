@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dnsguard.core import resolvconf
+from dnsguard.core import links, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
 from dnsguard.core.hold import Serves
@@ -17,6 +17,7 @@ from dnsguard.core.model import (
     Remember,
     ReplaceFile,
     ReplacePodFile,
+    RestoreLink,
 )
 from dnsguard.core.pods import PodsFile
 
@@ -37,7 +38,7 @@ def used(content: bytes) -> tuple[IPAddress, ...]:
 def others(content: bytes) -> list[bytes]:
     """Return the lines that name no nameserver, ours left out."""
     named = {server.line for server in resolvconf.nameservers(content)}
-    ours = (resolvconf.ADDED, resolvconf.HELD)
+    ours = (resolvconf.ADDED, resolvconf.HELD, resolvconf.LINK)
     lines = enumerate(content.split(b"\n"))
     return [line for at, line in lines if at not in named and not line.startswith(ours)]
 
@@ -67,6 +68,7 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
         match action:
             case ReplaceFile():
                 _check_written(before, seen, policy, after, action)
+                _check_harm(before, seen, policy, after)
             case ReplacePodFile():
                 _check_pod_file(before, seen, policy, action)
             case Remember():
@@ -119,7 +121,7 @@ def _check_written(
     assert set(written) & policy.cluster <= _handed(after, policy)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
-    if seen.records:
+    if seen.behind is not None or seen.records:
         # What dhclient would have written may be what is guarded, and late.
         assert others(content) == others(after.foreign or b"")
     elif file.trouble is None and file.content:
@@ -128,6 +130,18 @@ def _check_written(
         assert resolvconf.unguard(content) == foreign
     else:
         assert others(content) == others(before.foreign or b"")
+
+
+def _check_harm(before: Memory, seen: Observation, policy: Policy, after: Memory) -> None:
+    """See that a manager's link gives way to nothing but poison, or a handover."""
+    file = seen.file
+    if not file.leads_away or file.trouble is not None or after.serves is Serves.NODELOCAL:
+        return
+    named = addresses(file.content)
+    loopback = any(address.is_loopback for address in named)  # a stub may ask anybody
+    assert loopback or not named or set(named) & policy.cluster
+    since = before.unfinished_since
+    assert named or (since is not None and seen.now - since >= links.WAIT)
 
 
 def _handed(after: Memory, policy: Policy) -> set[IPAddress]:
@@ -139,6 +153,7 @@ def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddr
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
     yield from addresses(resolvconf.unguard(seen.file.content))
+    yield from addresses(b"" if seen.behind is None else seen.behind.content)
     yield from (*policy.servers, *policy.fallback)
     for record in (*seen.records, *before.records):
         yield from (*record.told.nameservers, *record.told.routers)
@@ -160,6 +175,11 @@ def _check_pod_file(
 
 def _check_left(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
     """See what the file says once the plan is done."""
+    if any(isinstance(action, RestoreLink) for action in plan.actions):
+        assert seen.behind is not None
+        assert seen.behind.content == after.written == after.foreign
+        assert not set(addresses(seen.behind.content)) & policy.cluster
+        return
     written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
     if seen.file.trouble is not None and not written:
         return

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dnsguard.core import fight, resolvconf
+from dnsguard.core import fight, links, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
@@ -86,6 +86,19 @@ class Life(RuleBasedStateMachine):
         self.node.write(content, being_written=being_written)
         if is_seen:
             self.node.look()
+
+    @rule(content=st.none() | foreign_files())
+    def a_manager_links(self, content: bytes | None) -> None:
+        """Put a link into a manager's place there, as its package or an admin does."""
+        self.tramples += 1
+        self.node.link(content)
+        self.node.look()
+
+    @rule(content=foreign_files())
+    def the_manager_writes(self, content: bytes) -> None:
+        """Write what the link leads to, whether that is in place or not."""
+        self.node.manage(content)
+        self.node.look()
 
     @rule()
     def somebody_truncates(self) -> None:
@@ -210,12 +223,15 @@ class Life(RuleBasedStateMachine):
         node.look()
         plan = node.quiet(within=LONGEST)
         assert not node.look().actions
+        if links.is_awaited(node.file):
+            return
         if node.file.trouble is not None:
             assert plan.upstream == "none"
             return
         if plan.upstream != "none" or not promises.is_left_on_purpose(node.memory):
             assert not promises.is_dead_end(node.file.content, node.policy)
-        if plan.upstream != "none" and plan.mode is Mode.GUARDING:
+        is_guarded = plan.mode is Mode.GUARDING and not node.file.leads_away
+        if plan.upstream != "none" and is_guarded:
             assert promises.used(node.file.content)
         if node.file.content:
             assert resolvconf.unguard(node.file.content) == (node.foreign or b"")

@@ -178,18 +178,20 @@ FOREIGN = (
 
 
 def test_what_a_kill_left_is_swept_and_nothing_foreign(tmp_path: Path) -> None:
-    """Every name that this version and the ones before use, regular files only."""
+    """Every name that this version and the ones before use, and no directory."""
     etc, state = tmp_path / "etc", tmp_path / "var/lib/dnsguard"
     for directory in (etc, state):
         directory.mkdir(parents=True)
         for name in (*OURS, *FOREIGN):
             (directory / name).write_bytes(b"x")
-    (etc / ".resolv.conf.dnsguard-99").symlink_to("hosts")
+    (etc / ".resolv.conf.dnsguard-99").symlink_to("hosts")  # a link on its way back
+    (etc / ".resolv.conf.dnsguard-98").mkdir()
     swept = atomic.sweep((etc / "resolv.conf", state / "resolv.conf"))
-    assert sorted(p.name for p in swept if p.parent == etc) == sorted(OURS)
+    assert sorted(p.name for p in swept if p.parent == etc) == sorted(
+        (*OURS, ".resolv.conf.dnsguard-99")
+    )
     assert sorted(p.name for p in swept if p.parent == state) == sorted((*OURS, FOREIGN[0]))
-    assert (etc / ".resolv.conf.dnsguard-99").is_symlink()
-    assert set(_names(etc)) == {*FOREIGN, ".resolv.conf.dnsguard-99"}
+    assert set(_names(etc)) == {*FOREIGN, ".resolv.conf.dnsguard-98"}
 
 
 def test_a_file_of_ones_own_is_opened_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""resolv.conf as a link into another program's place: left alone, unless it leads to cluster DNS.
+
+systemd-resolved, NetworkManager and resolvconf keep what the link leads to:
+
+    healthy       resolv.conf -> ../run/systemd/resolve/stub-resolv.conf   left alone
+    not there yet for 0.1 to 0.7 s of each boot it dangles or is empty     waited for, 30 s
+    poisoned      its text leads to cluster DNS for certain                a file takes its place
+    clean again   what it leads to is read at every look                   the link is put back
+
+The file's first line names the link whose place it takes, so that any later daemon, and the
+removal, can give it back; whoever writes another file there has done away with the link.
+"""
+
+from collections.abc import Iterable
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress
+from dnsguard.core.border import Border
+from dnsguard.core.flaps import Flaps
+from dnsguard.core.model import FileSeen, Found, Observation, Source, Trouble
+
+WAIT = 30.0
+"""Seconds that a link into another program's place may lead nowhere: its manager may need the
+network first. Whoever waits longer is not there."""
+PAUSE = 10.0
+"""Seconds from taking a link's place to giving it back, doubled each time it was in vain."""
+_RESOLVED = "systemd/resolve/"
+
+
+def taken(file: FileSeen) -> str | None:
+    """Return the link whose place a file of ours has taken."""
+    if file.trouble is not None or file.link is not None:
+        return None
+    return resolvconf.taken_link(file.content)
+
+
+def owned(file: FileSeen) -> str | None:
+    """Return the link that belongs there: the one that is, or whose place is taken."""
+    return file.link if file.leads_away else taken(file)
+
+
+def is_awaited(file: FileSeen) -> bool:
+    """Tell whether a link leads nowhere, or to a file that says nothing: its manager's to fill."""
+    if not file.leads_away:
+        return False
+    is_blank = file.trouble is None and not file.content.strip()
+    return file.trouble is Trouble.MISSING or is_blank
+
+
+def says(behind: FileSeen | None) -> bytes | None:
+    """Return what a taken link leads to now, None where that is nothing to go by."""
+    if behind is None or behind.trouble is not None or not behind.content.strip():
+        return None
+    return behind.content
+
+
+def is_poisoned(named: Iterable[IPAddress], border: Border) -> bool:
+    """Tell whether one of these leads to cluster DNS for certain; silence is no proof."""
+    return any(border.is_poison(address) for address in named)
+
+
+def is_clean(seen: Observation, border: Border) -> bool:
+    """Tell whether a taken link can be put back: it leads to a real server, and to no poison."""
+    content, link = says(seen.behind), taken(seen.file)
+    if content is None or link is None:
+        return False
+    named = resolvconf.addresses(content)
+    if _RESOLVED in link:
+        # Without the link resolved reads our file, and says of itself what that says. What it
+        # would say with the link stands in its configuration.
+        named = tuple(one for one in named if not one.is_loopback) + _configured(seen.found)
+        return not is_poisoned(named, border)
+    return any(border.admits(one) for one in named) and not is_poisoned(named, border)
+
+
+def _configured(found: Found) -> tuple[IPAddress, ...]:
+    """Return the servers in resolved.conf(5): of its sources, the second tier."""
+    own = (c for c in found.candidates if c.source is Source.RESOLVED and c.tier > 0)
+    return tuple(candidate.address for candidate in own)
+
+
+def may_return(flaps: Flaps, now: float) -> bool:
+    """Tell whether enough time has passed since the place was taken."""
+    return now >= flaps.until(PAUSE)
