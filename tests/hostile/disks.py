@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -94,10 +95,9 @@ def _make(image: Path, mebibytes: int, *command: str) -> None:
 @contextmanager
 def _mounted(at: Path, *words: str) -> Iterator[None]:
     """Mount over a directory, with a copy of what was in it; its own is back at the end."""
-    aside = at.with_name(at.name + ".below")
-    shutil.copytree(at, aside)
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, aside)
+        aside = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        shutil.copytree(at, aside, dirs_exist_ok=True)
         subprocess.run(["mount", *words, at], check=True)
         stack.callback(subprocess.run, ["umount", "--lazy", at], check=True)
         shutil.copytree(aside, at, dirs_exist_ok=True)

@@ -50,7 +50,7 @@ class Lab:
     work: Path
 
 
-@dataclass
+@dataclass(repr=False)
 class Scene:
     """A root directory of its own, and the texts that may stand in its resolv.conf."""
 
