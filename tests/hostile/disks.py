@@ -33,7 +33,8 @@ class Disk:
                         file.write(b"#" * step)
             os.fsync(file.fileno())
             end = -(-file.tell() // PAGE) * PAGE
-            os.truncate(self._filler, end - but * PAGE)
+            with suppress(OSError):  # EDQUOT: the page's end is more than is left
+                os.truncate(self._filler, end - but * PAGE)
 
     def free(self) -> None:
         self._filler.unlink(missing_ok=True)
