@@ -7,7 +7,6 @@ import difflib
 import os
 import socket
 import subprocess
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,9 @@ from dnsguard.core import kubelet as core
 from dnsguard.core.effective import effective
 from dnsguard.core.kubelet import RESOLV_CONF, Kubelet, Setting
 from dnsguard.errors import DnsguardError, UsageError
+from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
-from dnsguard.host import yaml_text
+from dnsguard.host.atomic import Attributes
 from dnsguard.host.files import read_bounded
 from dnsguard.kubelet import POD_FILE, say, servers
 from dnsguard.paths import Paths
@@ -194,22 +194,15 @@ def write(path: Path, text: str, status: os.stat_result) -> None:
 
     :raises OSError: its directory can't be written.
     """
-    temporary = path.with_name(f".{path.name}.dnsguard-{os.getpid()}~")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchown(descriptor, status.st_uid, status.st_gid)
-            os.fchmod(descriptor, status.st_mode & 0o7777)
-            file.write(os.fsencode(text))
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    like = Attributes(mode=status.st_mode & 0o7777, uid=status.st_uid, gid=status.st_gid)
+    # Not only where root alone can write: with Kubespray /etc/kubernetes is the user kube's.
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
+        new = atomic.create(directory, path.name, os.fsencode(text), like, is_synced=True)
+        try:
+            new.rename(path.name)
+        finally:
+            new.discard()
         os.fsync(directory)
     finally:
         os.close(directory)

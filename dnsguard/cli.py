@@ -145,6 +145,7 @@ def _run(options: argparse.Namespace) -> int:
     cycle.refresh()
     cycle.look()
     cycle.settle()
+    cycle.sweep()
 
     try:
         from dnsguard import daemon  # pyroute2 and dnspython: only now

@@ -6,6 +6,8 @@ comes 50 ms after the process starts.
 """
 
 import errno
+import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -38,8 +40,9 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
+from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
-from dnsguard.host import hook, resolvfile, store
+from dnsguard.host import atomic, hook, resolvfile, store
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
@@ -55,6 +58,8 @@ _REMEDIES = {
 _MOST_TRACES = 64
 _TRIES = 3
 """Looks in a row at a file that changes under our hands."""
+RETRY_FIRST, RETRY_LATEST = 0.05, 5.0
+"""Seconds until a write that failed twice in a row is tried again, doubled each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,13 @@ class Cycle:
         self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
+        self._latest = 0
+        """The latest mtime that resolv.conf was seen with (nanoseconds since the epoch)."""
+        self.retry_at = math.inf
+        """When a write that failed is tried again (CLOCK_MONOTONIC)."""
+        self._failures = 0
+        self._lost: tuple[str, ...] = ()
+        self._unwritten: dict[type[Action], str] = {}
         self.counters = Counters()
         self._woken = time.monotonic()
         self._later: list[Action] = []
@@ -123,7 +135,7 @@ class Cycle:
         if hold is None:
             self.paths.hold.unlink(missing_ok=True)
         else:
-            store.write(self.paths.hold, holds.dump(hold))
+            atomic.write(self.paths.hold, holds.dump(hold))
         self.facts = replace(self.facts, hold=hold)
 
     def recall(self) -> None:
@@ -176,7 +188,7 @@ class Cycle:
         """
         self._woken = time.monotonic()
         ready = self.spare.remedy
-        struck = self.spare.strike()
+        struck = self.spare.strike(self._latest)
         if struck is None or ready is None:
             return False
         self.counters.repaired(time.monotonic() - self._woken)
@@ -204,23 +216,32 @@ class Cycle:
             self._look_at_kubelet()
         for _ in range(_TRIES):
             seen = replace(self.observe(), answers=answers, informed=informed)
-            plan, replacement = self._turn(seen)
+            plan, result = self._turn(seen)
             answers, informed = (), ()  # each counts once
-            if replacement is None or replacement.result is not Replaced.CHANGED:
+            has_just_failed = result is Replaced.FAILED and self._failures == 1
+            if result is not Replaced.CHANGED and not has_just_failed:
                 break
         return plan
 
-    def _turn(self, seen: Observation) -> tuple[Plan, Replacement | None]:
-        before, plan = self.plan, self._decide(seen)
-        replacement = None
+    def _turn(self, seen: Observation) -> tuple[Plan, Replaced | None]:
+        before, known, plan = self.plan, self.memory, self._decide(seen)
+        result = None
         for action in plan.actions:
             if isinstance(action, ReplaceFile):
-                replacement = resolvfile.replace(self.paths.resolv_conf, action.content, seen.file)
-                if before is not None and replacement.result is Replaced.DONE:
+                outcome = resolvfile.replace(
+                    self.paths.resolv_conf, action.content, seen.file, after=self._latest
+                )
+                result = outcome.result
+                if before is not None and result is Replaced.DONE:
                     self._count_repair(before, plan)
-                self._wrote(action.wanted, replacement, plan)
+                self._wrote(action.wanted, outcome, plan)
+                if result is Replaced.FAILED:
+                    self.memory, plan = unwritten(known, self.memory, plan, seen.file)
+                    self.plan = plan
+        if result is not Replaced.FAILED:
+            self._failures, self.retry_at = 0, math.inf
         self._news += changes(before, plan)
-        return plan, replacement
+        return plan, result
 
     def _count_repair(self, before: Plan, plan: Plan) -> None:
         """Count the write, unless it is a handover or the way back."""
@@ -239,6 +260,8 @@ class Cycle:
     def observe(self) -> Observation:
         """Return everything there is to see now, but for what was asked."""
         file = resolvfile.observe(self.paths.resolv_conf)
+        if file.identity is not None:
+            self._latest = max(self._latest, file.identity.mtime_ns)
         if file.content != self.memory.written:
             self.witness()  # behind the reading: what wrote it has left its traces by now
         facts = self.facts
@@ -269,13 +292,16 @@ class Cycle:
                 self._apply(action)
             except OSError as error:
                 self._later.append(action)
-                self.tell(
-                    Event(
-                        name="state_not_written",
-                        level=Level.ERROR,
-                        details=(("what", action.describe()), ("error", str(error))),
-                    )
-                )
+                self._not_applied(action, str(error))
+            else:
+                self._unwritten.pop(type(action), None)
+
+    def _not_applied(self, action: Action, error: str) -> None:
+        """Say so, once for each reason."""
+        if self._unwritten.get(type(action)) != error:
+            self._unwritten[type(action)] = error
+            details = (("what", action.describe()), ("error", error))
+            self.tell(Event(name="state_not_written", level=Level.ERROR, details=details))
 
     def _apply(self, action: Action) -> None:
         match action:
@@ -284,7 +310,8 @@ class Cycle:
                 self.facts = replace(self.facts, pod_file=action.content)
                 self.tell(Event(name="pod_file_written", details=_servers(action.wanted)))
             case KeepForeign():
-                self._write(self.paths.foreign, action.content)
+                # Never more readable than the file it was read from.
+                self._write(self.paths.foreign, action.content, mode=atomic.PRIVATE)
             case Remember():
                 if self._is_state_damaged:
                     store.set_aside(self.paths.state)
@@ -296,8 +323,8 @@ class Cycle:
             case ReplaceFile():
                 raise AssertionError("resolv.conf is never written late")
 
-    def _write(self, path: Path, content: bytes) -> None:
-        store.write(path, content)
+    def _write(self, path: Path, content: bytes, mode: int = atomic.PUBLIC) -> None:
+        atomic.write(path, content, mode)
         self._unsynced.add(path)
 
     def _wrote(self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan) -> None:
@@ -306,15 +333,26 @@ class Cycle:
         path = self.paths.resolv_conf
         if outcome.result is Replaced.FAILED:
             self.counters.failed_writes += 1
+            delay = min(RETRY_LATEST, RETRY_FIRST * 2**self._failures)
+            self._failures, self.retry_at = self._failures + 1, time.monotonic() + delay
             self._failed(path, outcome.error)
             return
         self.failure = None
+        self._tell_lost(outcome.lost)
         self._unsynced.add(path)
         details = (*_servers(wanted), ("result", outcome.result), *plan.because)
         if outcome.aside is not None:
             details = (*details, ("set_aside", str(outcome.aside)))
         level = Level.INFO if outcome.result is Replaced.DONE else Level.WARNING
         self._news.append(Event(name="resolv_conf_written", level=level, details=details))
+
+    def _tell_lost(self, lost: tuple[str, ...]) -> None:
+        """Say once what the new file could not have of the old one."""
+        if lost and lost != self._lost:
+            self._lost = lost
+            details = (("lost", ", ".join(lost)),)
+            event = Event(name="attributes_not_kept", level=Level.WARNING, details=details)
+            self._news.append(event)
 
     def _failed(self, path: Path, error: OSError | None) -> None:
         number = error.errno if error is not None and error.errno is not None else 0
@@ -348,6 +386,12 @@ class Cycle:
         """Return whose DHCP servers are to be asked since the last call."""
         informs, self._informs = self._informs, []
         return tuple(informs)
+
+    def sweep(self) -> None:
+        """Remove what a killed process has left of its writing."""
+        paths = self.paths
+        resolv_conf = (paths.resolv_conf, Path(os.path.realpath(paths.resolv_conf)))
+        atomic.sweep((*resolv_conf, paths.state, paths.foreign, paths.pod_file, paths.hold))
 
     @property
     def is_unsynced(self) -> bool:

@@ -67,7 +67,7 @@ class Daemon:
         self._listeners = _opened(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
         self._desk = Desk(cycle, self._dhclient, self._tell, self.look)
-        self._exporter = Exporter(self._desk.families, self._cannot_export)
+        self._exporter = Exporter(self._desk.families, self._cannot_export, cycle.paths.metrics)
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
@@ -128,7 +128,8 @@ class Daemon:
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
-        self._timer = self._loop.call_at(min(plan.look_at, latest), self.look)
+        due = min(plan.look_at, self._cycle.retry_at, latest)
+        self._timer = self._loop.call_at(due, self.look)
         self._announce(plan)
         if self._exporter.is_due(self._loop.time()):
             self._start("metrics", self._exporter.write)

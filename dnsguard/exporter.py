@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dnsguard.host import store
+from dnsguard.host import atomic
+from dnsguard.host.ways import ForeignPlaceError
 
 FILE = "dnsguard.prom"
 PERIOD = 15.0
@@ -36,9 +36,14 @@ class Wish:
 class Exporter:
     """Writes and serves what it is given; loads prometheus-client when that is due."""
 
-    def __init__(self, collect: Callable[[], Families], complain: Tell) -> None:
+    def __init__(self, collect: Callable[[], Families], complain: Tell, own: Path) -> None:
+        """Take what is needed.
+
+        :param own: the file that is written where the one in node-exporter's directory can't be.
+        """
         self._collect = collect
         self._complain = complain
+        self._own = own
         self._complained: dict[str, str] = {}
         self._wish = Wish(None, None)
         self._server: asyncio.Server | None = None
@@ -49,6 +54,8 @@ class Exporter:
         """Do as the configuration says from now on."""
         if wish.directory != self._wish.directory:
             self._remove()
+            if wish.directory is not None:
+                atomic.sweep((wish.directory / FILE,))
         if wish.listen != self._wish.listen or self._server is None:
             await self._listen(wish.listen)
         self._wish, self._due = wish, 0.0
@@ -70,11 +77,27 @@ class Exporter:
             return
         families = self._collect()
         try:
-            await loop.run_in_executor(None, _put, directory / FILE, families)
+            why = await loop.run_in_executor(None, self._put, directory, families)
         except (OSError, ImportError) as error:
-            self._failed("textfile", f"{directory / FILE}: {error}")
+            why = f"{directory / FILE}: {error}"
+        if why is not None:
+            self._failed("textfile", why)
         else:
             self._complained.pop("textfile", None)
+
+    def _put(self, directory: Path, families: Families) -> str | None:
+        """Write the file; where another user could turn it into any other, one of our own."""
+        from dnsguard.host.exposition import text
+
+        try:
+            atomic.write(directory / FILE, text(families))
+        except ForeignPlaceError as error:
+            atomic.write(self._own, text(families))
+            return (
+                f"{error.strerror}, who could have root write anywhere; it is {self._own} instead:"
+                f" ln -s {self._own} {directory}/"
+            )
+        return None
 
     def close(self) -> None:
         """Take the file away, for what it says is no longer so, and stop listening."""
@@ -85,8 +108,8 @@ class Exporter:
 
     def _remove(self) -> None:
         if self._wish.directory is not None:
-            with suppress(OSError):
-                (self._wish.directory / FILE).unlink()
+            atomic.remove(self._wish.directory / FILE)
+            atomic.remove(self._own)
 
     async def _listen(self, listen: tuple[str, int] | None) -> None:
         if self._server is not None:
@@ -138,12 +161,6 @@ class Exporter:
         if self._complained.get(what) != why:
             self._complained[what] = why
             self._complain(what, why)
-
-
-def _put(path: Path, families: Families) -> None:
-    from dnsguard.host.exposition import text
-
-    store.write(path, text(families))
 
 
 def _negotiated(families: Families, accept: str) -> tuple[bytes, str]:

@@ -47,6 +47,11 @@ class Paths:
         return self.root / "run/dnsguard/hold.json"
 
     @property
+    def metrics(self) -> Path:
+        """Written where node-exporter's directory is not root's alone."""
+        return self.root / "run/dnsguard/dnsguard.prom"
+
+    @property
     def dhclient_hooks(self) -> tuple[Path, ...]:
         """What dhclient(8) and dhclient-script(8) read at the next lease."""
         dhcp = self.root / "etc/dhcp"

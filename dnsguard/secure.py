@@ -31,7 +31,7 @@ def secure(paths: Paths) -> int:
         plan = cycle.look()
     cycle.settle()
     cycle.sync()
-    cycle.spare.discard()  # a killed daemon has left its own
+    cycle.sweep()
     _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")

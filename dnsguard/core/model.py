@@ -187,11 +187,16 @@ class Trouble(StrEnum):
     MISSING = "missing"
     TOO_BIG = "too-big"  # over MAX_FILE bytes
     NOT_A_FILE = "not-a-file"  # a directory, FIFO, device or socket
+    NOT_RESOLV_CONF = "not-resolv-conf"  # a link leads to another kind of text
+    NOT_READ = "not-read"  # the kernel could not just now: EMFILE, ENOMEM, EIO
     UNREADABLE = "unreadable"  # open(2) or read(2) failed
 
 
 MAX_FILE = 64 * 1024
-"""A resolv.conf over this many bytes is set aside, not edited."""
+"""A foreign resolv.conf over this many bytes is set aside, not edited."""
+MAX_GUARDED = 4 * MAX_FILE
+"""What becomes of one below that is never longer: a shortest nameserver line ("nameserver 1",
+13 bytes with its end) that is held back grows by 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,8 @@ class FileSeen:
     """Some process still has the file open for writing."""
     link: str | None = None
     """readlink(2) of the path, where it is a symbolic link."""
+    is_readable: bool = True
+    """Whether every user may read it (mode 0444)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,14 +123,16 @@ def _file(memory: Memory, seen: Observation) -> Json:
     content = seen.file.content
     released = resolvconf.nameservers(resolvconf.unguard(content))
     active = _nameservers(content)
-    held = [str(server.address) for server in released if str(server.address) not in active]
+    behind = dict.fromkeys(str(server.address) for server in released)
+    for address in active:
+        behind.pop(address, None)
     trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
     others = UNKNOWN if memory.writer is None else memory.writer.name
     added = {str(address) for address in resolvconf.added(content)}
     return {
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
-        "held_back": held,
+        "held_back": list(behind),
         "trouble": trouble,
     }
 

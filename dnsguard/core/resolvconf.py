@@ -25,6 +25,8 @@ MAXNS = 3
 """glibc's limit of nameservers (<resolv.h>)."""
 
 _KEYWORD = b"nameserver"
+_KEYWORDS = frozenset({_KEYWORD, b"search", b"domain", b"options", b"sortlist"})
+"""resolv.conf(5)'s own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def _read_line(line: bytes) -> tuple[IPAddress, bool] | None:
     return None
 
 
+@lru_cache(maxsize=8)
 def nameservers(content: bytes) -> tuple[Nameserver, ...]:
     """Return the nameserver lines of the file, in its order."""
     return _nameservers(content.split(b"\n"))
@@ -71,6 +74,17 @@ def addresses(content: bytes) -> tuple[IPAddress, ...]:
 def _nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
     read = ((index, _read_line(line)) for index, line in enumerate(lines))
     return tuple(Nameserver(index, *found) for index, found in read if found is not None)
+
+
+def is_resolv_conf(content: bytes) -> bool:
+    """Tell whether a text can be one of resolv.conf(5): it has a line of it, or says nothing."""
+    says_nothing = True
+    for line in content.split(b"\n"):
+        fields = line.split(None, 1)
+        if fields and fields[0] in _KEYWORDS:
+            return b"\0" not in content
+        says_nothing &= not fields or line.lstrip().startswith((b"#", b";"))
+    return says_nothing
 
 
 def is_guarded(content: bytes) -> bool:

@@ -11,6 +11,7 @@ from dnsguard.core.model import (
     FileSeen,
     NodeLocal,
     Observation,
+    Plan,
     Policy,
     Remedy,
     ReplaceFile,
@@ -25,6 +26,9 @@ GRACE = 0.1
 """Seconds that an empty or missing file may stay so: its writer is likely on the way."""
 PATIENCE = 0.25
 """Seconds that a writer which keeps the file open is waited for."""
+UNREAD = 1.0
+"""Seconds that the kernel is given to read the file again: out of descriptors or memory, or with
+a disk that failed once, it says nothing against a good file."""
 PEEK = 0.001
 """Seconds between two looks at a file that is being written."""
 
@@ -89,7 +93,8 @@ def rewrite(
         # What is only left as it is because nothing better is known is never written.
         content = judged.content if reading.real else file.content
     shown = reading.usual if wanted is None else wanted
-    if content == file.content and (wanted is None or file.trouble is None):
+    is_right = content == file.content and (wanted is None or file.trouble is None)
+    if is_right and file.is_readable:
         memory = replace(memory, written=content, unfinished_since=None)
         is_open = bool(reading.poison) and memory.health.state is NodeLocal.UNKNOWN
         is_settled = wanted is not None or memory.serves is Serves.NODELOCAL or not is_open
@@ -103,6 +108,8 @@ def rewrite(
     if seen.now < due:
         since = seen.now if memory.unfinished_since is None else memory.unfinished_since
         peek = seen.now + PEEK if file.being_written else due
+        if file.trouble is Trouble.NOT_READ:
+            peek = seen.now + 10 * PEEK
         put_off = Rewrite(
             wanted=shown,
             action=None,
@@ -139,12 +146,25 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     return Remedy(foreign, written)
 
 
+def unwritten(before: Memory, after: Memory, plan: Plan, file: FileSeen) -> tuple[Memory, Plan]:
+    """Return memory and plan after a write that failed.
+
+    It was no repair and no round of a fight, and the file says what it said before.
+    """
+    memory = replace(after, fight=before.fight, unfinished_since=before.unfinished_since)
+    found = resolvconf.nameservers(file.content)
+    left = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
+    return memory, replace(plan, wanted=left, delay=before.fight.delay, is_settled=False)
+
+
 def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     """Return the earliest time to write, and why it is not now."""
     file = seen.file
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if file.being_written:
         return since + PATIENCE, ("write", "put off: its writer has the file open")
+    if file.trouble is Trouble.NOT_READ:
+        return since + UNREAD, ("write", f"put off: could not be read just now ({file.detail})")
     if file.trouble is Trouble.MISSING or (file.trouble is None and not file.content.strip()):
         return since + GRACE, ("write", "put off: empty or missing, as while it is replaced")
     fight = memory.fight

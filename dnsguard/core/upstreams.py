@@ -12,6 +12,8 @@ from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
 MOST_REMEMBERED = 16
 LOST_AFTER = 2
 """Failures in a row after which an upstream is no longer usable."""
+MOST_NAMED = 30
+"""Addresses of one text. glibc uses three lines; the others may count once those are refused."""
 FORGOTTEN_AFTER = 8
 """Failures in a row after which one is forgotten, if another answers."""
 REFRESH = 3600.0
@@ -89,10 +91,14 @@ def state(among: Pool) -> tuple[UpstreamState, str]:
 
 
 def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tuple[Candidate, ...]:
-    """Return the candidates that a resolv.conf names, in its order."""
+    """Return the candidates that a resolv.conf names, in its order, as many as can ever matter."""
+    named: dict[IPAddress, None] = {}
+    for server in resolvconf.nameservers(content):
+        named.setdefault(server.address)
+        if len(named) == MOST_NAMED:
+            break
     return tuple(
-        Candidate(address=address, source=source, origin=origin, seen=seen)
-        for address in resolvconf.addresses(content)
+        Candidate(address=address, source=source, origin=origin, seen=seen) for address in named
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dnsguard.core.model import Record
 from dnsguard.core.sources.dhclient import told
+from dnsguard.host import atomic
 from dnsguard.host.files import read_bounded
 
 MOST_RECORDS = 64
@@ -28,12 +29,9 @@ class Hook:
         """
         records.mkdir(mode=0o755, parents=True, exist_ok=True)
         # Only root may hold it: who can open the file can lock it (flock(2)).
-        self._descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise
+        with atomic.open_own(lock, os.O_RDWR | os.O_CREAT) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._descriptor = os.dup(descriptor)  # the lock is both descriptors'
 
     def close(self) -> None:
         """Let dhclient write resolv.conf again."""

@@ -2,6 +2,9 @@
 
 Readers see the old file or the new one. A replacement is refused when the file is no
 longer the one that was observed. What can't be edited is set aside, never deleted.
+
+Behind a symbolic link only what root alone decides is written, and only a text that is a
+resolv.conf: all else keeps its place, and the link gives way.
 """
 
 import dataclasses
@@ -10,25 +13,31 @@ import fcntl
 import os
 import signal
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, FileSeen, Identity, Trouble
+from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileSeen, Identity, Trouble
+from dnsguard.core.resolvconf import is_resolv_conf, unguard
+from dnsguard.host import atomic, ways
+from dnsguard.host.atomic import Attributes, New
+from dnsguard.host.ways import End
 
-_FILE_MODE = 0o644
-READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """How resolv.conf is opened: a FIFO in its place would block open(2) otherwise."""
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-
+READABLE = 0o444
+"""Every program resolves names, whoever runs it."""
 
 _LINKS_MAX = 40
 """The kernel's MAXSYMLINKS (path_resolution(7))."""
-
-
 _MOST_ASIDE = 9
 """Set-aside files; the last is overwritten, so that a loop can't fill the disk."""
+_PASSING = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EINTR, errno.ESTALE}
+)
+"""What open(2) and read(2) fail of that says nothing about the file."""
 
 
 class Replaced(StrEnum):
@@ -49,6 +58,8 @@ class Replacement:
     error: OSError | None = None
     aside: Path | None = None
     """Where the old file was set aside."""
+    lost: tuple[str, ...] = ()
+    """What of the old file, beside its text, the new one does not have."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -86,7 +97,8 @@ def observe(path: Path) -> FileSeen:
             if error.errno != errno.ELOOP:
                 raise
             link = str(path.readlink())
-            descriptor = os.open(path, READ)
+            with ways.end_of(path) as end:
+                descriptor = _open_end(end)
     except FileNotFoundError as error:
         return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "", link=link)
     except OSError as error:
@@ -99,22 +111,57 @@ def observe(path: Path) -> FileSeen:
         os.close(descriptor)
 
 
+def _open_end(end: End) -> int:
+    """Open what a link leads to.
+
+    :raises ways.ForeignPlaceError: another user decides what that is, and not every user
+        may read it: what is in it may be root's alone to know.
+    """
+    descriptor = os.open(end.name, READ | os.O_NOFOLLOW, dir_fd=end.directory)
+    if end.foreign is not None and not os.fstat(descriptor).st_mode & stat.S_IROTH:
+        os.close(descriptor)
+        raise ways.ForeignPlaceError(f"{end.foreign}, and not everybody may read {end.name}")
+    return descriptor
+
+
 def _observe_open(descriptor: int, link: str | None) -> FileSeen:
     status = os.fstat(descriptor)
     identity = identity_of(status)
     if not stat.S_ISREG(status.st_mode):
         kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
         return FileSeen(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity, link=link)
-    content = os.read(descriptor, MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        detail = f"{status.st_size} bytes, over {MAX_FILE}"
-        return FileSeen(trouble=Trouble.TOO_BIG, detail=detail, identity=identity, link=link)
+    content = _read(descriptor)
+    trouble, detail = _judge(content, is_behind_link=link is not None)
+    if trouble is not None:
+        return FileSeen(trouble=trouble, detail=detail, identity=identity, link=link)
     return FileSeen(
         content=content,
         identity=identity,
         being_written=is_being_written(descriptor),
         link=link,
+        is_readable=status.st_mode & READABLE == READABLE,
     )
+
+
+def _read(descriptor: int) -> bytes:
+    """Read to the end or the bound: read(2) may return less than there is."""
+    content = os.read(descriptor, MAX_GUARDED + 1)
+    while content and len(content) <= MAX_GUARDED:
+        more = os.read(descriptor, MAX_GUARDED + 1 - len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _judge(content: bytes, *, is_behind_link: bool) -> tuple[Trouble | None, str]:
+    """Tell why a text is not taken for one to edit."""
+    # What we add to a text that was short enough must not make it too long.
+    if len(content) > MAX_FILE and len(unguard(content)) > MAX_FILE:
+        return Trouble.TOO_BIG, f"over {MAX_FILE} bytes"
+    if is_behind_link and not is_resolv_conf(content):
+        return Trouble.NOT_RESOLV_CONF, "a link to what has no line of resolv.conf(5)"
+    return None, ""
 
 
 def is_being_written(descriptor: int) -> bool:
@@ -140,111 +187,208 @@ def _unreadable(path: Path, error: OSError, link: str | None) -> FileSeen:
     identity = None
     with suppress(OSError):
         identity = identity_at(path)
+    trouble = Trouble.NOT_READ if error.errno in _PASSING else Trouble.UNREADABLE
     detail = error.strerror or str(error)
-    return FileSeen(trouble=Trouble.UNREADABLE, detail=detail, identity=identity, link=link)
+    return FileSeen(trouble=trouble, detail=detail, identity=identity, link=link)
 
 
-def replace(path: Path, content: bytes, seen: FileSeen) -> Replacement:
+def replace(path: Path, content: bytes, seen: FileSeen, *, after: int = 0) -> Replacement:
     """Make the file say ``content``, if it still is what was ``seen``.
 
     A symbolic link is kept and its target replaced; where the target can't be
-    written (another program's place, read-only to the sandbox) the link itself
-    becomes a file. Never raises OSError.
+    written (another user's or program's place, no text of resolv.conf, read-only to the
+    sandbox) the link itself becomes a file. Never raises OSError.
+
+    :param after: the file's mtime will be later than this (nanoseconds since the epoch).
     """
-    target = Path(os.path.realpath(path)) if seen.link is not None else path
-    replacement = _replace_at(target, path, content, seen)
-    if target == path or replacement.result is not Replaced.FAILED:
-        return replacement
-    at_link = _replace_at(path, path, content, seen)
+    try:
+        if seen.link is None:
+            with _directory(path) as directory:
+                return _Swap(path, directory, path.name, seen, after).make(content)
+        return _replace_behind_link(path, content, seen, after)
+    except OSError as error:  # no such directory
+        return Replacement(result=Replaced.FAILED, error=error)
+
+
+def _replace_behind_link(path: Path, content: bytes, seen: FileSeen, after: int) -> Replacement:
+    target = _replace_target(path, content, seen, after)
+    if target.result is not Replaced.FAILED:
+        return target
+    with _directory(path) as directory:
+        at_link = _Swap(path, directory, path.name, seen, after, is_link=True).make(content)
     if at_link.result is not Replaced.DONE:
         return at_link
-    return dataclasses.replace(at_link, result=Replaced.LINK_REPLACED, error=replacement.error)
+    return dataclasses.replace(at_link, result=Replaced.LINK_REPLACED, error=target.error)
 
 
-def _replace_at(target: Path, path: Path, content: bytes, seen: FileSeen) -> Replacement:
-    temporary = target.with_name(f".{target.name}.dnsguard-{os.getpid()}")
-    aside = None
+def _replace_target(path: Path, content: bytes, seen: FileSeen, after: int) -> Replacement:
+    """Replace what a link leads to, where root alone decides what that is."""
+    is_text = seen.trouble in (None, Trouble.MISSING)
     try:
-        write_new(temporary, content, mode_of(target))
-        if identity_at(path) != seen.identity:
-            return _give_up(temporary, Replacement(result=Replaced.CHANGED))
-        if seen.identity is None and target == path and seen.link is None:
-            # Nothing was there: link(2) refuses if somebody has been faster.
-            os.link(temporary, target)
-            temporary.unlink()
-        else:
-            if seen.trouble not in (None, Trouble.MISSING) or target.is_symlink():
-                aside = _set_aside(target)
-            os.rename(temporary, target)  # noqa: PTH104 -- the hot path
-    except FileExistsError:
-        return _give_up(temporary, Replacement(result=Replaced.CHANGED))
+        with ways.end_of(path) as end:
+            reason = end.foreign or (None if is_text else seen.detail)
+            if reason is None:
+                return _Swap(path, end.directory, end.name, seen, after).make(content)
     except OSError as error:
-        failed = Replacement(result=Replaced.FAILED, error=error, aside=aside)
-        if error.errno in (errno.EBUSY, errno.ENOSPC, errno.EDQUOT) and seen.trouble is None:
-            failed = _overwrite(target, content, error)
-        return _give_up(temporary, failed)
-    return Replacement(result=Replaced.DONE, aside=aside)
+        return Replacement(result=Replaced.FAILED, error=error)
+    return Replacement(result=Replaced.FAILED, error=ways.ForeignPlaceError(reason))
 
 
-def write_new(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, _CREATE, mode)
+@contextmanager
+def _directory(path: Path) -> Iterator[int]:
+    """Give the directory of resolv.conf itself, which is guarded whoever owns it."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.write(descriptor, content)
-        os.fchmod(descriptor, mode)  # whatever the umask and a stale temporary file say
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def mode_of(path: Path) -> int:
-    """Return the permissions to keep; readable to all, as every resolver needs it."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 -- the hot path
-    except OSError:
-        return _FILE_MODE
-    if not stat.S_ISREG(status.st_mode):
-        return _FILE_MODE
-    return stat.S_IMODE(status.st_mode) & 0o777 | 0o444
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """One name in one directory, to be replaced if it is what was seen."""
 
+    path: Path
+    """The name that programs use; it may be a link to this one."""
+    directory: int
+    name: str
+    seen: FileSeen
+    after: int
+    is_link: bool = False
+    """Whether it is the link itself that gives way."""
 
-def _give_up(temporary: Path, outcome: Replacement) -> Replacement:
-    with suppress(OSError):
-        temporary.unlink()
-    return outcome
-
-
-def _set_aside(path: Path) -> Path:
-    """Keep what can't be edited under another name; nothing foreign is deleted.
-
-    A second name (link(2)) leaves no instant without a file; directories have none.
-    """
-    names = (path.with_name(f"{path.name}.dnsguard-aside.{n}") for n in range(1, _MOST_ASIDE))
-    last = path.with_name(f"{path.name}.dnsguard-aside.{_MOST_ASIDE}")
-    aside = next((name for name in names if not os.path.lexists(name)), last)
-    if path.is_dir() and not path.is_symlink():
-        path.rename(aside)
-        return aside
-    with suppress(FileNotFoundError):
-        aside.unlink()
-    os.link(path, aside, follow_symlinks=False)
-    return aside
-
-
-def _overwrite(path: Path, content: bytes, reason: OSError) -> Replacement:
-    """Overwrite in place: all that is left on a bind mount (EBUSY) or a full disk.
-
-    One pwrite(2) into the blocks the file has, then the new length: a reader can see
-    new text with the old tail, never an empty file.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    def make(self, content: bytes) -> Replacement:
+        new = None
         try:
-            os.pwrite(descriptor, content, 0)
-            os.ftruncate(descriptor, len(content))
+            attributes, lost = self._attributes()
+            new = atomic.create(
+                self.directory, self.name, content, attributes, after=self._latest()
+            )
+            return self._put(new, (*lost, *new.lost))
+        except FileExistsError:
+            return Replacement(result=Replaced.CHANGED)
+        except OSError as error:
+            if new is not None:
+                new.discard()  # first: on a full disk it is what is in the way
+            is_full = error.errno in (errno.EBUSY, errno.ENOSPC, errno.EDQUOT)
+            if is_full and self.seen.trouble is None:
+                return self._overwrite(content, error)
+            return Replacement(result=Replaced.FAILED, error=error)
+        finally:
+            if new is not None:
+                new.discard()
+
+    def _latest(self) -> int:
+        return max(self.after, self.seen.identity.mtime_ns if self.seen.identity else 0)
+
+    def _attributes(self) -> tuple[Attributes, tuple[str, ...]]:
+        """Return what the new file has of the old one, and what it can't have."""
+        if self.seen.trouble is not None or self.is_link:
+            return Attributes(), ()
+        try:
+            descriptor = atomic.look_at(self.directory, self.name)
+        except OSError:  # gone, or a link by now: the comparison will say so
+            return Attributes(), ()
+        try:
+            names = os.fstat(descriptor).st_nlink
+            lost = (f"another name of the same file ({names - 1})",) if names > 1 else ()
+            return atomic.attributes_of(descriptor, readable=READABLE), lost
         finally:
             os.close(descriptor)
-    except OSError as error:
-        return Replacement(result=Replaced.FAILED, error=error)
-    return Replacement(result=Replaced.IN_PLACE, error=reason)
+
+    def _put(self, new: New, lost: tuple[str, ...]) -> Replacement:
+        seen = self.seen
+        if identity_at(self.path) != seen.identity:
+            return Replacement(result=Replaced.CHANGED)
+        now = self._lstat()
+        if now is not None and stat.S_ISLNK(now.st_mode) != self.is_link:
+            return Replacement(result=Replaced.CHANGED)
+        if now is None:
+            new.rename_to_free(self.name)
+            return Replacement(result=Replaced.DONE, lost=lost)
+        aside = None
+        if self.is_link or seen.trouble not in (None, Trouble.MISSING):
+            aside = self._set_aside(now)
+        new.rename(self.name)
+        return Replacement(result=Replaced.DONE, aside=aside, lost=lost)
+
+    def _lstat(self) -> os.stat_result | None:
+        try:
+            return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _set_aside(self, now: os.stat_result) -> Path:
+        """Keep what can't be edited under another name; nothing foreign is deleted.
+
+        A second name (link(2)) leaves no instant without a file. Directories can have none, nor
+        anything on FAT, nor what is another user's (fs.protected_hardlinks).
+        """
+        here = self.directory
+        aside = f"{self.name}.dnsguard-aside.{self._free_number()}"
+        if not stat.S_ISDIR(now.st_mode):
+            with suppress(FileNotFoundError):
+                os.unlink(aside, dir_fd=here)
+            try:
+                os.link(self.name, aside, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
+            except PermissionError:
+                pass
+            else:
+                return self.path.with_name(aside)
+        os.rename(self.name, aside, src_dir_fd=here, dst_dir_fd=here)
+        return self.path.with_name(aside)
+
+    def _free_number(self) -> int:
+        taken = set(os.listdir(self.directory))  # noqa: PTH208 -- a descriptor
+        names = (f"{self.name}.dnsguard-aside.{number}" for number in range(1, _MOST_ASIDE))
+        free = (number for number, name in enumerate(names, 1) if name not in taken)
+        return next(free, _MOST_ASIDE)
+
+    def _overwrite(self, content: bytes, reason: OSError) -> Replacement:
+        """Overwrite in place: all that is left on a bind mount (EBUSY) or a full disk.
+
+        Readers can see new text with the old tail, never an empty file.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self.name, flags, dir_fd=self.directory)
+        except OSError as error:
+            return Replacement(result=Replaced.FAILED, error=error)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or identity_of(status) != self.seen.identity:
+                return Replacement(result=Replaced.CHANGED)
+            _write_over(descriptor, content, self.seen.content)
+            with suppress(OSError):  # the text is what counts
+                os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | READABLE)
+                atomic.see_that_later(descriptor, self._latest())
+        except OSError as error:
+            return Replacement(result=Replaced.FAILED, error=error)
+        finally:
+            os.close(descriptor)
+        return Replacement(result=Replaced.IN_PLACE, error=reason)
+
+
+def _write_over(descriptor: int, content: bytes, old: bytes) -> None:
+    """Write a text over another one, the whole of it or nothing.
+
+    What the file lacks in length is taken first, as blank lines that mean nothing to any
+    reader; after that no write needs another block.
+
+    :raises OSError: it can't be written; the old text is back.
+    """
+    try:
+        atomic.write_all(descriptor, b"\n" * (len(content) - len(old)), at=len(old))
+        atomic.write_all(descriptor, content, at=0)
+        os.ftruncate(descriptor, len(content))
+        if os.pread(descriptor, len(content) + 1, 0) != content:
+            raise OSError(errno.EIO, "what was written is not what is read back")  # noqa: TRY301
+    except OSError:
+        with suppress(OSError):
+            atomic.write_all(descriptor, old, at=0)
+        with suppress(OSError):
+            os.ftruncate(descriptor, len(old))
+        raise
 
 
 def sync(paths: tuple[Path, ...]) -> None:
@@ -263,8 +407,10 @@ def fsync(path: Path) -> None:
 
     :raises OSError: it is gone, or the disk failed.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, READ)
     try:
-        os.fsync(descriptor)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -6,7 +6,6 @@ and the daemon starts with an empty memory: the other sources remain.
 
 import json
 import math
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,19 +107,3 @@ def dump(candidates: tuple[Candidate, ...]) -> bytes:
         for c in candidates
     ]
     return json.dumps({"version": VERSION, "remembered": entries}, indent=1).encode() + b"\n"
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace a file of ours in one step; the caller syncs.
-
-    :raises OSError: the directory can't be made or written.
-    """
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dnsguard.core.model import Candidate, Source
-from dnsguard.host.store import VERSION, dump, load, set_aside, write
+from dnsguard.host.atomic import write
+from dnsguard.host.store import VERSION, dump, load, set_aside
 
 KNOWN = (
     Candidate(address=ip_address("10.0.0.2"), source=Source.REMEMBERED, origin="a lease", seen=1.5),

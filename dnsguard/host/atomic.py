@@ -1,0 +1,254 @@
+"""The one way in which dnsguard writes a file: whole, beside it, renamed over it.
+
+All of it happens in a directory that is opened once, under a name that nobody can guess
+and that must be new, so no link, FIFO or file that waits there is ever written through.
+"""
+
+import ctypes
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dnsguard.host import ways
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+PUBLIC = 0o644
+PRIVATE = 0o600
+_OURS = r"\.{name}\.dnsguard-(?:[0-9a-f]+|spare)~?"
+"""Temporary names, earlier versions' too: process ids, and a spare of a fixed name."""
+_EARLIER = r"\.{name}\.[0-9]+"
+"""The same, of files or in directories that are named for us; elsewhere anybody's."""
+_RENAME_NOREPLACE = 1
+"""<linux/fs.h>"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What a file has beside its text."""
+
+    mode: int = PUBLIC
+    uid: int = field(default_factory=os.geteuid)
+    gid: int = field(default_factory=os.getegid)
+    extended: tuple[tuple[str, bytes], ...] = ()
+    """xattr(7), ACLs among them."""
+
+    def give_to(self, descriptor: int) -> tuple[str, ...]:
+        """Give them to an open file of ours and return what could not be given."""
+        lost = []
+        made = os.fstat(descriptor)
+        if (made.st_uid, made.st_gid) != (self.uid, self.gid):
+            try:
+                os.fchown(descriptor, self.uid, self.gid)
+            except OSError:  # the sandbox has no CAP_CHOWN
+                lost.append(f"owner {self.uid}:{self.gid}")
+        # After fchown(2), which takes bits away; whatever the umask says.
+        os.fchmod(descriptor, self.mode)
+        for name, value in self.extended:
+            try:
+                os.setxattr(descriptor, name, value)
+            except OSError:  # security.* and trusted.* take capabilities
+                lost.append(f"xattr {name}")
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != self.mode:  # an ACL brings its own
+            os.fchmod(descriptor, self.mode)
+        return tuple(lost)
+
+
+def attributes_of(descriptor: int, *, readable: int = 0) -> Attributes:
+    """Return an open file's attributes.
+
+    :param readable: bits of the mode that it gets besides.
+    """
+    status = os.fstat(descriptor)
+    return Attributes(
+        mode=status.st_mode & 0o777 | readable,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        extended=tuple(_extended(descriptor)),
+    )
+
+
+def _extended(descriptor: int) -> Iterator[tuple[str, bytes]]:
+    try:
+        names = os.listxattr(descriptor)
+    except OSError:  # a filesystem without
+        return
+    for name in names:
+        with suppress(OSError):  # gone by now
+            yield name, os.getxattr(descriptor, name)
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A file that is written and has no name that anybody knows yet."""
+
+    directory: int
+    name: str
+    lost: tuple[str, ...]
+    """What of its attributes could not be given to it."""
+
+    def rename(self, name: str) -> None:
+        """Put it in the place of ``name``, whatever that is, unless it is a directory."""
+        os.rename(self.name, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+    def rename_to_free(self, name: str) -> None:
+        """Give it a name that nothing has.
+
+        :raises FileExistsError: something has.
+        """
+        rename_to_free(self.directory, self.name, name)
+
+    def discard(self) -> None:
+        with suppress(OSError):
+            os.unlink(self.name, dir_fd=self.directory)
+
+
+def create(  # noqa: PLR0913 -- what a file is
+    directory: int,
+    name: str,
+    content: bytes,
+    attributes: Attributes | None = None,
+    *,
+    after: int = 0,
+    is_synced: bool = False,
+) -> New:
+    """Write a file that is to become ``name``.
+
+    :param after: its mtime will be later than this (nanoseconds since the epoch).
+    :raises OSError: it could not be written whole; then nothing of it is left.
+    """
+    new = f".{name}.dnsguard-{os.urandom(8).hex()}"
+    descriptor = os.open(new, _CREATE, PRIVATE, dir_fd=directory)
+    try:
+        try:
+            write_all(descriptor, content)
+            lost = (attributes or Attributes()).give_to(descriptor)
+            see_that_later(descriptor, after)
+            if is_synced:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new, dir_fd=directory)
+        raise
+    return New(directory, new, lost)
+
+
+def write_all(descriptor: int, content: bytes, at: int | None = None) -> None:
+    """Write every byte: write(2) may take fewer, and says so without an error.
+
+    :raises OSError: it took none, or failed.
+    """
+    rest = memoryview(content)
+    while rest:
+        if at is None:
+            written = os.write(descriptor, rest)
+        else:
+            written = os.pwrite(descriptor, rest, at)
+            at += written
+        if not written:
+            raise OSError(errno.ENOSPC, "write(2) takes no more bytes")
+        rest = rest[written:]
+
+
+def see_that_later(file: int | str, after: int) -> None:
+    """See that a file's mtime is later than another one.
+
+    Go's resolver takes a file with the mtime it knows for the file it knows, and a kernel
+    that stamps by the tick (4 ms) may give a poison and its repair the same one. Older
+    filesystems keep whole seconds, FAT every second one.
+    """
+    if not after:
+        return
+    for step in (0, 1, 1_000_000_000, 2_000_000_000):
+        if step:
+            os.utime(file, ns=(after + step, after + step))
+        if os.stat(file).st_mtime_ns > after:  # noqa: PTH116 -- the hot path, and a descriptor
+            return
+
+
+def rename_to_free(directory: int, old: str, new: str) -> None:
+    """Rename in one step, and only to a name that nothing has (renameat2(2)).
+
+    :raises FileExistsError: something has.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)  # Python has no binding of it
+    names = os.fsencode(old), os.fsencode(new)
+    if not libc.renameat2(directory, names[0], directory, names[1], _RENAME_NOREPLACE):
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):  # a filesystem or a kernel without it
+        raise OSError(number, os.strerror(number), new)
+    os.link(old, new, src_dir_fd=directory, dst_dir_fd=directory)
+    os.unlink(old, dir_fd=directory)
+
+
+def write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Replace a file in one step, its directory made where it is missing; the caller syncs.
+
+    :raises ways.ForeignPlaceError: another user could put something else in its place.
+    :raises OSError: it can't be written; the old file stays.
+    """
+    with suppress(FileExistsError):
+        path.parent.mkdir(mode=0o755, parents=True)
+    with ways.directory(path.parent) as directory:
+        new = create(directory, path.name, content, Attributes(mode=mode))
+        try:
+            new.rename(path.name)
+        except BaseException:
+            new.discard()
+            raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there and the place is root's alone."""
+    with suppress(OSError), ways.directory(path.parent) as directory:
+        os.unlink(path.name, dir_fd=directory)
+
+
+@contextmanager
+def open_own(path: Path, flags: int, mode: int = PRIVATE) -> Iterator[int]:
+    """Open a regular file in a directory of root's own, for as long as the ``with`` lasts.
+
+    :raises OSError: it can't be opened, or is no regular file.
+    """
+    with ways.directory(path.parent) as directory:
+        safe = flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        descriptor = os.open(path.name, safe, mode, dir_fd=directory)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sweep(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Remove what a killed process has left while it wrote these files; nothing foreign."""
+    swept = []
+    for path in paths:
+        is_named_for_us = "dnsguard" in f"{path.parent.name}/{path.name}"
+        patterns = f"{_OURS}|{_EARLIER}" if is_named_for_us else _OURS
+        ours = re.compile(patterns.format(name=re.escape(path.name)))
+        with suppress(OSError), ways.directory(path.parent) as directory:
+            for name in os.listdir(directory):  # noqa: PTH208 -- a descriptor
+                if ours.fullmatch(name) and _is_own_file(directory, name):
+                    os.unlink(name, dir_fd=directory)
+                    swept.append(path.with_name(name))
+    return tuple(swept)
+
+
+def _is_own_file(directory: int, name: str) -> bool:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def look_at(directory: int, name: str) -> int:
+    """Open a file that is there, to see what it is; the caller closes it."""
+    return os.open(name, _LOOK, dir_fd=directory)

@@ -1,0 +1,170 @@
+"""Where a path leads, and whether root alone decides that.
+
+In a directory that another user can write, every name may turn into a link, a FIFO or
+another file between two system calls (CWE-59, CWE-367), and with it whatever root is made
+to read or write there. So a path is walked a name at a time, by descriptors: links are
+followed as long as root alone could have made them, and behind the first directory that is
+not root's alone nothing is followed any more.
+
+"Root" is also whoever runs us: below ``--root`` that may be an ordinary user.
+"""
+
+import errno
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINKS_MAX = 40
+"""The kernel's MAXSYMLINKS (path_resolution(7))."""
+_WALK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class ForeignPlaceError(PermissionError):
+    """Raised where another user decides where a path leads."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(errno.EPERM, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """What a path leads to, behind all its links."""
+
+    directory: int
+    """A descriptor of its directory; open as long as the ``with`` lasts."""
+    name: str
+    status: os.stat_result | None
+    """lstat(2); None where nothing is there. A link only where it must not be followed."""
+    foreign: str | None
+    """Why another user can change what is there, None where root alone can."""
+
+
+@contextmanager
+def end_of(path: Path) -> Iterator[End]:
+    """Give the end of a path, which may be missing.
+
+    :raises OSError: a directory on the way is missing or none, or links go round.
+    """
+    walk = _Walk()
+    try:
+        yield walk.to_end(str(path.absolute()))
+    finally:
+        walk.close()
+
+
+@contextmanager
+def directory(path: Path) -> Iterator[int]:
+    """Give a descriptor of a directory in which root alone can change anything.
+
+    :raises ForeignPlaceError: another user can, there or on the way.
+    :raises OSError: it is missing, or no directory.
+    """
+    with end_of(path / ".dnsguard") as end:
+        if end.foreign is not None:
+            raise ForeignPlaceError(end.foreign)
+        opened = os.open(".", _DIRECTORY, dir_fd=end.directory)  # for fsync(2), O_PATH won't do
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self._here = os.open("/", _WALK)
+        self._names: list[str] = []
+        self._foreign: str | None = None
+        self._where = "/"
+
+    def close(self) -> None:
+        os.close(self._here)
+
+    def to_end(self, path: str) -> End:
+        ahead, links = _parts(path), 0
+        while ahead:
+            name = ahead.pop()
+            if not ahead and name != "..":
+                status = self._status(name)
+                if status is None or not stat.S_ISLNK(status.st_mode) or not self._follows(status):
+                    return self._end(name, status)
+            target = self._enter(name)
+            if target is not None:
+                links += 1
+                if links > _LINKS_MAX:
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+                if target.startswith("/"):
+                    self._turn_to("/", "/")
+                ahead += _parts(target)
+        return self._end(".", self._status("."))
+
+    def _end(self, name: str, status: os.stat_result | None) -> End:
+        # Here a sticky bit is no help: whoever comes first has the name.
+        foreign = self._foreign or _why_foreign(self._where, os.fstat(self._here), is_passed=False)
+        return End(directory=self._here, name=name, status=status, foreign=foreign)
+
+    def _status(self, name: str) -> os.stat_result | None:
+        try:
+            return os.stat(name, dir_fd=self._here, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _follows(self, link: os.stat_result) -> bool:
+        return self._foreign is None and _is_roots(link)
+
+    def _enter(self, name: str) -> str | None:
+        """Go into a directory, or return where a link leads."""
+        status = os.stat(name, dir_fd=self._here, follow_symlinks=False)
+        if stat.S_ISLNK(status.st_mode):
+            if not self._follows(status):
+                raise ForeignPlaceError(
+                    f"{_join(self._where, name)}: a link that {_name(status.st_uid)} can change"
+                )
+            return os.readlink(name, dir_fd=self._here)
+        self._turn_to(name, "/".join((self._where.rstrip("/"), name)))
+        return None
+
+    def _turn_to(self, name: str, where: str) -> None:
+        opened = os.open(name, _WALK | os.O_DIRECTORY, dir_fd=self._here)
+        os.close(self._here)
+        self._here, self._where = opened, where
+        if self._foreign is None:
+            self._foreign = _why_foreign(where, os.fstat(opened), is_passed=True)
+
+
+def _why_foreign(where: str, status: os.stat_result, *, is_passed: bool) -> str | None:
+    """Return why another user can change names in a directory.
+
+    Of an ACL the group's bits are the mask, so they tell of it, too (acl(5)).
+
+    :param is_passed: only a name that is there counts, which a sticky bit protects.
+    """
+    if not _is_roots(status):
+        return f"{where} belongs to {_name(status.st_uid)}"
+    is_shared = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    if is_shared and not (is_passed and status.st_mode & stat.S_ISVTX):
+        return f"{where} can be written by others than its owner ({stat.filemode(status.st_mode)})"
+    return None
+
+
+def _is_roots(status: os.stat_result) -> bool:
+    return status.st_uid in (0, os.geteuid())
+
+
+def _name(uid: int) -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return f"uid {uid}"
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where.rstrip('/')}/{name}"
+
+
+def _parts(text: str) -> list[str]:
+    """Return the names in a path, the first one last."""
+    return [part for part in reversed(text.split("/")) if part not in ("", ".")]

@@ -1,0 +1,220 @@
+"""Hostile users on the booted node, against the daemon in its real sandbox.
+
+Each attack's control shows that it works: a plain write or read by root, in the daemon's own
+mount namespace, does what the attacker wants.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from boot.kubespray import POISON
+from boot.lab import Lab, open_lab
+from boot.node import Node
+from boot.outside import UPSTREAM
+from boot.waiting import wait_for
+
+pytestmark = pytest.mark.boot
+
+UNIT = "dnsguard.service"
+METRICS = "/var/lib/prometheus/node-exporter"
+OWN_METRICS = "/run/dnsguard/dnsguard.prom"
+PRIVATE = "apiVersion: v1\nusers:\n- token: precious\n"
+PRIVATE_FILE = "/etc/kubernetes/admin.conf"
+RESOLVE = "/run/systemd/resolve"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, deb: Path) -> Iterator[Lab]:
+    """Give a running, guarded node with users that are not root, as Debian's packages make them."""
+    with open_lab(tmp_path_factory.mktemp("hostile")) as made:
+        made.node.install(deb)
+        made.node.up()
+        for user in ("prometheus", "systemd-resolve"):
+            made.node.try_("useradd", "--system", "--no-create-home", user)
+        _put(made.node, PRIVATE_FILE, PRIVATE, mode="0600")
+        yield made
+
+
+@pytest.fixture
+def node(lab: Lab) -> Node:
+    return lab.node
+
+
+def _as(user: str) -> tuple[str, ...]:
+    return ("setpriv", f"--reuid={user}", "--clear-groups", f"--regid={user}")
+
+
+def _put(node: Node, path: str, text: str, *, mode: str = "0644") -> None:
+    """Write a file from inside, as root."""
+    script = (
+        f"printf %s '{text}' > {path}.new && chmod {mode} {path}.new && mv -T {path}.new {path}"
+    )
+    node.run("sh", "-c", script)
+
+
+def _in_the_sandbox(node: Node, script: str) -> None:
+    """Run a script as root where the daemon's writes go."""
+    pid = node.property_of(UNIT, "MainPID")
+    node.run("nsenter", f"--target={pid}", "--mount", "sh", "-c", script)
+
+
+def _digest(node: Node) -> str:
+    """Return a digest of what root keeps in /etc, but for the file that is guarded."""
+    found = node.run(
+        "sh",
+        "-c",
+        "find /etc -xdev \\( -type f -o -type l \\) ! -name '*resolv.conf*' ! -name 'lab-victim'"
+        " -exec stat --format='%n %a %U %Y %s' {} + | sort",
+    )
+    return hashlib.sha256(found.encode()).hexdigest()
+
+
+class TestPrometheus:
+    """Debian's prometheus-node-exporter gives /var/lib/prometheus to its user."""
+
+    @pytest.fixture
+    def trap(self, node: Node) -> Iterator[str]:
+        """Lay every trap that the user can, and have the daemon write its metrics."""
+        node.run("mkdir", "--parents", METRICS)
+        node.run("chown", "prometheus:", "/var/lib/prometheus")
+        _put(node, "/etc/lab-victim", "precious")
+        yield "/etc/lab-victim"
+        node.run("rm", "-rf", "/var/lib/prometheus", "/etc/lab-victim")
+        node.run("systemctl", "restart", UNIT)
+
+    def _lay(self, node: Node, victim: str, kind: str) -> None:
+        swap = "cd /var/lib/prometheus && mv node-exporter was && {} && ls -la >/dev/null"
+        pid = node.property_of(UNIT, "MainPID")
+        steps = {
+            "links": f"mkdir node-exporter && cd node-exporter && ln -s {victim} dnsguard.prom"
+            f" && ln -s {victim} .dnsguard.prom.{pid}",
+            "fifos": f"mkdir node-exporter && cd node-exporter && mkfifo dnsguard.prom"
+            f" .dnsguard.prom.{pid}",
+            "directory link": "ln -s /etc node-exporter",
+        }
+        node.run(*_as("prometheus"), "sh", "-c", swap.format(steps[kind]))
+
+    @pytest.mark.parametrize("kind", ["links", "fifos", "directory link"])
+    def test_it_overwrites_nothing_through_the_metrics(
+        self, node: Node, trap: str, kind: str
+    ) -> None:
+        """The metrics go to a file of root's own, the journal says whose the other place is."""
+        node.run("systemctl", "restart", UNIT)
+        self._lay(node, trap, kind)
+        before = _digest(node)
+        node.run("systemctl", "restart", UNIT)  # another process, the same names
+        self._lay_again(node, trap, kind)
+        wait_for(
+            "the metrics",
+            lambda: node.try_("test", "-s", OWN_METRICS).returncode == 0,
+            seconds=25,
+        )
+        told = node.run("journalctl", "-u", UNIT, "--no-pager", "DNSGUARD_EVENT=metrics_failed")
+        assert "belongs to prometheus" in told
+        assert node.run("cat", trap) == "precious"
+        assert _digest(node) == before
+        assert node.try_("test", "-e", "/etc/dnsguard.prom").returncode != 0
+        node.run("systemctl", "stop", UNIT)
+        assert node.property_of(UNIT, "Result") == "success"
+        node.run("systemctl", "start", UNIT)
+
+    def _lay_again(self, node: Node, victim: str, kind: str) -> None:
+        if kind == "links":
+            pid = node.property_of(UNIT, "MainPID")
+            command = f"ln -sf {victim} {METRICS}/.dnsguard.prom.{pid}"
+            node.run(*_as("prometheus"), "sh", "-c", command)
+
+    def test_the_trap_is_real(self, node: Node, trap: str) -> None:
+        """The control: a plain write in the sandbox does overwrite the victim."""
+        node.run("systemctl", "restart", UNIT)
+        self._lay(node, trap, "links")
+        _in_the_sandbox(node, f"echo taken > {METRICS}/dnsguard.prom")
+        assert node.run("cat", trap) == "taken"
+
+
+class TestSystemdResolve:
+    """That user owns where /etc/resolv.conf leads on every node with systemd-resolved."""
+
+    @pytest.fixture
+    def link(self, node: Node) -> Iterator[None]:
+        """Let resolv.conf lead to a file that is made a link to root's secret."""
+        node.run("install", "--directory", "--owner=systemd-resolve", RESOLVE)
+        attack = f"ln -sfn {PRIVATE_FILE} {RESOLVE}/resolv.conf"
+        node.run(*_as("systemd-resolve"), "sh", "-c", attack)
+        yield
+        node.run("sh", "-c", f"rm -rf {RESOLVE} /etc/resolv.conf.dnsguard-aside.*")
+        _poison(node)
+
+    def _assert_untouched(self, node: Node) -> None:
+        assert node.run("cat", PRIVATE_FILE) + "\n" == PRIVATE
+        assert node.run("stat", "--format=%a %U", PRIVATE_FILE) == "600 root"
+        for place in ("/etc/resolv.conf", "/var/lib/dnsguard", "/run/dnsguard"):
+            found = node.try_("grep", "--recursive", "--files-with-matches", "precious", place)
+            assert found.stdout == ""
+
+    @pytest.mark.usefixtures("link")
+    def test_roots_secret_stays_roots(self, node: Node) -> None:
+        """The daemon makes a file of the link; status and journal tell nothing of the secret."""
+        node.run("ln", "-sfn", f"{RESOLVE}/resolv.conf", "/etc/resolv.conf")
+        wait_for("a nameserver", lambda: _served(node), seconds=10)
+        self._assert_untouched(node)
+        assert "precious" not in node.run("journalctl", "-u", UNIT, "--no-pager", "-o", "json")
+        assert "precious" not in node.try_("dnsguard", "status", "--json").stdout
+
+    @pytest.mark.usefixtures("link")
+    @pytest.mark.parametrize("command", ["secure", "restore"])
+    def test_it_does_outside_of_the_sandbox_too(self, node: Node, command: str) -> None:
+        """As the prerm runs `secure`, and an operator `restore`: with all of root's power."""
+        node.run("systemctl", "stop", UNIT)
+        node.run("ln", "-sfn", f"{RESOLVE}/resolv.conf", "/etc/resolv.conf")
+        assert node.run("cat", "/etc/resolv.conf") + "\n" == PRIVATE, "control: the way is open"
+        node.try_("dnsguard", command, *(["--yes"] if command == "restore" else []))
+        self._assert_untouched(node)
+        node.run("systemctl", "start", UNIT)
+        wait_for("a nameserver", lambda: _served(node), seconds=10)
+        self._assert_untouched(node)
+
+
+def test_dev_null_stays_a_device(node: Node) -> None:
+    """Whatever links to it: by the daemon, its end, and `secure` outside of the sandbox."""
+    for command in (("true",), ("systemctl", "stop", UNIT), ("dnsguard", "secure")):
+        node.run("ln", "-sfn", "/dev/null", "/etc/resolv.conf")
+        node.run(*command)
+        wait_for("a nameserver", lambda: _served(node), seconds=10)
+        assert node.run("stat", "--format=%F", "/dev/null") == "character special file"
+        node.run("sh", "-c", "echo gone > /dev/null && ! test -s /dev/null")
+    node.run("sh", "-c", "rm -f /etc/resolv.conf.dnsguard-aside.*")
+    node.run("systemctl", "start", UNIT)
+    _poison(node)
+
+
+def test_a_file_that_users_cannot_read_is_healed(node: Node) -> None:
+    """A program with umask 077 wrote it: right, but for root alone."""
+    _put(node, "/etc/resolv.conf", f"nameserver {UPSTREAM}\n", mode="0600")
+    wait_for(
+        "a file for all",
+        lambda: node.run("stat", "--format=%a", "/etc/resolv.conf") == "644",
+        seconds=10,
+    )
+    assert node.run(*_as("prometheus"), "cat", "/etc/resolv.conf") == f"nameserver {UPSTREAM}"
+    _poison(node)
+
+
+def test_what_is_kept_is_for_root_alone(node: Node) -> None:
+    """The foreign file may have been root's to read only."""
+    refused = node.try_(*_as("prometheus"), "cat", "/var/lib/dnsguard/resolv.conf.foreign")
+    assert refused.returncode != 0
+    assert node.run("stat", "--format=%a", "/var/lib/dnsguard/resolv.conf") == "644"
+
+
+def _served(node: Node) -> bool:
+    return UPSTREAM in node.try_("cat", "/etc/resolv.conf").stdout
+
+
+def _poison(node: Node) -> None:
+    """Give the next test the node as it was: poisoned, and guarded."""
+    _put(node, "/etc/resolv.conf", POISON)
+    wait_for("the repair", lambda: _served(node), seconds=10)
