@@ -19,21 +19,79 @@ _DESCRIPTOR = re.compile(r"^(?:AT_FDCWD|\d+)<((?:[^<>]|<[^<>]*>)*)>(?:\(deleted\
 _PATH = re.compile(r'^"((?:[^"\\]|\\.)*)"')
 
 _MAKES = frozenset(
-    "socket socketpair accept4 pipe2 epoll_create1 inotify_init inotify_init1 eventfd2 dup3".split()
+    [
+        "socket",
+        "socketpair",
+        "accept4",
+        "pipe2",
+        "epoll_create1",
+        "inotify_init",
+        "inotify_init1",
+        "eventfd2",
+        "dup3",
+    ]
 )
 _IN_TRAFFIC = frozenset(
-    "sendto sendmsg recvfrom recvmsg connect bind listen epoll_wait epoll_ctl setsockopt".split()
+    [
+        "sendto",
+        "sendmsg",
+        "recvfrom",
+        "recvmsg",
+        "connect",
+        "bind",
+        "listen",
+        "epoll_wait",
+        "epoll_ctl",
+        "setsockopt",
+    ]
 )
-_MOVES_BYTES = frozenset("read pread64 write pwrite64 writev readv".split())
+_MOVES_BYTES = frozenset(["read", "pread64", "write", "pwrite64", "writev", "readv"])
 _CHANGES_NAMES = frozenset(
-    "rename renameat renameat2 link linkat symlink symlinkat mkdir mkdirat".split()
+    [
+        "rename",
+        "renameat",
+        "renameat2",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "mkdir",
+        "mkdirat",
+    ]
 )
-_ON_THE_DISK = frozenset("fsync fdatasync ftruncate fallocate".split())
-_WAITS = frozenset("fcntl flock close".split())
+_ON_THE_DISK = frozenset(["fsync", "fdatasync", "ftruncate", "fallocate"])
+_WAITS = frozenset(["fcntl", "flock", "close"])
 _NO_FAULT = frozenset(
-    "mmap munmap brk mprotect mremap madvise rt_sigaction rt_sigprocmask rt_sigreturn futex"
-    " exit exit_group getpid gettid getuid geteuid getgid getegid arch_prctl set_tid_address"
-    " set_robust_list rseq execve prctl uname sysinfo sched_yield restart_syscall".split()
+    [
+        "mmap",
+        "munmap",
+        "brk",
+        "mprotect",
+        "mremap",
+        "madvise",
+        "rt_sigaction",
+        "rt_sigprocmask",
+        "rt_sigreturn",
+        "futex",
+        "exit",
+        "exit_group",
+        "getpid",
+        "gettid",
+        "getuid",
+        "geteuid",
+        "getgid",
+        "getegid",
+        "arch_prctl",
+        "set_tid_address",
+        "set_robust_list",
+        "rseq",
+        "execve",
+        "prctl",
+        "uname",
+        "sysinfo",
+        "sched_yield",
+        "restart_syscall",
+    ]
 )
 """Memory, signals, identity: these have none of the errors that are tried, or no way on."""
 
@@ -131,7 +189,7 @@ def circle(call: Call) -> Circle:
     if _OWN.fullmatch(call.place):
         return Circle.OWN
     is_made = call.name in _MAKES or call.name in ("clone", "clone3")
-    if call.place.startswith(("/NODE/", *_TRAFFIC)) or is_made or call.name in _IN_TRAFFIC:
+    if call.place.startswith(("/NODE", "/ABOVE", *_TRAFFIC)) or is_made or call.name in _IN_TRAFFIC:
         return Circle.NODE
     return Circle.INTERPRETER
 
@@ -153,10 +211,14 @@ def _place(name: str, rest: str, root: str) -> str:
             rest = ""
     if (match := _PATH.match(rest)) and match[1]:
         place = match[1] if match[1].startswith("/") else f"{place}/{match[1]}"
+    if place.startswith("/") and f"{root}/".startswith(place.rstrip("/") + "/") and place != root:
+        return "/ABOVE"  # a step on the way to the node's root
     return normal(place.replace(root, "/NODE", 1) if place.startswith(root) else place)
 
 
 def normal(place: str) -> str:
     """Return a name without what is another at each run: numbers, random parts."""
-    place = re.sub(r"(/\.[^/]*?(?:dnsguard|json|foreign|resolv\.conf))[-.][^/]*$", r"\1-*", place)
+    place = re.sub(
+        r"(/\.[^/]*?(?:json|foreign|resolv\.conf)(?!\.foreign))[-.][^/]*$", r"\1-*", place
+    )
     return re.sub(r"(?<![\w.])\d+|\[\d+\]|(?<=-)\d+", "N", place)

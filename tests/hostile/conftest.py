@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from hostile.scene import OTHER, Lab, make_template
 from lab.guard import UPSTREAM
 from lab.nameserver import nameserver
 from lab.netns import cable, namespace
+
+from hostile.scene import OTHER, Lab, make_template
 
 HERE = Path(__file__).parent
 TREE = HERE.parents[1]

@@ -1,13 +1,12 @@
 """Disks that are full, read-only or limited, in a mount namespace that nobody else sees."""
 
 import ctypes
-import errno
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PAGE = 4096
@@ -96,17 +95,14 @@ def _make(image: Path, mebibytes: int, *command: str) -> None:
 @contextmanager
 def _mounted(at: Path, *words: str) -> Iterator[None]:
     """Mount over a directory, with a copy of what was in it; its own is back at the end."""
-    with ExitStack() as stack:
-        aside = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    with tempfile.TemporaryDirectory() as aside:
         shutil.copytree(at, aside, dirs_exist_ok=True)
         subprocess.run(["mount", *words, at], check=True)
-        stack.callback(subprocess.run, ["umount", "--lazy", at], check=True)
-        shutil.copytree(aside, at, dirs_exist_ok=True)
-        yield
-
-
-def has_no_room(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        try:
+            shutil.copytree(aside, at, dirs_exist_ok=True)
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", at], check=True)
 
 
 def _check(result: int) -> None:

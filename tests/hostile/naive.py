@@ -3,6 +3,7 @@
 The same two files as dnsguard, opened for writing and written.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,9 +13,15 @@ def main() -> None:
     file = Path(root, "etc/resolv.conf")
     (server,) = Path(root, "etc/resolv.conf.bak").read_text().split()[1:]
     foreign = file.read_text()
-    Path(root, "var/lib/dnsguard/resolv.conf.foreign").write_text(foreign)
+    write(Path(root, "var/lib/dnsguard/resolv.conf.foreign"), foreign)
     held = foreign.replace("nameserver", "# held back by dnsguard: nameserver")
-    file.write_text(f"{held}# added by dnsguard: {server}\nnameserver {server}\n")
+    write(file, f"{held}# added by dnsguard: {server}\nnameserver {server}\n")
+
+
+def write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.write(descriptor, text.encode())
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from lab.guard import POISON
+
 from hostile import calls
 from hostile.calls import KILL, SHORT, Call, Fault
 from hostile.scene import END, HEAL, Lab, Scene, copy, pin_nodelocal
-from lab.guard import POISON
 
 SETTLE = 0.5
 """Seconds after a repair in which the rest is done: foreign text, spare, sync."""
@@ -326,7 +327,7 @@ class Repair:
             process = scene.spawn(scene.command("run"), **extra)
             assert scene.await_ready(process), scene.log.read_text()
             assert scene.watch(scene.is_safe, HEAL), scene.log.read_text()
-            for _ in range(3):  # until it has all its threads, and a spare
+            for _ in range(2):  # until it has all its threads, and a spare
                 self._poison(scene)
             self._daemons[at, is_short] = scene, process
         return self._daemons[at, is_short]
@@ -360,7 +361,7 @@ class Repair:
 
         if not scene.watch(is_kept, HEAL):
             scene.problems.append("runs, and does not keep the foreign text")
-        scene.watch(_never, SETTLE)
+        scene.watch(lambda: process is not None and process.poll() is not None, SETTLE)
 
     def _end(self, at: Path, *, is_short: bool) -> None:
         scene, process = self._daemons.pop((at, is_short))
@@ -385,5 +386,3 @@ class _Threaded(Fault):
 
 def _never() -> bool:
     return False
-
-

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.guard import NODELOCAL, POISON, UPSTREAM
+from lab.netns import Namespace
+
 from dnsguard.core import hold, resolvconf
 from dnsguard.core.resolvconf import unguard
 from dnsguard.host import store
 from hostile.calls import normal
-from lab.guard import NODELOCAL, POISON, UPSTREAM
-from lab.netns import Namespace
 
 OTHER = "192.0.2.54"
 """A second upstream: the one that is remembered."""

@@ -11,15 +11,20 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
+from lab.guard import POISON
 
 from hostile.disks import PAGE, Disk, btrfs, ext4, private_mounts, tmpfs
 from hostile.scene import END, HEAL, Lab, Scene, copy, next_start
-from lab.guard import POISON
 
 pytestmark = pytest.mark.hostile
 
 PLACES = {"etc": ("etc",), "lib": ("var/lib/dnsguard",), "both": ("etc", "var/lib/dnsguard")}
-SIZES = {"small": len(POISON) + 2, "to the page's end": PAGE - 6, "two pages": 6000, "three": 12_000}
+SIZES = {
+    "small": len(POISON) + 2,
+    "to the page's end": PAGE - 6,
+    "two pages": 6000,
+    "three": 12_000,
+}
 ENDS_AT_PAGE = "to the page's end"
 """What is added does not fit into the page that the file has."""
 LOOKS = 2.5

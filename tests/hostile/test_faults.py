@@ -60,23 +60,19 @@ def test_the_naive_writer_is_found_out(
     said = " ".join(report.problems)
     assert "b''" in said
     assert "half" in said
-    assert {problem.split()[0] for problem in report.problems} >= {"KILL", "EIO", "ENOSPC"}
+    assert {problem.split()[0] for problem in report.problems} >= {"KILL", "SHORT", "EIO", "ENOSPC"}
 
 
 def _is_of_the_node(fault: Fault) -> bool:
     return circle(fault.call) is not Circle.INTERPRETER
 
 
-def test_secure(
-    lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_secure(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever fails in it, and wherever it is killed."""
     _run(Command("secure", lab, template, None), work, capsys)
 
 
-def test_a_stop(
-    lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stop(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a daemon that has the node handed over, and so has to write the file."""
     _run(Stop(lab, template), work, capsys, workers=3)
 
@@ -93,8 +89,6 @@ def test_a_repair(
     _run(Repair(lab, template, is_prepared=is_prepared), work, capsys, workers=4)
 
 
-def test_a_start(
-    lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_start(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the daemon's first instruction to READY."""
     _run(Start(lab, template), work, capsys)
