@@ -29,6 +29,8 @@ _MAKES = frozenset(
         "inotify_init1",
         "eventfd2",
         "dup3",
+        "clone",
+        "clone3",
     ]
 )
 _IN_TRAFFIC = frozenset(
@@ -45,22 +47,18 @@ _IN_TRAFFIC = frozenset(
         "setsockopt",
     ]
 )
-_MOVES_BYTES = frozenset(["read", "pread64", "write", "pwrite64", "writev", "readv"])
-_CHANGES_NAMES = frozenset(
-    [
-        "rename",
-        "renameat",
-        "renameat2",
-        "link",
-        "linkat",
-        "symlink",
-        "symlinkat",
-        "mkdir",
-        "mkdirat",
-    ]
+_ERRORS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("clone clone3", ("EAGAIN",)),
+    (" ".join(_MAKES), ("EMFILE",)),
+    ("inotify_add_watch", ("ENOSPC",)),
+    ("open openat openat2", ("EIO", "EMFILE", "EINTR")),
+    ("close", ("EIO",)),
+    ("write pwrite64 writev fsync fdatasync ftruncate fallocate", ("EIO", "ENOSPC", "EINTR")),
+    ("rename renameat renameat2 link linkat mkdir mkdirat symlink", ("EIO", "ENOSPC")),
+    (" ".join(["read pread64 readv fcntl flock", *_IN_TRAFFIC]), ("EIO", "EINTR")),
+    ("fsetxattr setxattr", ("EIO", "ENOSPC")),
 )
-_ON_THE_DISK = frozenset(["fsync", "fdatasync", "ftruncate", "fallocate"])
-_WAITS = frozenset(["fcntl", "flock", "close"])
+"""What is plausible for whom; EIO for all others."""
 _NO_FAULT = frozenset(
     [
         "mmap",
@@ -113,24 +111,8 @@ class Call:
 
     def kinds(self) -> tuple[str, ...]:
         """Return what is plausible for it."""
-        return (*self._errors(), KILL)
-
-    def _errors(self) -> tuple[str, ...]:
-        if self.name in _MAKES:
-            return ("EMFILE",)
-        if self.name in ("clone", "clone3"):
-            return ("EAGAIN",)
-        if self.name == "inotify_add_watch":
-            return ("ENOSPC",)
-        if self.name in ("open", "openat", "openat2"):
-            return ("EIO", "EMFILE", "EINTR", *(("ENOSPC",) if self.creates else ()))
-        if self.name in ("write", "pwrite64", "writev") or self.name in _ON_THE_DISK:
-            return ("EIO", "ENOSPC", "EINTR")
-        if self.name in _CHANGES_NAMES:
-            return ("EIO", "ENOSPC")
-        if self.name in _MOVES_BYTES or self.name in _WAITS or self.name in _IN_TRAFFIC:
-            return ("EIO", "EINTR")
-        return ("EIO",)
+        errors = next((two for names, two in _ERRORS if self.name in names.split()), ("EIO",))
+        return (*errors, *(("ENOSPC",) if self.creates else ()), KILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +130,54 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.call.name}({self.call.place}) #{self.call.nth}"
+
+
+_CHANGES = frozenset(
+    [
+        "write",
+        "pwrite64",
+        "writev",
+        "rename",
+        "renameat",
+        "renameat2",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "unlink",
+        "unlinkat",
+        "mkdir",
+        "mkdirat",
+        "rmdir",
+        "ftruncate",
+        "fallocate",
+        "fchmod",
+        "chmod",
+        "fchmodat",
+        "fchown",
+        "chown",
+        "fchownat",
+        "setxattr",
+        "fsetxattr",
+        "utimensat",
+        "fsync",
+        "fdatasync",
+        "bind",
+    ]
+)
+
+
+def urgency(fault: Fault) -> int:
+    """Return how late a fault comes in its turn; what has little to tell comes last.
+
+    A process that is killed on its way into a call that changes nothing leaves what it
+    leaves when it is killed at the next one that does. And Python itself calls again
+    after EINTR (PEP 475).
+    """
+    call = fault.call
+    if fault.kind == KILL and not (call.name in _CHANGES or call.creates):
+        return 3
+    return {"EMFILE": 1, "EINTR": 2}.get(fault.kind, 0)
 
 
 def parse(text: str, root: Path) -> Iterator[Call]:
@@ -188,7 +218,7 @@ class Circle(IntEnum):
 def circle(call: Call) -> Circle:
     if _OWN.fullmatch(call.place):
         return Circle.OWN
-    is_made = call.name in _MAKES or call.name in ("clone", "clone3")
+    is_made = call.name in _MAKES
     if call.place.startswith(("/NODE", "/ABOVE", *_TRAFFIC)) or is_made or call.name in _IN_TRAFFIC:
         return Circle.NODE
     return Circle.INTERPRETER

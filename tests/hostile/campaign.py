@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hostile.calls import KILL, Circle, Fault, circle
+from hostile.calls import KILL, Circle, Fault, circle, urgency
 from hostile.operations import Operation, Outcome
 from hostile.scene import Scene, next_start
 
@@ -83,16 +83,10 @@ class Campaign:
         return self.report
 
     def _in_order(self, faults: list[Fault]) -> list[Fault]:
-        """Put the node's files first, each call with one kind before any with a second."""
+        """Put its own files first, and there what has most to tell."""
         dice = random.Random(self._seed)  # noqa: S311 -- a sample, no secret
         dice.shuffle(faults)
-        seen: Counter[tuple[str, str, int]] = Counter()
-        ranks = {}
-        for fault in faults:
-            key = (*fault.call.signature, fault.call.nth)
-            ranks[id(fault)] = seen[key]
-            seen[key] += 1
-        return sorted(faults, key=lambda fault: (circle(fault.call), ranks[id(fault)]))
+        return sorted(faults, key=lambda fault: (circle(fault.call), urgency(fault)))
 
     def _learn_what_is_left(self, scene: Scene) -> None:
         """Note the names that a start and a stop leave where nothing has failed."""
