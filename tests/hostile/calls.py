@@ -176,8 +176,8 @@ def urgency(fault: Fault) -> int:
     """
     call = fault.call
     if fault.kind == KILL and not (call.name in _CHANGES or call.creates):
-        return 3
-    return {"EMFILE": 1, "EINTR": 2}.get(fault.kind, 0)
+        return 4
+    return {"EIO": 1, "EMFILE": 2, "EINTR": 3}.get(fault.kind, 0)
 
 
 def parse(text: str, root: Path) -> Iterator[Call]:
