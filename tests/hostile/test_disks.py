@@ -27,7 +27,7 @@ SIZES = {
 }
 ENDS_AT_PAGE = "to the page's end"
 """What is added does not fit into the page that the file has."""
-LOOKS = 2.5
+LOOKS = 1.5
 """Seconds in which a daemon looks at a file several times."""
 _SUFFIX = b"#\n"
 
@@ -90,7 +90,7 @@ def _has_room(text: bytes, pages: int) -> bool:
 @pytest.mark.parametrize("pages", [0, 1, 2])
 @pytest.mark.parametrize(
     ("place", "size"),
-    [*(("etc", size) for size in SIZES), ("lib", "small"), ("both", "small"), ("both", "three")],
+    [*(("etc", size) for size in SIZES), ("lib", "small"), ("both", "small")],
 )
 def test_secure_on_a_full_tmpfs(
     scene: Scene, names: set[str], place: str, size: str, pages: int
@@ -112,7 +112,7 @@ def test_secure_on_a_full_tmpfs(
         _heals(scene, disks, names)
 
 
-@pytest.mark.parametrize("pages", [0, 1, 2])
+@pytest.mark.parametrize("pages", [0, 1])
 @pytest.mark.parametrize("place", PLACES)
 def test_the_daemon_on_a_full_tmpfs(scene: Scene, names: set[str], place: str, pages: int) -> None:
     """It repairs what is written in place, and keeps the foreign text as soon as it can."""
@@ -136,8 +136,10 @@ def test_the_daemon_on_a_full_tmpfs(scene: Scene, names: set[str], place: str, p
         _heals(scene, disks, names)
 
 
-@pytest.mark.parametrize("pages", [0, 1, 2])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("size", "pages"),
+    [("small", 0), (ENDS_AT_PAGE, 0), (ENDS_AT_PAGE, 1), ("two pages", 0), ("three", 2)],
+)
 def test_a_bind_mounted_file_on_a_full_disk(
     scene: Scene, names: set[str], size: str, pages: int
 ) -> None:
@@ -234,7 +236,11 @@ def _turn_read_only(disk: Disk) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_quota_that_is_used_up(scene: Scene, names: set[str], tmp_path: Path, size: str) -> None:
-    """EDQUOT, of btrfs, which spares root no more than anybody: old or new, whole."""
+    """EDQUOT: old or new, whole.
+
+    Of btrfs, which spares root no more than anybody; ext4's quotas spare CAP_SYS_RESOURCE,
+    and need CONFIG_QFMT_V2, which the test machines' kernel does not have.
+    """
     if "btrfs" not in Path("/proc/filesystems").read_text():
         pytest.skip("this kernel has no btrfs")
     text = _poison(SIZES[size])
