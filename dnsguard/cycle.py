@@ -40,10 +40,12 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import atomic, hook, resolvfile, store
 from dnsguard.host.kubelet import Lookout
+from dnsguard.host.podsfile import PodsFileReader
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
@@ -84,6 +86,7 @@ class Cycle:
         self.facts = Facts()
         self.configure(policy)
         self._kubelet = Lookout(paths.root)
+        self._pods = PodsFileReader(paths.root, paths.resolv_conf)
         self.plan: Plan | None = None
         self.seen: Observation | None = None
         self.failure: str | None = None
@@ -274,10 +277,15 @@ class Cycle:
             records=facts.records,
             bound=facts.bound,
             listening=facts.listening,
-            pods_read=None if facts.kubelet is None else facts.kubelet.pods_file,
+            pods=self.look_at_pods(),
             hold=facts.hold,
             traces=facts.traces,
         )
+
+    def look_at_pods(self) -> PodsFile | None:
+        """Return the file that kubelet hands to pods, as it is now."""
+        kubelet = self.facts.kubelet
+        return None if kubelet is None else self._pods.look(kubelet.pods_file)
 
     def settle(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""

@@ -20,7 +20,7 @@ from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.answers import Query
 from dnsguard.core.event import Event, Level
-from dnsguard.core.model import HeldLease, Plan
+from dnsguard.core.model import HeldLease, Mode, Plan
 from dnsguard.core.report import headline
 from dnsguard.cycle import Cycle
 from dnsguard.desk import Desk
@@ -78,6 +78,7 @@ class Daemon:
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
         self._status = ""
+        self._mode: Mode | None = None
         self._started = time.monotonic()
         self._control = Control(
             cycle.paths.socket, self._desk.answers, self._desk.commands, self._desk.complain
@@ -261,9 +262,10 @@ class Daemon:
 
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
-        status = headline(plan)
-        if self._status and not self._status.startswith(f"{plan.mode}:"):
-            self._exporter.hurry()  # the mode has changed
+        status = headline(plan, self._desk.degraded())
+        if plan.mode is not self._mode:
+            self._mode = plan.mode
+            self._exporter.hurry()
         is_late = time.monotonic() - self._started > READY_LATEST
         if not self._is_ready and (plan.is_settled or is_late):
             self._is_ready = self._notifier.ready(status)

@@ -13,7 +13,7 @@ from dnsguard.core.decide import decide
 from dnsguard.core.event import Level
 from dnsguard.core.hold import Hold, asked, name
 from dnsguard.core.metrics import metrics
-from dnsguard.core.report import candidates, report
+from dnsguard.core.report import candidates, degraded, report
 from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
@@ -59,9 +59,7 @@ class Desk:
         cycle = self._cycle
         assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
         seen = cycle.observe()
-        found = (self.trouble, cycle.failure)
-        trouble = tuple(line for line in found if line is not None)
-        told = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=trouble)
+        told = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=self._trouble)
         return {
             "dnsguard": __version__,
             "pid": os.getpid(),
@@ -71,6 +69,17 @@ class Desk:
             "kubelet": self._kubelet(),
             "dhclient": self._dhclient.report(),
         }
+
+    def degraded(self) -> tuple[str, ...]:
+        """Return what is wrong, as the status has it, from the last look."""
+        cycle = self._cycle
+        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
+        seen = replace(cycle.seen, pod_file=cycle.facts.pod_file, pods=cycle.look_at_pods())
+        return degraded(cycle.memory, seen, cycle.plan, cycle.policy, self._trouble)
+
+    @property
+    def _trouble(self) -> tuple[str, ...]:
+        return tuple(line for line in (self.trouble, self._cycle.failure) if line is not None)
 
     def families(self) -> Families:
         """Return the metrics as they leave the daemon."""
@@ -87,7 +96,13 @@ class Desk:
         kubelet = self._cycle.facts.kubelet
         if kubelet is None:
             return None
-        return {"pods_file": kubelet.pods_file, "set_in": kubelet.resolv_conf.origin}
+        pods = self._cycle.look_at_pods()
+        named = None if pods is None else pods.nameservers
+        return {
+            "pods_file": kubelet.pods_file,
+            "set_in": kubelet.resolv_conf.origin,
+            "nameservers": None if named is None else [str(address) for address in named],
+        }
 
     def _candidates(self) -> dict[str, object]:
         cycle = self._cycle

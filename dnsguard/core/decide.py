@@ -9,7 +9,7 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from dnsguard.core import inform, lessons, upstreams
+from dnsguard.core import inform, lessons, pods, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.border import Border
@@ -51,6 +51,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         memory = replace(memory, remembered=remembered)
         known = rank(memory, seen, policy, border)
     pool = upstreams.pool(known)
+    memory = _note_copying(memory, seen, policy)
     obstacle = next(_obstacles(memory, seen, policy, pool), _NONE)
     memory = _turn(memory, seen, policy, obstacle)
     because = (
@@ -69,7 +70,9 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions.append(Remember(candidates=memory.remembered))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
-    return replace(memory, identity=seen.file.identity), Plan(
+    # A version that could not be read is none that was seen: it may be read at the next look.
+    identity = seen.file.identity if seen.file.trouble is None else None
+    return replace(memory, identity=identity), Plan(
         mode=memory.mode,
         hold=memory.hold,
         nodelocal=memory.health.state,
@@ -214,11 +217,8 @@ def _obstacles(
         yield _Obstacle("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
         yield _Obstacle("handover.mode is never")
-    if policy.handover is HandoverMode.AUTO and seen.pods_read == RESOLV_CONF:
-        yield _Obstacle(
-            f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
-            "; remedy: dnsguard kubelet adopt --restart"
-        )
+    if policy.handover is HandoverMode.AUTO and (why := _inherits(memory, seen, policy)):
+        yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
     if not pool:
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
@@ -233,6 +233,28 @@ def _obstacles(
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
+
+
+def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
+    """Return why pods would inherit the loop, None where they would not."""
+    if seen.pods is None:
+        return None
+    if seen.pods.path == RESOLV_CONF:
+        return f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
+    if seen.pods.follows or memory.copying == seen.pods.path:
+        return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
+    return pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+
+
+def _note_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+    """Note that pods' file has taken cluster DNS from resolv.conf: it would do so again."""
+    if seen.pods is None or memory.copying is not None:
+        known = None if seen.pods is None else seen.pods.path
+        return memory if memory.copying == known else replace(memory, copying=None)
+    named = seen.pods.nameservers or ()
+    is_copy = memory.serves is Serves.NODELOCAL and memory.nodelocal in named
+    was_safe = policy.handover is HandoverMode.AUTO and seen.pods.path != RESOLV_CONF
+    return replace(memory, copying=seen.pods.path) if is_copy and was_safe else memory
 
 
 def _why(hold: Hold | None, obstacle: _Obstacle) -> str:

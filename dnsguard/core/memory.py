@@ -42,6 +42,9 @@ class Memory:
     health: Health = field(default_factory=Health)
     nodelocal: IPAddress | None = None
     """Whose address stands first in the file while NodeLocalDNS serves."""
+    copying: str | None = None
+    """The file for pods that came to name cluster DNS while the node was handed over: somebody
+    makes it of resolv.conf."""
     flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None
     fight: Fight = field(default_factory=Fight)

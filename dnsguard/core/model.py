@@ -18,6 +18,7 @@ from dnsguard.core.writers import Trace
 
 if TYPE_CHECKING:
     from dnsguard.core.inform import Informed
+    from dnsguard.core.pods import PodsFile
 
 
 class Mode(StrEnum):
@@ -251,7 +252,7 @@ class Observation:
     """Each answer is in exactly one observation."""
     repaired: bytes | None = None
     """What the spare has put in the file's place already, before this was decided."""
-    pods_read: str | None = None
+    pods: "PodsFile | None" = None
     """The file that kubelet hands to pods; None where no kubelet is configured."""
     hold: Hold | None = None
     """What an operator has pinned; it may be over."""

@@ -2,13 +2,13 @@
 
 import math
 
-from dnsguard.core import resolvconf, upstreams
+from dnsguard.core import pods, resolvconf, upstreams
 from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.health import Streak, legs
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Mode, Observation, Plan, Policy, UpstreamState
+from dnsguard.core.model import HandoverMode, Mode, Observation, Plan, Policy, UpstreamState
 from dnsguard.core.outlook import outlook
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
@@ -21,7 +21,7 @@ def report(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    wrong = (*trouble, *_wrong(memory, seen, plan, trouble))
+    wrong = degraded(memory, seen, plan, policy, trouble)
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
     pool = upstreams.pool(_known(memory, seen, policy))
     return {
@@ -51,13 +51,14 @@ def report(
     }
 
 
-def headline(plan: Plan) -> str:
-    """Return mode and reason in a line, as ``systemctl status`` shows it."""
+def headline(plan: Plan, degraded: tuple[str, ...] = ()) -> str:
+    """Return what is wrong, mode and reason in a line, as ``systemctl status`` shows it."""
     servers = " ".join(str(address) for address in plan.wanted) or "none"
     because = dict(plan.because)["handover"]
     reason = "" if plan.mode is Mode.HANDED_OVER else f" ({because})"
     about = f"NodeLocalDNS {plan.nodelocal}, upstream {plan.upstream}"
-    return f"{plan.mode}: {servers}; {about}{reason}"
+    wrong = f"DEGRADED: {degraded[0]}; " if degraded else ""
+    return f"{wrong}{plan.mode}: {servers}; {about}{reason}"
 
 
 def _hold(hold: Hold | None, seen: Observation) -> Json | None:
@@ -100,8 +101,14 @@ def _leg(leg: Leg, streak: Streak) -> Json:
     }
 
 
-def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ...]) -> list[str]:
-    wrong = []
+def degraded(
+    memory: Memory, seen: Observation, plan: Plan, policy: Policy, trouble: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return what is wrong, and what to do about it.
+
+    :param trouble: what the shell knows to be wrong.
+    """
+    wrong = list(trouble)
     if plan.hold is not None and memory.serves is not plan.hold.serves:
         wrong.append(f"what is held can't be: {dict(plan.because)['handover']}")
     elif plan.hold is not None and memory.serves is Serves.NODELOCAL and not memory.health.answers:
@@ -112,11 +119,14 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ..
         wrong.append("no upstream answers: the best known one is used")
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
+    if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
+        dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+        wrong += [f"{dead}; remedy: {pods.REMEDY}"] if dead else []
     if seen.bound is None:
         wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
     if plan.delay and not trouble:
         wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
-    return wrong
+    return tuple(wrong)
 
 
 def _file(memory: Memory, seen: Observation) -> Json:

@@ -83,6 +83,8 @@ def rewrite(
     :param announced: the file that dhclient would have written since the last look.
     """
     file = seen.file
+    if file.trouble is Trouble.NOT_READ and (unread := _unread(memory, seen, border)):
+        return unread
     judged = file if announced is None else FileSeen(content=announced)
     reading = read(judged.content if judged.trouble is None else b"", border)
     wanted, why = _wanted(memory, judged, reading, pool)
@@ -108,8 +110,6 @@ def rewrite(
     if seen.now < due:
         since = seen.now if memory.unfinished_since is None else memory.unfinished_since
         peek = seen.now + PEEK if file.being_written else due
-        if file.trouble is Trouble.NOT_READ:
-            peek = seen.now + 10 * PEEK
         put_off = Rewrite(
             wanted=shown,
             action=None,
@@ -146,6 +146,25 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     return Remedy(foreign, written)
 
 
+def _unread(memory: Memory, seen: Observation, border: Border) -> tuple[Memory, Rewrite] | None:
+    """Put everything off while the file can't be read just now: nothing is known of it."""
+    since = seen.now if memory.unfinished_since is None else memory.unfinished_since
+    if seen.now >= since + UNREAD:
+        return None
+    detail = seen.file.detail
+    put_off = Rewrite(
+        wanted=read(memory.written or b"", border).usual,
+        action=None,
+        because=(
+            ("file", _describe(seen.file, read(b"", border))),
+            ("write", f"put off: {detail}"),
+        ),
+        is_settled=False,
+        look_at=seen.now + 10 * PEEK,
+    )
+    return replace(memory, unfinished_since=since), put_off
+
+
 def unwritten(before: Memory, after: Memory, plan: Plan, file: FileSeen) -> tuple[Memory, Plan]:
     """Return memory and plan after a write that failed.
 
@@ -163,8 +182,6 @@ def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if file.being_written:
         return since + PATIENCE, ("write", "put off: its writer has the file open")
-    if file.trouble is Trouble.NOT_READ:
-        return since + UNREAD, ("write", f"put off: could not be read just now ({file.detail})")
     if file.trouble is Trouble.MISSING or (file.trouble is None and not file.content.strip()):
         return since + GRACE, ("write", "put off: empty or missing, as while it is replaced")
     fight = memory.fight

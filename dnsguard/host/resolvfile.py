@@ -171,15 +171,16 @@ def is_being_written(descriptor: int) -> bool:
     that another program is writing would send the rest of its text to a dead inode.
     The lease is given back at once; a writer who opens in between waits microseconds.
     """
-    # Breaking a lease raises SIGIO, whose default is death; SIGURG's is nothing.
-    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
     try:
+        # Breaking a lease raises SIGIO, whose default is death; SIGURG's is nothing.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return True
     except OSError:  # another owner's file (EACCES), a filesystem without leases (EINVAL)
         return False
-    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    with suppress(OSError):  # closing the file ends it all the same
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
 
 

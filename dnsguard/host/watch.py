@@ -49,6 +49,9 @@ _READS_MAX = 32
 _EVENT_MAX = _HEADER.size + 256
 """With the longest name there is (NAME_MAX and its NUL)."""
 
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+"""What inotify_add_watch(2) fails of where the old watch is of no more use either."""
+
 _LINKS_MAX = 40
 """Symbolic links in one lookup: the kernel's MAXSYMLINKS (path_resolution(7))."""
 
@@ -108,7 +111,10 @@ class Watch:
         for path in dict.fromkeys(paths):
             wd = _add_watch(self._fd, os.fsencode(path), _MASK)
             if wd == -1:
-                uncovered.append((path, ctypes.get_errno()))
+                number = ctypes.get_errno()
+                uncovered.append((path, number))
+                if number not in _GONE and path in self._watched:
+                    watched[path] = self._watched[path]  # better than none
             else:
                 watched[path] = wd
         return self._adopt(watched, tuple(uncovered))

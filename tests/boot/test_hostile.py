@@ -89,9 +89,9 @@ class TestPrometheus:
         swap = "cd /var/lib/prometheus && mv node-exporter was && {} && ls -la >/dev/null"
         pid = node.property_of(UNIT, "MainPID")
         steps = {
-            "links": f"mkdir node-exporter && cd node-exporter && ln -s {victim} dnsguard.prom"
+            "links": f"mkdir -m 777 node-exporter && cd node-exporter && ln -s {victim} dnsguard.prom"
             f" && ln -s {victim} .dnsguard.prom.{pid}",
-            "fifos": f"mkdir node-exporter && cd node-exporter && mkfifo dnsguard.prom"
+            "fifos": f"mkdir -m 777 node-exporter && cd node-exporter && mkfifo dnsguard.prom"
             f" .dnsguard.prom.{pid}",
             "directory link": "ln -s /etc node-exporter",
         }

@@ -220,6 +220,11 @@ def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
         with guard.guarded():
             guard.wait_for_line("resolv_conf_not_written", "chattr -i")
             assert "chattr -i" in guard.run("status").stdout
+            # What is so, and not what was wanted; and what failed was no repair.
+            guard.wait_for_line("mode_changed", f"nameservers={NODELOCAL}")
+            status = guard.status()
+            assert status["resolv_conf"]["nameservers"] == [NODELOCAL]
+            assert len(status["degraded"]) == 1
             _chattr("-i", guard.file)
             guard.wait_for(UPSTREAM)
             until(lambda: not guard.status()["degraded"])

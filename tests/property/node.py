@@ -1,6 +1,7 @@
 """A node in small: a file, a network, a clock, and the guard deciding about them."""
 
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from dnsguard.core.model import (
     Stub,
     Trouble,
 )
+from dnsguard.core.pods import PodsFile
 from property import promises
 from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
 
@@ -51,7 +53,20 @@ policies: st.SearchStrategy[Policy] = st.builds(
 
 troubles: st.SearchStrategy[Trouble] = st.sampled_from(Trouble)
 outcomes = st.sampled_from([*Outcome, Outcome.ANSWERED, Outcome.ANSWERED])
-pods_read = st.sampled_from([None, promises.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf"])
+_OURS, _RESOLVED = "/var/lib/dnsguard/resolv.conf", "/run/systemd/resolve/resolv.conf"
+_REAL = ip_address("198.51.100.77")
+pods_files = st.sampled_from(
+    [
+        None,
+        PodsFile(path=promises.RESOLV_CONF, nameservers=(_REAL,), follows=True),
+        PodsFile(path=_OURS, nameservers=(_REAL,)),
+        PodsFile(path=_RESOLVED, nameservers=(_REAL,), follows=True),
+        PodsFile(path=_RESOLVED, nameservers=(_REAL, NODELOCAL)),
+        PodsFile(path=_RESOLVED, nameservers=(ip_address("127.0.0.53"),)),
+        PodsFile(path=_RESOLVED),
+        PodsFile(path=_RESOLVED, nameservers=None),
+    ]
+)
 bound = st.sampled_from(
     [
         None,
@@ -92,7 +107,7 @@ class Node:
     stubs: tuple[Stub, ...] = ()
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
-    pods_read: str | None = None
+    pods: PodsFile | None = None
     hold: Hold | None = None
     can_write: bool = True
     rivals: list[bytes] = field(default_factory=list)
@@ -153,7 +168,7 @@ class Node:
             records=self.records,
             bound=self.bound,
             answers=heard,
-            pods_read=self.pods_read,
+            pods=self.pods,
             hold=self.hold,
         )
 
@@ -244,7 +259,7 @@ class Node:
 @st.composite
 def nodes(draw: st.DrawFn) -> Node:
     """Return a node at the guard's start."""
-    node = Node(policy=draw(policies), found=draw(candidates()), pods_read=draw(pods_read))
+    node = Node(policy=draw(policies), found=draw(candidates()), pods=draw(pods_files))
     remembered = draw(st.lists(st.sampled_from(UPSTREAMS), max_size=3, unique=True))
     node.memory = Memory(
         remembered=tuple(

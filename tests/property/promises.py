@@ -18,6 +18,7 @@ from dnsguard.core.model import (
     ReplaceFile,
     ReplacePodFile,
 )
+from dnsguard.core.pods import PodsFile
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -88,11 +89,20 @@ def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
         assert plan.nodelocal is NodeLocal.HEALTHY
         assert policy.handover is not HandoverMode.NEVER
         assert plan.wanted[0] == after.health.address
-    assert policy.handover is not HandoverMode.AUTO or seen.pods_read != RESOLV_CONF
+    assert policy.handover is not HandoverMode.AUTO or are_pods_safe(seen.pods, policy)
     assert any(border(policy).admits(address) for address in plan.wanted)
     assert {plan.wanted[0]} == _handed(after, policy)
     assert len(plan.wanted) <= resolvconf.MAXNS
     assert not set(plan.wanted[1:]) & policy.cluster
+
+
+def are_pods_safe(pods: PodsFile | None, policy: Policy) -> bool:
+    """Tell whether what pods get leads to no cluster address, and is not made from ours."""
+    if pods is None:
+        return True
+    if pods.path == RESOLV_CONF or pods.follows or not pods.nameservers:
+        return False
+    return not any(one in policy.cluster or one.is_loopback for one in pods.nameservers)
 
 
 def _check_written(

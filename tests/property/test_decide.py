@@ -7,7 +7,7 @@ from dnsguard.core.answers import Outcome
 from dnsguard.core.model import HandoverMode, Mode, ReplaceFile, Trouble
 from dnsguard.core.rewrite import GRACE
 from property import promises
-from property.node import Node, bound, candidates, nodes, outcomes, pods_read, steps, troubles
+from property.node import Node, bound, candidates, nodes, outcomes, pods_files, steps, troubles
 from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, any_files, foreign_files
 
 
@@ -26,7 +26,7 @@ def _live(data: st.DataObject, node: Node) -> None:
         case "spoil":
             node.spoil(data.draw(troubles))
         case _:
-            node.found, node.pods_read = data.draw(candidates()), data.draw(pods_read)
+            node.found, node.pods = data.draw(candidates()), data.draw(pods_files)
 
 
 @given(nodes(), st.data())
@@ -61,7 +61,7 @@ def test_handing_over_puts_nodelocal_first(node: Node, data: st.DataObject) -> N
         node.look()
     plan = node.quiet(within=1.0)
     is_allowed = node.policy.handover is HandoverMode.ALWAYS or (
-        node.policy.handover is HandoverMode.AUTO and node.pods_read != promises.RESOLV_CONF
+        node.policy.handover is HandoverMode.AUTO and promises.are_pods_safe(node.pods, node.policy)
     )
     knows_one = any(address in UPSTREAMS for address in _known(node))
     assert (plan.mode is Mode.HANDED_OVER) <= is_allowed

@@ -25,6 +25,7 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Record, Trouble
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE
 from dnsguard.core.sources.dhclient.told import Reason, Told
 from property import promises
@@ -35,7 +36,7 @@ from property.node import (
     candidates,
     nodes,
     outcomes,
-    pods_read,
+    pods_files,
     steps,
     troubles,
 )
@@ -150,9 +151,9 @@ class Life(RuleBasedStateMachine):
             self.node.now = max(self.node.now, self.node.plan.look_at)
             self.node.look()
 
-    @rule(found=candidates(), read=pods_read)
-    def sources_change(self, found: tuple[Candidate, ...], read: str | None) -> None:
-        self.node.found, self.node.pods_read = found, read
+    @rule(found=candidates(), read=pods_files)
+    def sources_change(self, found: tuple[Candidate, ...], read: PodsFile | None) -> None:
+        self.node.found, self.node.pods = found, read
         self.node.look()
 
     @rule(serves=st.sampled_from([None, *Serves]), seconds=st.sampled_from([0.3, 6.0, math.inf]))

@@ -53,6 +53,7 @@ from dnsguard.core.model import (
     Source,
     UpstreamState,
 )
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.upstreams import Verdict, Verdicts
 from dnsguard.errors import ConfigError
 from dnsguard.host import resolvfile
@@ -506,7 +507,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             file=file,
             bound=bound,
             found=Found(candidates=() if upstream is UpstreamState.NONE else (found,)),
-            pods_read=None if pods == "none" else pods,
+            pods=None if pods == "none" else PodsFile(path=pods, nameservers=(UPSTREAM,)),
         ),
         replace(POLICY, handover=handover),
     )

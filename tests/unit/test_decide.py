@@ -30,9 +30,17 @@ from dnsguard.core.model import (
     Trouble,
     UpstreamState,
 )
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
 
 REAL, OTHER = ip_address("10.0.0.2"), ip_address("192.0.2.53")
+RESOLVED = "/run/systemd/resolve/resolv.conf"
+SAME = PodsFile(path="/etc/resolv.conf", nameservers=(REAL,), follows=True)
+COPY = PodsFile(path=RESOLVED, nameservers=(REAL,), follows=True)
+NAMES_IT = PodsFile(path=RESOLVED, nameservers=(REAL, NODELOCAL))
+LOOPBACK = PodsFile(path=RESOLVED, nameservers=(ip_address("127.0.0.53"),))
+NOBODY, UNREAD = PodsFile(path=RESOLVED), PodsFile(path=RESOLVED, nameservers=None)
+OWN = PodsFile(path="/var/lib/dnsguard/resolv.conf", nameservers=(REAL,))
 STUB = ip_address("127.0.0.53")
 POISON = b"search cluster.local\nnameserver 169.254.25.10\n"
 GUARDED = (
@@ -275,17 +283,22 @@ class TestHandingOver:
 
     WAITS = (
         pytest.param({"handover": HandoverMode.NEVER}, None, True, id="the operator says never"),
-        pytest.param({}, "/etc/resolv.conf", True, id="pods would inherit the loop"),
+        pytest.param({}, SAME, True, id="pods would inherit the loop"),
+        pytest.param({}, COPY, True, id="pods get what resolved makes of it"),
+        pytest.param({}, NAMES_IT, True, id="pods get cluster DNS from elsewhere"),
+        pytest.param({}, LOOPBACK, True, id="pods get a loopback address"),
+        pytest.param({}, NOBODY, True, id="pods get nobody"),
+        pytest.param({}, UNREAD, True, id="nobody can read what pods get"),
         pytest.param({}, None, False, id="no upstream answers"),
     )
 
-    @pytest.mark.parametrize(("policy", "pods_read", "answers"), WAITS)
+    @pytest.mark.parametrize(("policy", "pods", "answers"), WAITS)
     def test_what_it_waits_for(
-        self, policy: dict[str, Any], pods_read: str | None, *, answers: bool
+        self, policy: dict[str, Any], pods: PodsFile | None, *, answers: bool
     ) -> None:
         """Healthy is not enough; the trace says what is missing."""
         node = _node(POISON, knows=(_candidate(),), **policy)
-        node.bound, node.pods_read = frozenset({NODELOCAL}), pods_read
+        node.bound, node.pods = frozenset({NODELOCAL}), pods
         _answers(node, NODELOCAL, times=3)
         if answers:
             _answers(node, REAL)
@@ -298,14 +311,32 @@ class TestHandingOver:
     def test_always_is_taken_at_its_word(self) -> None:
         """The operator knows better what pods read."""
         node = _node(POISON, knows=(_candidate(),), handover=HandoverMode.ALWAYS)
-        node.bound, node.pods_read = frozenset({NODELOCAL}), "/etc/resolv.conf"
+        node.bound, node.pods = frozenset({NODELOCAL}), SAME
+        _answers(node, REAL, NODELOCAL, times=3)
+        assert node.look().mode is Mode.HANDED_OVER
+
+    def test_a_copy_that_follows_ends_it_and_is_remembered(self) -> None:
+        """Some program copies what resolv.conf says: it would do so at each handover."""
+        node = _handed_over()
+        copy = replace(OWN, path="/etc/custom-resolv.conf")
+        node.pods = copy
+        assert node.look().mode is Mode.HANDED_OVER
+        node.pods = replace(copy, nameservers=(NODELOCAL, REAL))
+        assert node.look().mode is Mode.GUARDING
+        node.pods = copy
+        _answers(node, REAL, NODELOCAL, times=3)
+        plan = node.look()
+        assert plan.mode is Mode.GUARDING
+        assert "made of /etc/resolv.conf" in dict(plan.because)["handover"]
+        node.pods = OWN  # adopted
+        node.now += 60
         _answers(node, REAL, NODELOCAL, times=3)
         assert node.look().mode is Mode.HANDED_OVER
 
     def test_kubelet_coming_up_ends_it(self) -> None:
         """A kubelet that hands /etc/resolv.conf to pods is configured after the handover."""
         node = _handed_over()
-        node.pods_read = "/etc/resolv.conf"
+        node.pods = SAME
         assert node.look().mode is Mode.GUARDING
         assert node.file.content == GUARDED
 
@@ -518,16 +549,18 @@ class TestHeld:
         assert node.file.content == HANDED_OVER
 
     REFUSED = (
-        pytest.param({"pods_read": "/etc/resolv.conf"}, (_candidate(),), id="pods"),
+        pytest.param({"pods": SAME}, (_candidate(),), id="pods"),
         pytest.param({}, (), id="nothing to stand behind it"),
     )
 
     @pytest.mark.parametrize(("world", "knows"), REFUSED)
-    def test_never_into_a_loop(self, world: dict[str, str], knows: tuple[Candidate, ...]) -> None:
+    def test_never_into_a_loop(
+        self, world: dict[str, PodsFile], knows: tuple[Candidate, ...]
+    ) -> None:
         """The promises outrank the operator; the reason says so."""
         node = _node(POISON, knows=knows)
         node.bound, node.hold = frozenset(), _hold(Serves.NODELOCAL)
-        node.pods_read = world.get("pods_read")
+        node.pods = world.get("pods")
         plan = node.look()
         assert plan.mode is Mode.HELD
         assert node.memory.serves is Serves.UPSTREAM

@@ -1,0 +1,72 @@
+"""Read the file that pods get, whoever keeps it, at every look: again only when it changed."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress
+from dnsguard.core.model import MAX_FILE
+from dnsguard.core.pods import PodsFile
+from dnsguard.host.files import read_bounded
+
+_RESOLVED = "run/systemd/resolve/"
+
+
+class PodsFileReader:
+    """Looks at the file that kubelet names."""
+
+    def __init__(self, root: Path, resolv_conf: Path) -> None:
+        self._root = root
+        self._resolv_conf = resolv_conf
+        self._read: tuple[tuple[object, ...], PodsFile] | None = None
+
+    def look(self, name: str) -> PodsFile:
+        """Return what pods would get now. Never raises OSError."""
+        path = self._root / name.lstrip("/")
+        version = (name, _version(path), _version(self._resolv_conf), _link(self._resolv_conf))
+        if self._read is None or self._read[0] != version:
+            self._read = (version, self._look(name, path))
+        return self._read[1]
+
+    def _look(self, name: str, path: Path) -> PodsFile:
+        is_same = False
+        with suppress(OSError):
+            is_same = path.samefile(self._resolv_conf)
+        return PodsFile(
+            path=name,
+            nameservers=_nameservers(path),
+            follows=is_same or self._is_made_by_resolved(path),
+        )
+
+    def _is_made_by_resolved(self, path: Path) -> bool:
+        """Tell whether systemd-resolved makes it of resolv.conf.
+
+        It does where resolv.conf is none of its own files (systemd-resolved.service(8),
+        /ETC/RESOLV.CONF, the last way).
+        """
+        places = os.path.realpath(self._root / _RESOLVED), f"/{_RESOLVED.rstrip('/')}"
+        is_its_own, is_used = (
+            os.path.dirname(os.path.realpath(one)) in places  # noqa: PTH120 -- beside realpath
+            for one in (path, self._resolv_conf)
+        )
+        return is_its_own and not is_used
+
+
+def _nameservers(path: Path) -> tuple[IPAddress, ...] | None:
+    content = read_bounded(path, MAX_FILE + 1)
+    return None if content is None else resolvconf.addresses(content)
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 -- at every look
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _link(path: Path) -> str | None:
+    with suppress(OSError):
+        return str(path.readlink())
+    return None
