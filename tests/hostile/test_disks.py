@@ -6,6 +6,7 @@ does not is left as it was, byte for byte.
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -85,6 +86,17 @@ def names(lab: Lab, template: Path, tmp_path: Path) -> set[str]:
 def _has_room(text: bytes, pages: int) -> bool:
     """Tell whether the new text, a little longer, fits: beside the old one or in its place."""
     return -(-len(text) // PAGE) == -(-(len(text) + 200) // PAGE) or pages > 0
+
+
+def test_the_naive_writer_leaves_half_a_file(scene: Scene) -> None:
+    """The control: what opens the file and writes it, on the same full disk."""
+    with tmpfs(scene.root / "etc") as disk:
+        _write(scene, _poison(SIZES[ENDS_AT_PAGE]))
+        disk.fill()
+        naive = Path(__file__).with_name("naive.py")
+        assert scene.spawn([sys.executable, str(naive), str(scene.root)]).wait() == 0
+        scene.inspect()
+        assert any("half" in problem for problem in scene.problems)
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2])
