@@ -234,15 +234,19 @@ class Stop:
             scene.watch(_never, SETTLE)
             yield scene, process
 
+    def _act(self, scene: Scene, process: "subprocess.Popen[bytes]") -> None:
+        scene.stop(process)
+
     def record(self, at: Path) -> Recording:
         with self._running(at) as (scene, process):
             with _attached(scene, process.pid):
-                scene.stop(process)
+                self._act(scene, process)
             found = list(calls.parse(_trace(scene), scene.root))
         with self._running(at, LD_PRELOAD=str(self._lab.shim)) as (scene, process):
             (scene.root / "short").write_text("0")
-            scene.stop(process)
+            self._act(scene, process)
             shorts = _short_faults(scene)
+            scene.stop(process)
         return Recording(calls.faults_of(filter(calls.is_any, found)) + shorts, [scene])
 
     def run(self, fault: Fault, at: Path) -> Outcome:
@@ -250,15 +254,31 @@ class Stop:
         with self._running(at, **extra) as (scene, process):
             if fault.kind == SHORT:
                 (scene.root / "short").write_text(str(fault.call.nth))
-                scene.stop(process)
+                self._act(scene, process)
             else:
                 with _attached(scene, process.pid, *fault.options()):
-                    scene.stop(process)
+                    self._act(scene, process)
+            met = _met(scene, fault)
+            scene.stop(process)
             scene.inspect()
-            return Outcome(fault, _met(scene, fault), scene.problems, process.returncode, scene)
+            return Outcome(fault, met, scene.problems, process.returncode, scene)
 
     def close(self) -> None:
         pass
+
+
+class Hold(Stop):
+    """An operator's command to a daemon on which another hold lies: both files are written."""
+
+    name = "hold"
+
+    def _act(self, scene: Scene, process: "subprocess.Popen[bytes]") -> None:
+        command = scene.spawn(scene.command("hold", "upstream"))
+        if not scene.watch(lambda: command.poll() is not None, END):
+            scene.problems.append("hold hangs")
+            command.kill()
+        command.wait()
+        scene.watch(lambda: process.poll() is not None, SETTLE)
 
 
 class Repair:
