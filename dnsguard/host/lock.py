@@ -21,14 +21,12 @@ def take(path: Path) -> bool:
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     # Root's alone: who can open the file can lock it (flock(2)).
     descriptor = os.open(path, _FLAGS, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return False
-    except OSError:
-        os.close(descriptor)
-        raise
     return True

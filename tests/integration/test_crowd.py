@@ -20,13 +20,14 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard import PROTOCOL, ROOT_SOCKET, client
+from dnsguard.errors import NoDaemonError
 
 pytestmark = pytest.mark.integration
 
 CROWDS = {
     "two of nobody": (NOBODY, NOBODY),
     "three users": (1, 33, NOBODY),
-    "twelve of a user namespace": TENANTS[:12],
+    "six of a user namespace": TENANTS[:6],
 }
 TRIES = 22
 """As often as root tried when it was shut out each time."""
@@ -65,28 +66,30 @@ def _refused(guard: Node) -> list[str]:
     return [line for line in guard.log.read_text().splitlines() if "client_refused" in line]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "burn"])
 @pytest.mark.parametrize("uids", CROWDS.values(), ids=CROWDS)
-def test_root_gets_through(guard: Node, kind: str, uids: tuple[int, ...]) -> None:
-    """Each time, to ask and to command; the file is repaired; nobody else is accused."""
+def test_root_gets_through(guard: Node, uids: tuple[int, ...]) -> None:
+    """Each time, to ask and to command; the file is repaired; nobody else is accused.
+
+    What is printed is beside a crowd that takes as much of the CPU and leaves dnsguard alone.
+    """
     with guard.guarded():
         guard.wait_for(UPSTREAM)
-        quiet = [_milliseconds(lambda: _repair(guard)) for _ in range(5)]
-        with crowded(kind, _socket(guard), uids):
-            asked = [
-                _milliseconds(lambda: client.ask(_socket(guard), "status")) for _ in range(TRIES)
-            ]
-            assert client.ask(_socket(guard), "hold", serves="upstream", by="root")
-            assert client.ask(_socket(guard), "release", by="root")
-            for command in (["check"], ["wait", "--timeout", "5s"], ["status"]):
-                done = guard.run(*command)
-                assert done.returncode == 0, done
-            repairs = [_milliseconds(lambda: _repair(guard)) for _ in range(5)]
-    print(
-        f"{kind} by {len(uids)}: asked {median(asked):.1f} ms (at most {max(asked):.1f}),"
-        f" repaired {median(repairs):.1f} ms (before the crowd {median(quiet):.1f})"
-    )
+        for kind in ("burn", *(kind for kind in KINDS if kind != "burn")):
+            with crowded(kind, _socket(guard), uids):
+                asked = [_milliseconds(lambda: _ask(guard, "status")) for _ in range(TRIES)]
+                _ask(guard, "hold", serves="upstream", by="root")
+                _ask(guard, "release", by="root")
+                repairs = [_milliseconds(lambda: _repair(guard)) for _ in range(7)]
+                for command in (["check"], ["wait", "--timeout", "5s"]):
+                    done = guard.run(*command)
+                    assert done.returncode == 0, done
+            told = f"asked {median(asked):.1f} ms (at most {max(asked):.1f})"
+            print(f"{kind} by {len(uids)}: {told}, repaired {median(repairs):.1f} ms")
     assert "uid=0" not in "".join(_refused(guard))
+
+
+def _ask(guard: Node, request: str, **arguments: object) -> dict[str, object]:
+    return client.ask(_socket(guard), request, **arguments)
 
 
 def test_the_user_whose_connections_they_are_is_named(guard: Node) -> None:
@@ -94,7 +97,7 @@ def test_the_user_whose_connections_they_are_is_named(guard: Node) -> None:
     with guard.guarded(), crowded("say_nothing", _socket(guard), [NOBODY, NOBODY]):
         guard.wait_for_line("client_refused", "more than 8 connections", f"uid={NOBODY}")
         for _ in range(TRIES):
-            client.ask(_socket(guard), "status")
+            _ask(guard, "status")
     assert {f"uid={NOBODY}" in line for line in _refused(guard)} == {True}
 
 
@@ -124,7 +127,8 @@ def test_nobody_else_opens_roots_socket(guard: Node, readable_tree: Path) -> Non
         guard.wait_for(UPSTREAM)
         own = _socket(guard).with_name(ROOT_SOCKET)
         connect = f"import socket; socket.socket(socket.AF_UNIX).connect({str(own)!r})"
-        for inside in ([], ["unshare", "--user", "--map-root-user"]):
+        ways: list[list[str]] = [[], ["unshare", "--user", "--map-root-user"]]
+        for inside in ways:
             done = _as_nobody(guard, readable_tree, *inside, "python3", "-c", connect)
             assert "PermissionError" in done.stderr
             done = _as_nobody(guard, readable_tree, *inside, *guard.command("status"))
@@ -190,7 +194,14 @@ def test_a_second_daemon_writes_nothing(guard: Node) -> None:
             f"dnsguard: another dnsguard listens on {_socket(guard)}: stop that first\n"
         )
         guard.wait_for(UPSTREAM)
-        assert client.ask(_socket(guard), "status")
+        assert _ask(guard, "status")
+
+
+def _pid(guard: Node) -> object:
+    try:
+        return _ask(guard, "status")["pid"]
+    except NoDaemonError:
+        return None
 
 
 def _files(guard: Node) -> dict[str, tuple[int, int, bytes]]:
@@ -213,7 +224,7 @@ def test_the_lock_is_in_nobodys_way(guard: Node) -> None:
         assert guard.run("secure").returncode == 0
         assert guard.servers() == [UPSTREAM]
     with guard.guarded() as second:
-        until(lambda: guard.status()["pid"] == second.pid)
+        until(lambda: _pid(guard) == second.pid)
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "directory"])
@@ -222,7 +233,7 @@ def test_what_is_no_lock_is_said_and_no_end(guard: Node, kind: str) -> None:
     lock = guard.root / "run/dnsguard/daemon.lock"
     lock.parent.mkdir(parents=True)
     elsewhere = guard.root / "elsewhere"
-    make = {
+    make: dict[str, Callable[[], object]] = {
         "link": lambda: lock.symlink_to(elsewhere),
         "fifo": lambda: os.mkfifo(lock),
         "directory": lock.mkdir,
