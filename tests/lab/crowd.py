@@ -5,6 +5,7 @@ the tree: a user like nobody can't.
 """
 
 import contextlib
+import errno
 import signal
 import socket
 import subprocess
@@ -105,7 +106,8 @@ def crowd(kind: str, where: str) -> None:
     def connect() -> socket.socket:
         made = socket.socket(family)
         made.settimeout(1)
-        made.connect(address)
+        while made.connect_ex(address) == errno.EAGAIN:
+            pass  # the queue is full: push in
         return made
 
     while True:
