@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dnsguard import __version__
-from dnsguard.errors import DnsguardError, NoDaemonError, UsageError
+from dnsguard.errors import AlreadyRunningError, DnsguardError, NoDaemonError, UsageError
 from dnsguard.paths import Paths
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _run(options: argparse.Namespace) -> int:
     paths = Paths(options.root)
     early: list[Event] = []
     settings = config.load(paths.config)
+    _be_the_only_one(paths, early)
     cycle = Cycle(paths, settings.policy, early.append)
     cycle.recall()
     if cycle.memory.remembered or settings.policy.servers:
@@ -156,6 +157,28 @@ def _run(options: argparse.Namespace) -> int:
 
     daemon.run(cycle, settings, early)
     return 0
+
+
+def _be_the_only_one(paths: Paths, early: "list[Event]") -> None:
+    """Refuse to be a second daemon, before anything is looked at or written.
+
+    Where there is no lock to be had, the node is guarded all the same.
+
+    :raises AlreadyRunningError: another one runs on these files.
+    """
+    from dnsguard.core.event import Event, Level
+    from dnsguard.host import lock
+
+    try:
+        is_only_one = lock.take(paths.lock)
+    except OSError as error:
+        details = (("error", str(error)), ("means", "a second daemon would not be noticed"))
+        early.append(Event(name="lock_failed", level=Level.ERROR, details=details))
+    else:
+        if not is_only_one:
+            raise AlreadyRunningError(
+                f"another dnsguard listens on {paths.socket}: stop that first"
+            )
 
 
 def _missing(error: ModuleNotFoundError) -> DnsguardError:

@@ -2,13 +2,16 @@
 
 import json
 import socket
+import struct
+from contextlib import suppress
 from pathlib import Path
 
-from dnsguard import PROTOCOL
+from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import NoDaemonError, NotPermittedError, ProtocolError, RefusedError
 
 _TIMEOUT = 3.0
 _MAX_REPLY = 1 << 20
+_TIMEVAL = struct.pack("ll", int(_TIMEOUT), 0)
 
 
 def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
@@ -20,12 +23,12 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
     """
     line = json.dumps({"version": PROTOCOL, "request": request, **arguments}).encode() + b"\n"
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        with _connected(path) as connection:
             connection.settimeout(_TIMEOUT)
-            connection.connect(str(path))
-            connection.sendall(line)
+            with suppress(ConnectionError):  # hung up on; why is there to be read
+                connection.sendall(line)
             reply = _read_line(connection)
-    except TimeoutError as error:
+    except (TimeoutError, BlockingIOError) as error:
         raise ProtocolError(
             f"the daemon at {path} does not answer: see journalctl -u dnsguard"
         ) from error
@@ -33,6 +36,26 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
         hint = "is it running? systemctl status dnsguard"
         raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
     return _checked(path, reply)
+
+
+def _connected(path: Path) -> socket.socket:
+    """Connect, if that can be had, where root alone may: no crowd stands there."""
+    with suppress(OSError):
+        return _connect(path.with_name(ROOT_SOCKET))
+    return _connect(path)
+
+
+def _connect(path: Path) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Not settimeout(): where the daemon's queue is full, a socket that doesn't block
+        # gets EAGAIN at once (unix(7)), and one that does is next.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _read_line(connection: socket.socket) -> bytes:

@@ -1,26 +1,31 @@
-"""The control socket: one JSON line in, one JSON line out; anyone may ask, root may command.
+"""The control sockets: one JSON line in, one JSON line out; anyone may ask, root may command.
 
-Bounded in every direction: the length of a line, the time a client may take and the
-number of clients. Who has not said anything makes room for who comes new, so that no
-number of idle connections keeps an operator from the status.
+There are two. At ``control.sock`` everyone may ask, and each user has a share of it. At
+``root.sock``, whose mode lets nobody else in, root is heard whatever goes on at the other:
+the kernel's queue of a socket is anyone's to fill who may connect.
 """
 
-import asyncio
 import json
+import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dnsguard import PROTOCOL
-from dnsguard.errors import AlreadyRunningError, RefusedError
+from dnsguard import PROTOCOL, ROOT_SOCKET
+from dnsguard.errors import RefusedError
+from dnsguard.host.door import Client, Door, Terms
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""
+SHARE = 8
+"""Connections of one user at a time."""
 MAX_CLIENTS = 32
+"""Connections of all users but root at a time."""
+ROOTS_SHARE = 64
 PATIENCE = 2.0
 """Seconds a client has to say and to hear everything."""
 FRESH = 0.02
@@ -28,6 +33,15 @@ FRESH = 0.02
 MOST_COMPLAINTS = 64
 """Different complaints that are told; the daemon's log is nobody's to fill."""
 
+_TERMS = Terms(
+    end=b"\n",
+    longest=MAX_LINE,
+    patience=PATIENCE,
+    share=SHARE,
+    most=MAX_CLIENTS,
+    trusted={0: ROOTS_SHARE},
+)
+_ROOTS_TERMS = replace(_TERMS, rest=0.0)
 Data = Mapping[str, object]
 Answer = Callable[[], dict[str, object]]
 Command = Callable[[Data], dict[str, object]]
@@ -49,7 +63,7 @@ class Peer:
 
 
 class Control:
-    """The listening socket and the requests it answers."""
+    """The listening sockets and the requests they answer."""
 
     def __init__(
         self,
@@ -63,72 +77,46 @@ class Control:
         self._commands = commands or {}
         self._complain = complain
         self._complaints: set[tuple[int, str]] = set()
-        self._clients = 0
-        self._idle: dict[asyncio.StreamWriter, None] = {}
-        self._made: dict[str, tuple[float, dict[str, object]]] = {}
-        self._server: asyncio.Server | None = None
+        self._made: dict[str, tuple[float, bytes]] = {}
+        self._doors: list[Door] = []
 
-    async def open(self) -> None:
-        """Listen. A socket that a dead daemon left is replaced.
+    def open(self) -> None:
+        """Listen. Sockets that a dead daemon left are replaced; no other one runs.
 
-        :raises AlreadyRunningError: somebody listens there.
-        :raises OSError: the directory can't be made or the path can't be bound.
+        :raises OSError: the directory can't be made or a path can't be bound.
         """
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if _is_answered(self._path):
-            raise AlreadyRunningError(f"another dnsguard listens on {self._path}: stop that first")
-        with suppress(FileNotFoundError):
-            self._path.unlink()
-        self._server = await asyncio.start_unix_server(
-            self._serve, path=str(self._path), limit=MAX_LINE
+        self._listen(self._path.with_name(ROOT_SOCKET), 0o600, _ROOTS_TERMS)
+        self._listen(self._path, 0o666, _TERMS)
+
+    def _listen(self, path: Path, mode: int, terms: Terms) -> None:
+        door = Door(
+            _bound(path, mode),
+            terms,
+            peer=lambda connection: _peer(connection).uid,
+            serve=self._serve,
+            refuse=self._refuse,
         )
-        self._path.chmod(0o666)
+        self._doors.append(door)
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            with suppress(OSError):
-                self._path.unlink()
+        for door in self._doors:
+            door.close()
+        if self._doors:
+            for path in (self._path, self._path.with_name(ROOT_SOCKET)):
+                with suppress(OSError):
+                    path.unlink()
+        self._doors.clear()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = _peer(writer)
-        self._clients += 1
-        self._idle[writer] = None
-        if self._clients > MAX_CLIENTS:
-            self._make_room(peer)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._answer(reader, writer, peer)
-        except TimeoutError:
-            self._note(peer, f"said no whole line within {PATIENCE:g} s")
-        except ConnectionError:
-            pass  # a client that is gone is its own trouble
-        finally:
-            self._clients -= 1
-            self._idle.pop(writer, None)
-            writer.close()
+    def _serve(self, client: Client) -> bytes:
+        line = bytes(client.heard) if len(client.heard) <= MAX_LINE else b"#"
+        return self._reply(line, _peer(client.connection))
 
-    def _make_room(self, peer: Peer) -> None:
-        """Hang up on who has waited longest without a word."""
-        longest = next(iter(self._idle))
-        del self._idle[longest]
-        longest.transport.abort()
-        self._note(peer, f"has more than {MAX_CLIENTS} connections open")
+    def _refuse(self, client: Client, why: str) -> bytes:
+        self._note(_peer(client.connection), why)
+        return _refusal(why)
 
-    async def _answer(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer
-    ) -> None:
-        try:
-            line = await reader.readline()
-        except ValueError:  # longer than MAX_LINE
-            line = b"#"
-        self._idle.pop(writer, None)
-        if not line:
-            return
-        writer.write(json.dumps(self._reply(line, peer)).encode() + b"\n")
-        await writer.drain()
-
-    def _reply(self, line: bytes, peer: Peer) -> dict[str, object]:
+    def _reply(self, line: bytes, peer: Peer) -> bytes:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError):
@@ -142,11 +130,11 @@ class Control:
         if name in self._commands:
             return self._obey(self._commands[name], request, peer)
         if name in self._answers:
-            return _reply(self._fresh(name, self._answers[name]))
+            return self._fresh(name, self._answers[name])
         known = sorted((*self._answers, *self._commands))
         return _refusal("unknown request; known: " + ", ".join(known))
 
-    def _obey(self, command: Command, request: Data, peer: Peer) -> dict[str, object]:
+    def _obey(self, command: Command, request: Data, peer: Peer) -> bytes:
         if not peer.is_root:
             self._note(peer, f"may not {request['request']}: only root may")
             return _refusal("only root may: use sudo", needs_root=True)
@@ -155,14 +143,14 @@ class Control:
         except RefusedError as error:
             return _refusal(str(error))
         self._made.clear()  # what was true before the command is old
-        return _reply(done)
+        return _answer(done)
 
-    def _fresh(self, name: str, answer: Answer) -> dict[str, object]:
+    def _fresh(self, name: str, answer: Answer) -> bytes:
         """Answer anew at most every FRESH seconds: no number of clients slows a repair."""
-        made_at, made = self._made.get(name, (float("-inf"), {}))
+        made_at, made = self._made.get(name, (float("-inf"), b""))
         now = time.monotonic()
         if now - made_at >= FRESH:
-            made_at, made = now, answer()
+            made_at, made = now, _answer(answer())
             self._made[name] = made_at, made
         return made
 
@@ -174,26 +162,34 @@ class Control:
             self._complain(peer, what)
 
 
-def _peer(writer: asyncio.StreamWriter) -> Peer:
-    connection = writer.get_extra_info("socket")
+def _bound(path: Path, mode: int) -> socket.socket:
+    """Return a socket at this path. One with a narrower mode never had a wider one."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()
+        os.fchmod(bound.fileno(), mode)  # bind(2) makes the name with it, less the umask
+        bound.bind(str(path))
+        path.chmod(mode)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _peer(connection: socket.socket) -> Peer:
     said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, _ = _UCRED.unpack(said)
     return Peer(pid=pid, uid=uid)
 
 
-def _is_answered(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(0.1)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
+def _answer(answer: dict[str, object]) -> bytes:
+    return _line({"version": PROTOCOL, "ok": True, "answer": answer})
 
 
-def _reply(answer: dict[str, object]) -> dict[str, object]:
-    return {"version": PROTOCOL, "ok": True, "answer": answer}
+def _refusal(reason: str, *, needs_root: bool = False) -> bytes:
+    return _line({"version": PROTOCOL, "ok": False, "error": reason, "needs_root": needs_root})
 
 
-def _refusal(reason: str, *, needs_root: bool = False) -> dict[str, object]:
-    return {"version": PROTOCOL, "ok": False, "error": reason, "needs_root": needs_root}
+def _line(said: dict[str, object]) -> bytes:
+    return json.dumps(said).encode() + b"\n"

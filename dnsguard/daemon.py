@@ -91,11 +91,11 @@ class Daemon:
         self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._loop.set_exception_handler(self._on_failure)
         try:
-            await self._control.open()
+            self._control.open()
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
         self._hold_dhclient()
-        await self._serve_metrics()
+        self._serve_metrics()
         self._cover()
         if self._watch is not None:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
@@ -319,7 +319,7 @@ class Daemon:
             self._cycle.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
             self._hold_dhclient()
-            self._start(object(), self._serve_metrics)
+            self._serve_metrics()
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
         self.look()
@@ -360,10 +360,10 @@ class Daemon:
             self._listeners.close()
         self._notifier.close()
 
-    async def _serve_metrics(self) -> None:
+    def _serve_metrics(self) -> None:
         directory = self._settings.textfile
         place = self._cycle.paths.root / directory.lstrip("/") if directory else None
-        await self._exporter.take(Wish(directory=place, listen=self._settings.listen))
+        self._exporter.take(Wish(directory=place, listen=self._settings.listen))
 
     def _cannot_export(self, what: str, why: str) -> None:
         remedy = "see metrics.textfile and metrics.listen in dnsguard.toml(5)"

@@ -1,12 +1,15 @@
 """Metrics for Prometheus: the file for node-exporter, and the listener where one is wanted."""
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dnsguard.host import atomic
+from dnsguard.host.door import Client, Door, Terms
 from dnsguard.host.ways import ForeignPlaceError
 
 FILE = "dnsguard.prom"
@@ -17,6 +20,15 @@ MOST_HEADER = 8192
 MOST_CLIENTS = 16
 PATIENCE = 5.0
 """Seconds that a request may take."""
+_END = b"\r\n\r\n"
+_TERMS = Terms(
+    end=_END, longest=MOST_HEADER, patience=PATIENCE, share=MOST_CLIENTS, most=MOST_CLIENTS
+)
+_OPENMETRICS = "application/openmetrics-text"
+FRESH = 50
+"""Times as long as it took to make them, the metrics are served to all who ask, and"""
+STALE = 1.0
+"""seconds at most: no number of scrapes takes more than a little of a CPU."""
 
 Families = list[dict[str, Any]]
 Tell = Callable[[str, str], None]
@@ -46,18 +58,20 @@ class Exporter:
         self._own = own
         self._complained: dict[str, str] = {}
         self._wish = Wish(None, None)
-        self._server: asyncio.Server | None = None
-        self._clients = 0
+        self._door: Door | None = None
+        self._made: dict[bool, tuple[float, bytes, str]] = {}
+        self._making: set[asyncio.Task[None]] = set()
+        self._waiting: dict[bool, list[tuple[Client, bool]]] = {}
         self._due = 0.0
 
-    async def take(self, wish: Wish) -> None:
+    def take(self, wish: Wish) -> None:
         """Do as the configuration says from now on."""
         if wish.directory != self._wish.directory:
             self._remove()
             if wish.directory is not None:
                 atomic.sweep((wish.directory / FILE,))
-        if wish.listen != self._wish.listen or self._server is None:
-            await self._listen(wish.listen)
+        if wish.listen != self._wish.listen or self._door is None:
+            self._listen(wish.listen)
         self._wish, self._due = wish, 0.0
 
     def is_due(self, now: float) -> bool:
@@ -102,45 +116,41 @@ class Exporter:
     def close(self) -> None:
         """Take the file away, for what it says is no longer so, and stop listening."""
         self._remove()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._listen(None)
+        for task in self._making:
+            task.cancel()
 
     def _remove(self) -> None:
         if self._wish.directory is not None:
             atomic.remove(self._wish.directory / FILE)
             atomic.remove(self._own)
 
-    async def _listen(self, listen: tuple[str, int] | None) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    def _listen(self, listen: tuple[str, int] | None) -> None:
+        """Listen there from now on, in one step: what is awaited can overtake itself."""
+        if self._door is not None:
+            self._door.close()
+            self._door = None
         if listen is None:
             return
         host, port = listen
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=MOST_HEADER)
+            self._door = Door(
+                _bound(host, port),
+                _TERMS,
+                peer=lambda _: 0,  # TCP doesn't tell who it is
+                serve=self._serve,
+                refuse=lambda _, why: _response("503 Service Unavailable", f"{why}\n".encode()),
+            )
         except OSError as error:
-            self._failed("listener", f"{host}:{port}: {error.strerror or error}")
+            strerror = (error.strerror or str(error)).lower()
+            self._failed("listener", f"{host}:{port}: {strerror}")
         else:
             self._complained.pop("listener", None)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients += 1
-        try:
-            if self._clients <= MOST_CLIENTS:
-                async with asyncio.timeout(PATIENCE):
-                    writer.write(await self._answer(await reader.readuntil(b"\r\n\r\n")))
-                    await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            writer.write(_response("400 Bad Request", b"an HTTP request, please\n"))
-        except (TimeoutError, ConnectionError):
-            pass  # a client that is slow or gone is its own trouble
-        finally:
-            self._clients -= 1
-            writer.close()
-
-    async def _answer(self, head: bytes) -> bytes:
+    def _serve(self, client: Client) -> bytes | None:
+        head, end, _ = bytes(client.heard).partition(_END)
+        if not end or len(head) + len(end) > MOST_HEADER:
+            return _response("400 Bad Request", b"an HTTP request, please\n")
         request, *headers = head.decode("latin-1").split("\r\n")
         method, _, rest = request.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
@@ -151,16 +161,65 @@ class Exporter:
         if path == "/":
             page = b"dnsguard: metrics are at /metrics, see dnsguard-metrics(7)\n"
             return _response("200 OK", page if method == "GET" else b"")
-        accept = next((h[7:].strip() for h in headers if h.lower().startswith("accept:")), "")
+        return self._metrics(client, is_head=method == "HEAD", is_open=_wants_open(headers))
+
+    def _metrics(self, client: Client, *, is_head: bool, is_open: bool) -> bytes | None:
+        """Answer with what was made just now, or have it made for all who ask meanwhile."""
+        until, body, kind = self._made.get(is_open, (0.0, b"", ""))
+        if time.monotonic() < until:
+            return _response("200 OK", b"" if is_head else body, kind=kind)
+        waiting = self._waiting.setdefault(is_open, [])
+        waiting.append((client, is_head))
+        if len(waiting) == 1:
+            task = asyncio.get_running_loop().create_task(self._make(is_open=is_open))
+            self._making.add(task)
+            task.add_done_callback(self._making.discard)
+        return None
+
+    async def _make(self, *, is_open: bool) -> None:
         loop = asyncio.get_running_loop()
-        body, kind = await loop.run_in_executor(None, _negotiated, self._collect(), accept)
-        return _response("200 OK", body if method == "GET" else b"", kind=kind)
+        began = time.monotonic()
+        accept = f"{_OPENMETRICS}; version=1.0.0" if is_open else ""
+        status, body, kind = "500 Internal Server Error", b"see the journal\n", "text/plain"
+        try:
+            body, kind = await loop.run_in_executor(None, _negotiated, self._collect(), accept)
+        except ImportError as error:
+            self._failed("listener", str(error))
+        else:
+            status, ended = "200 OK", time.monotonic()
+            self._made[is_open] = ended + min(STALE, FRESH * (ended - began)), body, kind
+        finally:
+            waiting = self._waiting.pop(is_open)
+        for client, is_head in waiting:
+            if self._door is not None:
+                answer = _response(status, b"" if is_head else body, kind=kind)
+                self._door.say(client, answer)
 
     def _failed(self, what: str, why: str) -> None:
         """Say once what can't be done; again when the reason is another."""
         if self._complained.get(what) != why:
             self._complained[what] = why
             self._complain(what, why)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if bound.family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as asyncio did
+        bound.bind((host, port))
+        bound.listen()
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _wants_open(headers: list[str]) -> bool:
+    """Tell whether OpenMetrics is accepted, as prometheus-client reads the header."""
+    accepted = ",".join(h.partition(":")[2] for h in headers if h.lower().startswith("accept:"))
+    return any(one.partition(";")[0].strip() == _OPENMETRICS for one in accepted.split(","))
 
 
 def _negotiated(families: Families, accept: str) -> tuple[bytes, str]:

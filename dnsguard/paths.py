@@ -42,6 +42,11 @@ class Paths:
         return self.root / "run/dnsguard/control.sock"
 
     @property
+    def lock(self) -> Path:
+        """Held by the daemon that runs."""
+        return self.root / "run/dnsguard/daemon.lock"
+
+    @property
     def hold(self) -> Path:
         """What an operator has pinned; for this boot, and for the next daemon."""
         return self.root / "run/dnsguard/hold.json"

@@ -31,6 +31,7 @@ MESSAGE_IDS: Mapping[str, str] = {
     "addresses_not_listed": "9d7f71f4077649649f921ebdb0be4708",
     "hints_unavailable": "1177db1c50324ec987756d46c65fa1a5",
     "control_socket_failed": "f6299c7c72cf49b18519c185de974ddd",
+    "lock_failed": "eb44412ce1f14024b51341584dcaa266",
     "client_refused": "f9bbcb1e6f9c4c52a5b14cf1c6fdfca4",
     "lines_lost": "0cf93a384fe543e78fe0a96a33b10cee",
     "metrics_failed": "fee4c70b83ba4ef7b8b1d5a2388e2c95",

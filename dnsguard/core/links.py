@@ -40,16 +40,19 @@ def owned(file: FileSeen) -> str | None:
 
 
 def is_awaited(file: FileSeen) -> bool:
-    """Tell whether a link leads nowhere, or to a file that says nothing: its manager's to fill."""
+    """Tell whether a link leads nowhere, or to a file that names nobody: its manager's to fill.
+
+    resolvconf's has a header and, until the first lease, nothing else.
+    """
     if not file.leads_away:
         return False
-    is_blank = file.trouble is None and not file.content.strip()
-    return file.trouble is Trouble.MISSING or is_blank
+    names_nobody = file.trouble is None and not resolvconf.nameservers(file.content)
+    return file.trouble is Trouble.MISSING or names_nobody
 
 
 def says(behind: FileSeen | None) -> bytes | None:
     """Return what a taken link leads to now, None where that is nothing to go by."""
-    if behind is None or behind.trouble is not None or not behind.content.strip():
+    if behind is None or behind.trouble is not None or not resolvconf.nameservers(behind.content):
         return None
     return behind.content
 

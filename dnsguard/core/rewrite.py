@@ -164,7 +164,7 @@ def _left_to_its_manager(
         return _awaited(memory, seen, border)
     if file.leads_away and file.trouble is None:
         named = resolvconf.addresses(file.content)
-        if not named or links.is_poisoned(named, border):
+        if links.is_poisoned(named, border):
             return None
         memory = replace(memory, unfinished_since=None, written=file.content)
         return memory, _left(file, border, f"left to whoever keeps {file.link}")

@@ -395,7 +395,7 @@ _FIGURES = (
     f"{event.MOST} times those with the same name",
     f"at most {control.MAX_LINE} bytes",
     f"At most {control.MAX_CLIENTS} clients",
-    f"each for at most {control.PATIENCE:g} seconds",
+    f"at most {control.SHARE} of one user, each for at most {control.PATIENCE:g} seconds",
     f"within {_HANG:g} seconds",
     f"every health.slow ({POLICY.slow:g} seconds)",
     f"within health.heartbeat ({POLICY.heartbeat:g} second)",
