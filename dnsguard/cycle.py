@@ -39,7 +39,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
 )
 from dnsguard.core.writers import RECENT, Trace
-from dnsguard.host import hook, resolvfile, store
+from dnsguard.host import hook, resolvfile, store, trust
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
@@ -92,7 +92,8 @@ class Cycle:
         if state.complaint is not None:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
-        self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
+        remembered = trust.believed(paths.root, state.remembered)
+        self.memory = Memory(remembered=remembered, foreign=state.foreign)
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
         self.counters = Counters()
