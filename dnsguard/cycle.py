@@ -6,6 +6,7 @@ comes 50 ms after the process starts.
 """
 
 import errno
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,8 @@ class Facts:
     found: Found = field(default_factory=Found)
     records: tuple[Record, ...] = ()
     kubelet: Kubelet | None = None
+    kubelet_doubt: str | None = None
+    """Why there may be one though none was found."""
     pod_file: bytes | None = None
     bound: frozenset[IPAddress] | None = None
     listening: frozenset[IPAddress] | None = None
@@ -159,8 +162,19 @@ class Cycle:
         self.facts = replace(self.facts, records=records)
 
     def _look_at_kubelet(self) -> None:
-        self.facts = replace(self.facts, kubelet=self._kubelet.look())
+        found = self._kubelet.look()
+        self.facts = replace(self.facts, kubelet=found, kubelet_doubt=self._kubelet.doubt())
         self.configure(self._configured)
+
+    def search(self, seconds: float = math.inf) -> bool:
+        """Search the processes for a kubelet for about so long; return whether there is more.
+
+        Apart from the looks, which a repair may be waiting behind: there may be thousands.
+        """
+        if self._kubelet.search(seconds):
+            return True
+        self._look_at_kubelet()
+        return False
 
     def note(self, touched: Iterable[Path]) -> None:
         """Keep what was touched just now: it may tell who has written the file."""
@@ -253,6 +267,7 @@ class Cycle:
             bound=facts.bound,
             listening=facts.listening,
             pods_read=None if facts.kubelet is None else facts.kubelet.pods_file,
+            pods_doubt=facts.kubelet_doubt,
             hold=facts.hold,
             traces=facts.traces,
         )

@@ -214,11 +214,8 @@ def _obstacles(
         yield _Obstacle("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
         yield _Obstacle("handover.mode is never")
-    if policy.handover is HandoverMode.AUTO and seen.pods_read == RESOLV_CONF:
-        yield _Obstacle(
-            f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
-            "; remedy: dnsguard kubelet adopt --restart"
-        )
+    if policy.handover is HandoverMode.AUTO:
+        yield from _of_pods(seen)
     if not pool:
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
@@ -233,6 +230,17 @@ def _obstacles(
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
+
+
+def _of_pods(seen: Observation) -> Iterator[_Obstacle]:
+    """Yield why pods may inherit the loop, or why nobody can tell."""
+    if seen.pods_read == RESOLV_CONF:
+        yield _Obstacle(
+            f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
+            "; remedy: dnsguard kubelet adopt --restart"
+        )
+    if seen.pods_doubt is not None:
+        yield _Obstacle(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
 
 
 def _why(hold: Hold | None, obstacle: _Obstacle) -> str:

@@ -83,6 +83,27 @@ def test_the_owner_is_not_what_a_command_line_says(start: Start) -> None:
     assert _only(processes.running(PROC, NAMES)).uid == 65534
 
 
+def test_a_search_finds_roots_alone(start: Start) -> None:
+    """In slices of any size, and whatever others call theirs."""
+    theirs = [start(NAME, user=65534).pid for _ in range(5)]
+    mine = start(NAME).pid
+    assert {*theirs, mine} <= {one.pid for one in processes.running(PROC, NAMES)}
+    search = processes.Search(PROC, NAMES)
+    slices = 1
+    while search.go_on(0.0):
+        slices += 1
+    assert [one.pid for one in search.found] == [mine]
+    assert slices > 5
+    assert not search.go_on(0.0)
+
+
+def test_a_search_without_proc(tmp_path: Path) -> None:
+    """It has ended before it began."""
+    search = processes.Search(tmp_path / "proc", NAMES)
+    assert not search.go_on(1.0)
+    assert search.found == []
+
+
 def test_a_containers_process_is_told_from_the_nodes() -> None:
     """It lives in a PID namespace of its own."""
     inside = f"exec -a {NAME} sleep 60"

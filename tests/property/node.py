@@ -93,6 +93,7 @@ class Node:
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods_read: str | None = None
+    pods_doubt: str | None = None
     hold: Hold | None = None
     can_write: bool = True
     rivals: list[bytes] = field(default_factory=list)
@@ -154,6 +155,7 @@ class Node:
             bound=self.bound,
             answers=heard,
             pods_read=self.pods_read,
+            pods_doubt=self.pods_doubt,
             hold=self.hold,
         )
 
@@ -245,6 +247,8 @@ class Node:
 def nodes(draw: st.DrawFn) -> Node:
     """Return a node at the guard's start."""
     node = Node(policy=draw(policies), found=draw(candidates()), pods_read=draw(pods_read))
+    if node.pods_read is None:
+        node.pods_doubt = draw(st.sampled_from([None, "nobody understands its kubelet"]))
     remembered = draw(st.lists(st.sampled_from(UPSTREAMS), max_size=3, unique=True))
     node.memory = Memory(
         remembered=tuple(

@@ -506,7 +506,8 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             file=file,
             bound=bound,
             found=Found(candidates=() if upstream is UpstreamState.NONE else (found,)),
-            pods_read=None if pods == "none" else pods,
+            pods_read=None if pods in ("none", "unclear") else pods,
+            pods_doubt="no kubelet is understood" if pods == "unclear" else None,
         ),
         replace(POLICY, handover=handover),
     )
@@ -519,7 +520,7 @@ _JUDGED = (Mode.GUARDING, Mode.HANDED_OVER)
 
 
 def _worlds() -> Iterator[tuple[Row, Plan]]:
-    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
+    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
     both = (False, True)
     for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
         _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both
