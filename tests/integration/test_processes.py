@@ -145,7 +145,12 @@ def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> N
     started = start(NAME, user=user)
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"
-        f"found, = processes.running(Path({str(tmp_path)!r}), frozenset([{NAME!r}]))\n"
+        f"where = Path({str(tmp_path)!r}), frozenset([{NAME!r}])\n"
+        "found, = processes.running(*where)\n"
+        "search = processes.Search(*where)\n"
+        "assert not search.go_on(60)\n"
+        "assert [one.pid for one in search.found] == [found.pid] * (found.uid == 0)\n"
+        "assert (where[0] / str(found.pid) / 'cgroup').read_bytes()\n"
         "print(found.pid, found.uid, found.arguments[0])"
     )
     mount = f"mount -t proc -o hidepid=invisible,subset=pid proc {tmp_path}"
