@@ -147,8 +147,8 @@ def test_a_kubelet_inside_another_program_stands_against_a_handover(
             if why is None:
                 guard.wait_for(NODELOCAL, UPSTREAM)
                 return
-            until(lambda: guard.status()["nodelocal"]["state"] == "healthy")
-            until(lambda: why in str(guard.status()["next"]))
+            until(lambda: str(guard.status()["nodelocal"]["state"]) == "healthy")
+            until(lambda: str(why) in str(guard.status()["next"]))
             assert guard.status()["mode"] == "guarding"
             assert guard.servers() == [UPSTREAM]
 
