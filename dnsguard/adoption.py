@@ -56,6 +56,8 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     kubelet = host.look(paths.root)
     if kubelet is None:
         raise DnsguardError("there is no kubelet on this node: nothing to adopt")
+    if kubelet.remedy is not None:
+        raise DnsguardError(f"no line of kubelet's own to change here: {kubelet.remedy}")
     if is_restart and paths.root != Path("/"):
         raise UsageError("--restart is for this machine's kubelet: not with --root")
     if is_undo:

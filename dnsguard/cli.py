@@ -131,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+_SEARCH = 0.01
+"""Seconds of the start for searching the processes for a kubelet; the daemon searches on."""
+
+
 def _run(options: argparse.Namespace) -> int:
     """Make the file safe with the standard library alone, then load the rest."""
     from dnsguard import config
@@ -145,6 +149,7 @@ def _run(options: argparse.Namespace) -> int:
     if cycle.memory.remembered or settings.policy.servers:
         cycle.look()  # safe a little sooner; what the other sources know comes next
         cycle.settle()
+    cycle.search(_SEARCH)
     cycle.refresh()
     cycle.look()
     cycle.settle()

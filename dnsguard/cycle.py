@@ -45,7 +45,7 @@ from dnsguard.core.model import (
 from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
-from dnsguard.host import atomic, hook, resolvfile, store
+from dnsguard.host import atomic, hook, resolvfile, store, trust
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.podsfile import PodsFileReader
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -73,6 +73,8 @@ class Facts:
     found: Found = field(default_factory=Found)
     records: tuple[Record, ...] = ()
     kubelet: Kubelet | None = None
+    kubelet_doubt: str | None = None
+    """Why there may be one though none was found."""
     pod_file: bytes | None = None
     bound: frozenset[IPAddress] | None = None
     listening: frozenset[IPAddress] | None = None
@@ -102,7 +104,8 @@ class Cycle:
         if state.complaint is not None:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
-        self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
+        remembered = trust.believed(paths.root, state.remembered)
+        self.memory = Memory(remembered=remembered, foreign=state.foreign)
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
         self._latest = 0
@@ -175,8 +178,19 @@ class Cycle:
         self.facts = replace(self.facts, records=records)
 
     def _look_at_kubelet(self) -> None:
-        self.facts = replace(self.facts, kubelet=self._kubelet.look())
+        found = self._kubelet.look()
+        self.facts = replace(self.facts, kubelet=found, kubelet_doubt=self._kubelet.doubt())
         self.configure(self._configured)
+
+    def search(self, seconds: float = math.inf) -> bool:
+        """Search the processes for a kubelet for about so long; return whether there is more.
+
+        Apart from the looks, which a repair may be waiting behind: there may be thousands.
+        """
+        if self._kubelet.search(seconds):
+            return True
+        self._look_at_kubelet()
+        return False
 
     def note(self, touched: Iterable[Path]) -> None:
         """Keep what was touched just now: it may tell who has written the file."""
@@ -286,6 +300,7 @@ class Cycle:
             bound=facts.bound,
             listening=facts.listening,
             pods=self.look_at_pods(),
+            pods_doubt=facts.kubelet_doubt,
             hold=facts.hold,
             traces=facts.traces,
         )

@@ -44,6 +44,8 @@ INFORM_TIMEOUT = 2.0
 """Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
+SLICE = 0.001
+"""Seconds of a search through all processes that the loop is held up for."""
 _Source = TypeVar("_Source")
 _NO_HINTS_REMEDY = {
     "Watch": "raise fs.inotify.max_user_watches or max_user_instances (sysctl)",
@@ -221,6 +223,7 @@ class Daemon:
         self._hold_dhclient()
         self._list_addresses()
         self._cycle.refresh()
+        self._loop.call_soon(self._search)
         self._refresh_at = time.monotonic() + REFRESH
         self._cover()
         self._dhclient.judge(self._cycle.policy.cluster)
@@ -258,6 +261,11 @@ class Daemon:
         for path, number in self._watch.uncovered:
             if number not in (errno.ENOENT, errno.ENOTDIR):
                 _tell_no_hints(self._journal, str(path), os.strerror(number))
+
+    def _search(self) -> None:
+        """Search the processes for a kubelet; what is due meanwhile is done between slices."""
+        if self._cycle.search(SLICE):
+            self._loop.call_soon(self._search)
 
     async def _ask(self, query: Query) -> None:
         answer = await ask(query, self._cycle.policy)

@@ -24,6 +24,7 @@ LOCALHOST = IPv4Address("127.0.0.1")
 """What pods get where there is no file for them (kubelet, GetPodDNS): themselves."""
 LOOPING = 2
 """The exit status where pods may get a cluster address as their upstream."""
+CANT_TELL = 1
 
 _MOST = 1 << 16
 
@@ -31,17 +32,24 @@ Json = dict[str, Any]
 
 
 def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line's option
-    """Print what kubelet does; 2 if a pod may get a cluster address as its upstream."""
+    """Print what kubelet does; 2 if a pod may get a cluster address as its upstream.
+
+    1 where nobody can tell.
+    """
     data = look(paths)
     say(json.dumps(data, indent=2) if as_json else render(data))
-    return LOOPING if data["can_loop"] else 0
+    if data["can_loop"]:
+        return LOOPING
+    return CANT_TELL if data.get("doubt") else 0
 
 
 def look(paths: Paths) -> Json:
     """Return what there is to know, as data."""
-    kubelet = host.look(paths.root)
+    lookout = host.Lookout(paths.root)
+    lookout.search()
+    kubelet = lookout.look()
     if kubelet is None:
-        return {"kubelet": None, "can_loop": False}
+        return {"kubelet": None, "can_loop": False, "doubt": lookout.doubt()}
     named = servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
     cluster = effective(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
     dead_ends = [str(one) for one in named if one in cluster]
@@ -54,6 +62,7 @@ def look(paths: Paths) -> Json:
             "cluster_dns": [_told(one) for one in kubelet.cluster_dns],
             "cluster_domain": _told(kubelet.cluster_domain),
             "troubles": list(kubelet.troubles),
+            "remedy": kubelet.remedy,
         },
         "pods_file": kubelet.pods_file,
         "nameservers": [str(one) for one in named],
@@ -79,7 +88,10 @@ def render(data: Json) -> str:
 def _lines(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet is None:
-        yield "No kubelet on this node."
+        if data["doubt"]:
+            yield f"Nobody can tell which resolv.conf pods get: {data['doubt']}."
+        else:
+            yield "No kubelet on this node."
         return
     running = "not running" if kubelet["pid"] is None else f"pid {kubelet['pid']}"
     yield f"kubelet         {running}"
@@ -106,7 +118,8 @@ def _shown(setting: Json) -> str:
 def _verdict(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet["stale"] and kubelet["resolv_conf"]["value"] != DEFAULT:
-        yield "kubelet was started before this was configured: systemctl restart kubelet"
+        command = "restart it" if kubelet["remedy"] else "systemctl restart kubelet"
+        yield f"kubelet was started before this was configured: {command}"
     if not data["can_loop"]:
         yield "Pods can't inherit a loop."
         return
@@ -116,7 +129,7 @@ def _verdict(data: Json) -> Iterator[str]:
     else:
         yield "Pods inherit the node's file, so the node can't be handed to NodeLocalDNS."
     if kubelet["resolv_conf"]["value"] != POD_FILE:
-        yield "Remedy: dnsguard kubelet adopt"
+        yield f"Remedy: {kubelet['remedy'] or 'dnsguard kubelet adopt'}"
 
 
 def say(text: str) -> None:

@@ -36,6 +36,7 @@ def _take_in(cycle: Cycle) -> None:
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
         cycle.bind(None if isinstance(bound, Unknown) else bound)
+    cycle.search()
     cycle.refresh()
 
 

@@ -18,6 +18,9 @@ _WRITTEN = "resolv_conf_written"
 PATIENCE = 1.0
 """Seconds for a file that somebody is just writing."""
 
+SEARCH = 0.1
+"""Seconds, at the most, to search the processes for a kubelet that names cluster addresses."""
+
 
 def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     """Return 0 when resolv.conf is safe, 1 when it can't be made so; says which and why.
@@ -26,6 +29,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     """
     lines: list[Event] = []
     cycle = Cycle(paths, _policy(paths), lines.append)
+    cycle.search(SEARCH)
     cycle.refresh()
     deadline = time.monotonic() + PATIENCE
     plan = cycle.look()

@@ -243,6 +243,8 @@ def _made_by_others(
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
     if why := _inherits(memory, seen, policy):
         yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
+    if seen.pods_doubt is not None:
+        yield _Obstacle(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
     link, border = links.owned(seen.file), draw_border(memory, seen, policy)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
     if is_managed and not is_held:

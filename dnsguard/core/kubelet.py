@@ -117,6 +117,8 @@ class Kubelet:
     """Its configuration file."""
     pid: int | None = None
     troubles: tuple[str, ...] = ()
+    remedy: str | None = None
+    """How pods get our file, where that is not a line of kubelet's own files."""
 
     @property
     def is_stale(self) -> bool:

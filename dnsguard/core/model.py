@@ -258,6 +258,8 @@ class Observation:
     """What the spare has put in the file's place already, before this was decided."""
     pods: "PodsFile | None" = None
     """The file that kubelet hands to pods; None where no kubelet is configured."""
+    pods_doubt: str | None = None
+    """Why there may be a kubelet all the same, for people; None where there is none."""
     hold: Hold | None = None
     """What an operator has pinned; it may be over."""
     traces: tuple[Trace, ...] = ()

@@ -232,23 +232,36 @@ def remember(
             continue
         if before is None:
             kept[address] = replace(candidate, answered=wall if address in proven else None)
+        elif address in proven and _is_better(candidate, before):
+            kept[address] = replace(candidate, answered=wall)
         elif address in proven and wall - (before.answered or float("-inf")) >= REFRESH:
             kept[address] = replace(before, answered=wall)
     newest = sorted(kept.values(), key=lambda c: (c.answered or 0.0, c.seen), reverse=True)
     return tuple(newest[:MOST_REMEMBERED])
 
 
-def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Yield what is remembered, ranked by whether it ever answered.
+def _is_better(candidate: Candidate, before: Candidate) -> bool:
+    """Tell whether a better source names it by now; what is recalled is no source of its own."""
+    is_recalled = candidate.source is Source.REMEMBERED
+    return RANK[candidate.source] < RANK[before.source] and not is_recalled
 
-    What never did is worth no more than a backup of the file that named it.
+
+def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
+    """Yield what is remembered, ranked by whether it ever answered, and by who named it.
+
+    What never did is worth no more than a backup of the file that named it. What did is not
+    worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
+    ahead of what else it names. What a DHCP server said itself is as good as a lease.
     """
     for candidate in remembered:
+        worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
+        is_behind = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
+        is_low = is_behind and candidate.source is not Source.INFORM
         yield replace(
             candidate,
-            source=Source.BACKUP if candidate.answered is None else Source.REMEMBERED,
-            origin=f"{candidate.source}: {candidate.origin}",
-            tier=0,
+            source=candidate.source if is_low else worth,
+            origin=f"{Source.REMEMBERED if is_low else candidate.source}: {candidate.origin}",
+            tier=-1 if is_low else 0,
         )
 
 

@@ -1,9 +1,9 @@
 """``dnsguard doctor``: the loops that exist on this node now, and what ends them.
 
-Every CoreDNS and node-cache is looked at as the kernel shows it (:mod:`.look`): the resolv.conf
-that it sees, its Corefile, where it listens. No API server is asked, which may need DNS itself,
-and no daemon. :mod:`.findings` is what that means, :mod:`.proof` asks and counts on the wire,
-:mod:`.text` is for people.
+Every CoreDNS and node-cache of root's and of kube-system's pods is looked at as the kernel shows
+it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens. No API server is
+asked, which may need DNS itself, and no daemon. :mod:`.findings` is what that means,
+:mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
 """
 
 import json

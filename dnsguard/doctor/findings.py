@@ -39,6 +39,7 @@ def examine(node: Node) -> Json:
             name for name in dict.fromkeys(guilty) if name in by_name and by_name[name].pod is None
         ],
         "unread": list(node.unread),
+        "strangers": list(node.strangers),
         "at": round(time.time(), 3),
     }
 

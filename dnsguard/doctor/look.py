@@ -1,7 +1,8 @@
 """What there is: every DNS server's process on the node, and how each is asked and asks."""
 
+import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,15 @@ from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.loops import Block, Door, Onward, Server, Target
 from dnsguard.core.model import Policy
 from dnsguard.core.sources import corefile
-from dnsguard.host import kubelet, pods, processes
+from dnsguard.host import kubelet, pods, processes, trust
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths
 
 PROGRAMS = ("coredns", "node-cache")
 CONF = "/etc/resolv.conf"
+
+MOST_STRANGERS = 8
+"""That are named: a user may have thousands."""
 
 _STUB = (parse_address("127.0.0.53"), parse_address("127.0.0.54"))
 _SLACK = 2.0
@@ -53,6 +57,8 @@ class Node:
     servers: tuple[Server, ...]
     """Theirs, with the services that lead to them, and systemd-resolved."""
     unread: tuple[str, ...]
+    strangers: tuple[str, ...]
+    """Those that are called like a DNS server, and why each convicts nobody."""
     looped: tuple[pods.Pod, ...]
     """Those whose ``loop`` plugin has ended them."""
     kubelet: tuple[str, tuple[IPAddress, ...]] | None
@@ -61,13 +67,21 @@ class Node:
 
 
 def look(paths: Paths, policy: Policy) -> Node:
-    """Look at every DNS server's process. Only reads."""
-    proc, logs = paths.root / "proc", paths.root / "var/log/pods"
+    """Look at every DNS server's process of root's and of kube-system. Only reads."""
+    proc, known = paths.root / "proc", pods.known(paths.root)
     seen: list[Seen] = []
     unread: list[str] = []
+    strangers: list[str] = []
     for process in processes.running(proc, frozenset(PROGRAMS)):
+        uid = trust.pod_of(proc / str(process.pid))
+        stranger = _stranger(paths.root, process, uid, known)
+        if stranger is not None:
+            called = f"calls itself {_program(process)}: not looked at"
+            strangers.append(f"pid {process.pid}: a process of {stranger} that {called}")
+            continue
         try:
-            seen.append(_seen(proc / str(process.pid), logs, process))
+            pod = known[uid] if uid is not None else None
+            seen.append(_seen(proc / str(process.pid), pod, process))
         except OSError as error:
             if (proc / str(process.pid)).exists():
                 what = error.filename or "its files"
@@ -80,23 +94,56 @@ def look(paths: Paths, policy: Policy) -> Node:
         seen=tuple(seen),
         servers=(*_served(seen, services), *_resolved(paths.root)),
         unread=tuple(unread),
-        looped=pods.looped(logs, PROGRAMS, up),
+        strangers=_first(strangers),
+        looped=pods.looped(paths.root, PROGRAMS, up),
         kubelet=_kubelet(paths),
         cluster=policy.cluster,
     )
 
 
-def _seen(directory: Path, logs: Path, process: processes.Process) -> Seen:
+def _stranger(
+    root: Path, process: processes.Process, uid: str | None, known: Mapping[str, pods.Pod]
+) -> str | None:
+    """Return whose process it is, None where that is root's or a kube-system pod's.
+
+    Anybody may call a process or a container ``coredns``. CoreDNS itself need not be root's
+    in its pod, and a tenant's container may be: there the cgroup tells.
+    """
+    if uid is not None:
+        pod = known.get(uid)
+        if pod is None:
+            return f"pod {uid}, which is not known to be of {trust.SYSTEM},"
+        return None if pod.namespace == trust.SYSTEM else f"pod {pod.namespace}/{pod.name}"
+    if process.uid != 0:
+        return f"user {_user(root, process.uid)}"
+    return f"a container that is no pod of {trust.SYSTEM}" if process.is_nested else None
+
+
+def _user(root: Path, uid: int) -> str:
+    """Return a user's name; the C library might ask a directory service, which may need DNS."""
+    lines = os.fsdecode(read_bounded(root / "etc/passwd", pods.MOST_BYTES) or b"").splitlines()
+    fields = (line.split(":") for line in lines)
+    return next((one[0] for one in fields if one[2:3] == [str(uid)]), str(uid))
+
+
+def _first(strangers: list[str]) -> tuple[str, ...]:
+    more = len(strangers) - MOST_STRANGERS
+    return (*strangers[:MOST_STRANGERS], *([f"and {more} more like these"] if more > 0 else []))
+
+
+def _program(process: processes.Process) -> str:
+    called = posixpath.basename(process.arguments[0])
+    return next((one for one in PROGRAMS if one in called), PROGRAMS[0])
+
+
+def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> Seen:
     network = pods.network(directory)
     content, changed = pods.read(directory, CONF)
     nameservers = resolvconf.addresses(content)
     conf = _option(process.arguments, "conf") or "Corefile"
     blocks = _corefile(directory, conf)
     ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if text.isdecimal()}
-    program = next(
-        (one for one in PROGRAMS if one in posixpath.basename(process.arguments[0])), PROGRAMS[0]
-    )
-    pod = pods.pod_of(directory, logs)
+    program = _program(process)
     listens = pods.listens(directory)
     notes = []
     if changed > process.started + _SLACK:

@@ -35,6 +35,7 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  note: {server['name']}: {note}" for note in server["notes"])
     for line in data["unread"]:
         yield f"NOT LOOKED AT: {line}"
+    yield from (f"  note: {line}" for line in data["strangers"])
     yield from _trace_lines(data["trace"])
     yield from _remedy(data)
 

@@ -1,24 +1,25 @@
 """The node's kubelet as it is now: its process, and the files that it reads at its start.
 
-No parser of systemd's: units and environment files are searched for the few flags that
+It may be inside another program (:mod:`dnsguard.core.embedded`). No parser of systemd's: units and environment files are searched for the few flags that
 matter. All that a process or a file may say is bounded, and never raises.
 """
 
+import math
 import os
 import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dnsguard.core import kubelet
+from dnsguard.core import embedded, kubelet
+from dnsguard.core.embedded import DISTRIBUTIONS, Distribution, Flag
 from dnsguard.core.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
-from dnsguard.host import processes, yaml_text
+from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
+from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
 from dnsguard.host.processes import Process
 
-UNIT = "kubelet.service"
 _UNITS = tuple(
     f"/{place}/systemd/system" for place in ("etc", "run", "usr/local/lib", "usr/lib", "lib")
 )
@@ -29,14 +30,19 @@ ENVIRONMENT = (
     "/etc/default/kubelet",
 )
 """kubeadm's, Kubespray's and Debian's, where no unit names others; the last is the operator's."""
-CONFIGS = ("/etc/kubernetes/kubelet-config.yaml", "/var/lib/kubelet/config.yaml")
-"""Kubespray's place and kubeadm's, where no flag names another."""
-_CGROUPS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd")
-"""cgroup v2 and v1."""
-_NAMES = frozenset({"kubelet"})
-
-SCAN_EVERY = 30.0
-"""Seconds between two searches through all processes, for a kubelet that is not systemd's."""
+CONFIGS = (
+    "/etc/kubernetes/kubelet-config.yaml",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/k0s/kubelet-config.yaml",
+)
+"""Kubespray's place, kubeadm's and k0s's, where no flag names another."""
+SIGNS = (
+    *(f"/run/{name}" for name in ("containerd/containerd.sock", "crio/crio.sock")),
+    *(f"/run/{name}" for name in ("cri-dockerd.sock", "docker.sock", "k3s", "k0s")),
+    *(f"/var/lib/{name}" for name in ("rancher/k3s", "rancher/rke2", "k0s", "kubelet")),
+    *("/var/snap/microk8s", "/etc/rancher", "/etc/k0s", "/etc/kubernetes"),
+)
+"""A container runtime's, and what a cluster leaves on its nodes: somebody starts pods here."""
 _READ_AT_START = 0.02
 """Seconds: a start is known to 10 ms, and kubelet's own takes longer than that."""
 _MOST_FILES = 64
@@ -69,7 +75,9 @@ class _Read:
 
 def look(root: Path) -> Kubelet | None:
     """Return what is known at first sight. Never raises OSError."""
-    return Lookout(root).look()
+    lookout = Lookout(root)
+    lookout.search()
+    return lookout.look()
 
 
 class Lookout:
@@ -78,14 +86,44 @@ class Lookout:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._files: dict[str, _File] = {}
-        self._process: Process | None = None
-        self._scanned: float | None = None
+        self._finder = Finder(root)
         self._used: tuple[Process, Setting] | None = None
         """What a process has read at its start."""
+        self._last: Kubelet | None = None
 
     def look(self) -> Kubelet | None:
-        """Return the kubelet as it is now, None where the node has none."""
-        process = self._find()
+        """Return the kubelet as it is now, None where the node has none.
+
+        One that was there and left no file is being restarted for all that is known.
+        """
+        found = self._look(self._finder.find())
+        if found is None and self._last is not None:
+            return replace(self._last, used=None, pid=None)
+        self._last = found
+        return found
+
+    def search(self, seconds: float = math.inf) -> bool:
+        """Search for its process for about so long; return whether there is more to search."""
+        return self._finder.search(seconds)
+
+    def doubt(self) -> str | None:
+        """Return why there may be a kubelet though :meth:`look` has found none, for people."""
+        if self._last is not None:
+            return None
+        if not self._finder.has_searched:
+            return "the node's processes are still being searched for a kubelet"
+        sign = next((one for one in SIGNS if self._is_there(one)), None)
+        return sign and f"no kubelet is understood here, but there is {sign}; {_REMEDY}"
+
+    def _look(self, process: Process | None) -> Kubelet | None:
+        if process is None:
+            kept = (self._embedded(one, None) for one in DISTRIBUTIONS)
+            return self._own(None) or next((one for one in kept if one is not None), None)
+        distribution = distribution_of(process)
+        return self._embedded(distribution, process) if distribution else self._own(process)
+
+    def _own(self, process: Process | None) -> Kubelet | None:
+        """Return a kubelet that is its own program."""
         units, files = _Read(), _Read()
         flags = self._written(units)
         used = None
@@ -100,9 +138,7 @@ class Lookout:
             return None
         if units.troubles and (process is None or units.is_newer_than(process)):
             # It may hold the flag that counts.
-            where = units.troubles[0].partition(": ")[0]
-            unknown = Setting(value=DEFAULT, where=where, name=kubelet.UNREADABLE)
-            settings = replace(settings, resolv_conf=unknown)
+            settings = replace(settings, resolv_conf=_unknown(units))
         config = flags.config.value if flags.config else files.first
         return Kubelet(
             used=used,
@@ -112,7 +148,49 @@ class Lookout:
             config=config,
             pid=None if process is None else process.pid,
             troubles=(*units.troubles, *files.troubles),
+            remedy=_K0S if (config or "").startswith(_K0S_PLACES) else None,
         )
+
+    def _embedded(self, distribution: Distribution, process: Process | None) -> Kubelet | None:
+        """Return a kubelet inside another program, which reads all its files at its start."""
+        read = _Read()
+        found = list(self._told(distribution, read))
+        if process is None and not read.is_any:
+            return None
+        setting = embedded.resolv_conf(distribution, found)
+        if read.troubles:
+            setting = _unknown(read)
+        elif _is_default(self._root, setting.value):
+            setting = replace(setting, value=DEFAULT)
+        if process is not None and not read.is_newer_than(process):
+            self._used = (process, setting)
+        is_known = process is not None and self._used is not None and self._used[0] == process
+        flags = Flags.of(found)
+        dns = Setting(value=distribution.cluster_dns, where=f"{distribution.name}'s default")
+        return Kubelet(
+            used=self._used[1] if self._used is not None and is_known else None,
+            resolv_conf=setting,
+            cluster_dns=flags.cluster_dns or (dns,),
+            cluster_domain=flags.cluster_domain,
+            pid=None if process is None else process.pid,
+            troubles=tuple(read.troubles),
+            remedy=distribution.remedy,
+        )
+
+    def _told(self, distribution: Distribution, read: _Read) -> Iterator[Flag]:
+        """Yield what the program is told in units, environment files and configuration."""
+        configs = list(distribution.configs)
+        if distribution.config_dir is not None:
+            configs += self._below(distribution.config_dir, (".yaml", ".yml"), read)
+        for name in (*self._unit_files(distribution.units), *distribution.texts):
+            text = self._text(name, read)
+            yield from embedded.flags_in(text, name)
+            if distribution.configs:
+                configs += embedded.configs_in(text)
+        for name in dict.fromkeys(configs):
+            file = self._file(name, read, is_yaml=True)
+            if file is not None:
+                yield from embedded.flags_of(_mapping(file.document), name)
 
     def _in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""
@@ -141,20 +219,22 @@ class Lookout:
         else:
             names = [] if is_running else [one for one in CONFIGS if self._is_there(one)][:1]
         if flags.config_dir is not None:
-            names += self._drop_ins(flags.config_dir.value, files)
+            names += self._below(flags.config_dir.value, (".conf",), files)
         for name in names:
             file = self._file(name, files, is_yaml=True)
             if file is not None:
                 files.first = files.first or name
                 yield name, _mapping(file.document)
 
-    def _drop_ins(self, directory: str, files: _Read) -> list[str]:
+    def _below(self, directory: str, endings: tuple[str, ...], files: _Read) -> list[str]:
         """Return the files of ``--config-dir`` and below (filepath.WalkDir)."""
         found: list[str] = []
-        self._walk(directory, files, found)
+        self._walk(directory, endings, files, found)
         return found
 
-    def _walk(self, directory: str, files: _Read, found: list[str]) -> None:
+    def _walk(
+        self, directory: str, endings: tuple[str, ...], files: _Read, found: list[str]
+    ) -> None:
         try:
             path = _below(self._root, directory)
             files.changed = max(files.changed, _changed(path.stat()))
@@ -171,15 +251,15 @@ class Lookout:
                 return
             name = f"{directory}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                self._walk(name, files, found)
-            elif name.endswith(".conf"):
+                self._walk(name, endings, files, found)
+            elif name.endswith(endings):
                 found.append(name)
 
     def _written(self, units: _Read) -> Flags:
         """Return the flags in the unit, its drop-ins, and the environment files of both."""
         found: list[tuple[str, str, str]] = []
         environment: list[str] = []
-        for name in self._unit_files():
+        for name in self._unit_files((UNIT,)):
             text = self._text(name, units)
             found += kubelet.flags_in(text, name)
             environment += kubelet.environment_files(text)
@@ -187,16 +267,19 @@ class Lookout:
             found += kubelet.flags_in(self._text(name, units), name)
         return Flags.of(found)
 
-    def _unit_files(self) -> list[str]:
-        unit = [f"{place}/{UNIT}" for place in _UNITS if self._is_there(f"{place}/{UNIT}")][:1]
+    def _unit_files(self, units: Iterable[str]) -> list[str]:
+        return [name for unit in units for name in self._files_of(unit)]
+
+    def _files_of(self, unit: str) -> list[str]:
+        files = [f"{place}/{unit}" for place in _UNITS if self._is_there(f"{place}/{unit}")][:1]
         drop_ins: dict[str, str] = {}
         for place in _UNITS:
-            directory = f"{place}/{UNIT}.d"
+            directory = f"{place}/{unit}.d"
             with suppress(OSError):
                 for name in os.listdir(_below(self._root, directory)):  # noqa: PTH208
                     if name.endswith(".conf"):
                         drop_ins.setdefault(name, f"{directory}/{name}")
-        return unit + [drop_ins[name] for name in sorted(drop_ins)][:_MOST_FILES]
+        return files + [drop_ins[name] for name in sorted(drop_ins)][:_MOST_FILES]
 
     def _is_there(self, name: str) -> bool:
         try:
@@ -244,33 +327,18 @@ class Lookout:
             read.troubles.append(f"{name}: {kubelet.UNREADABLE}")
         return file
 
-    def _find(self) -> Process | None:
-        """Return kubelet's process; the known one costs one small read."""
-        proc, known = self._root / "proc", self._process
-        if known is not None and processes.started(proc, known.pid) == known.ticks:
-            return known
-        self._process = self._of_systemd(proc)
-        now = time.monotonic()
-        is_due = self._scanned is None or now - self._scanned >= SCAN_EVERY
-        if self._process is None and (is_due or known is not None):
-            self._scanned = now
-            found = [one for one in processes.running(proc, _NAMES) if _is_the_nodes(one)]
-            self._process = found[0] if found else None
-        return self._process
 
-    def _of_systemd(self, proc: Path) -> Process | None:
-        for place in _CGROUPS:
-            group = self._root / place / "system.slice" / UNIT / "cgroup.procs"
-            for pid in (read_bounded(group, _MOST_TEXT) or b"").split():
-                found = processes.process(proc, int(pid))
-                if found and found.arguments[0].rpartition("/")[2] in _NAMES:
-                    return found
-        return None
+_REMEDY = 'remedy: handover.mode = "always" once pods get real upstreams'
+_K0S_PLACES = ("/var/lib/k0s/", "/run/k0s/")
+_K0S = (
+    "k0s writes its kubelet's configuration anew at each start: have k0s started with"
+    f" --kubelet-extra-args={kubelet.RESOLV_CONF_FLAG}={embedded.POD_FILE}"
+)
 
 
-def _is_the_nodes(process: Process) -> bool:
-    """Tell it from a pod's, and from what anybody may call ``kubelet``."""
-    return process.uid == 0 and not process.is_nested
+def _unknown(read: _Read) -> Setting:
+    where = read.troubles[0].partition(": ")[0]
+    return Setting(value=DEFAULT, where=where, name=kubelet.UNREADABLE)
 
 
 def _attributed(told: Flags, written: Flags) -> Flags:

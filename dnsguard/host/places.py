@@ -29,7 +29,8 @@ class Place:
     source: Source
     read: Callable[[bytes], Notes]
     patterns: tuple[str, ...]
-    """Below the root; of the same rank, whichever matches."""
+    """Below the root; of the same rank, whichever matches. ``{pod}`` is a pod of kube-system:
+    what other pods mount, their authors have written."""
     tier: int = 0
     limit: int = MAX_FILE + 1
     """How much of a file is read."""
@@ -37,6 +38,9 @@ class Place:
     """From its end."""
     names: re.Pattern[str] | None = None
     """How a file's name tells the interface, or its index."""
+    is_kept: bool = False
+    """Whether its directory is left to a program that is to say who serves the node, and that
+    need not be root. Elsewhere only what root alone can have written is believed."""
 
 
 def _place(  # noqa: PLR0913 -- a row of the table below
@@ -47,6 +51,7 @@ def _place(  # noqa: PLR0913 -- a row of the table below
     limit: int = MAX_FILE + 1,
     tail: bool = False,
     names: str = "",
+    is_kept: bool = False,
 ) -> Place:
     return Place(
         source=source,
@@ -56,6 +61,7 @@ def _place(  # noqa: PLR0913 -- a row of the table below
         limit=limit,
         tail=tail,
         names=re.compile(names) if names else None,
+        is_kept=is_kept,
     )
 
 
@@ -64,6 +70,7 @@ _JSON = cloudinit.MAX_BYTES + 1  # so it knows that there is more
 _UUID = "[0-9a-f-]{36}"
 _NETWORKS = "lib/systemd/network/*.network", "lib/systemd/network/*.network.d/*.conf"
 _NM = "NetworkManager"
+_VOLUME = "var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~configmap/config-volume"
 
 # fmt: off
 PLACES = (
@@ -77,7 +84,8 @@ PLACES = (
     _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf*~", "etc/dhclient.conf*~", tier=52),
     _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces"),
     _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces.d/*", tier=1),
-    _place(Source.NETWORKD, notes.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)"),
+    # systemd-network's.
+    _place(Source.NETWORKD, notes.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)", is_kept=True),
     _place(Source.NETWORKD, notes.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
            "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
     _place(Source.NETWORKD, notes.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
@@ -90,17 +98,18 @@ PLACES = (
     _place(Source.NETWORK_MANAGER, notes.connection, f"etc/{_NM}/system-connections/*",
            f"run/{_NM}/system-connections/*", tier=4),
     _place(Source.NETWORK_MANAGER, notes.global_dns, f"etc/{_NM}/conf.d/*.conf*~", tier=5),
-    _place(Source.COREFILE, notes.corefile,
-           "var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/config-volume/Corefile",
-           "var/lib/kubelet/pods/*/volumes/kubernetes.io~configmap/config-volume/Corefile.base"),
-    _place(Source.COREFILE, _configmap, "etc/kubernetes/*dns*-config.y*ml", tier=1),
-    _place(Source.RESOLVED, notes.resolv_conf, RESOLVED),
+    # kubelet makes volumes 0777, below a directory that is root's alone; containers have them read-only.
+    _place(Source.COREFILE, notes.corefile, f"{_VOLUME}/Corefile", f"{_VOLUME}/Corefile.base", is_kept=True),
+    # Kubespray leaves /etc/kubernetes to the user "kube", and kubelet's manifests are in there.
+    _place(Source.COREFILE, _configmap, "etc/kubernetes/*dns*-config.y*ml", tier=1, is_kept=True),
+    # systemd-resolve's.
+    _place(Source.RESOLVED, notes.resolv_conf, RESOLVED, is_kept=True),
     _place(Source.RESOLVED, notes.resolved_conf, "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*.conf",
            "run/systemd/resolved.conf.d/*.conf", "usr/lib/systemd/resolved.conf.d/*.conf", tier=1),
     _place(Source.DHCPCD, notes.dhcpcd_lease, "var/lib/dhcpcd*/*.lease", limit=dhcp.MAX_BYTES + 1,
-           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease"),
+           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease", is_kept=True),
     _place(Source.DHCPCD, notes.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
-           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6"),
+           names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6", is_kept=True),
     _place(Source.CLOUD_INIT, notes.network_data, "run/cloud-init/*.json",
            "var/lib/cloud/instances/*/network-config.json", limit=_JSON),
     _place(Source.CLOUD_INIT, _network_config, "etc/netplan/*.yaml", "run/netplan/*.yaml", "lib/netplan/*.yaml",

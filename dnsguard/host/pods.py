@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from dnsguard.core.address import IPAddress, plain
+from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
 
 MOST_BYTES = 1 << 16
@@ -27,18 +28,17 @@ MOST_TABLE = 8 << 20
 """Of a table of the kernel's: some nodes have many addresses and sockets."""
 MOST_FILES = 64
 
-_UID = re.compile(
-    rb"pod([0-9a-f]{32}|[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice)?(?:/|$)",
-    re.MULTILINE,
-)
-"""As kubelet's cgroup drivers write it; a static pod's is a digest without dashes."""
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
 _OPENAT2 = 437
 _NO_MAGICLINKS, _IN_ROOT = 0x02, 0x10
 """openat2(2), since Linux 5.6: the number is the same on every architecture."""
 _UNCONNECTED, _LISTEN = "07", "0A"
-_LOOPED = b"plugin/loop: Loop"
-"""The last words of a CoreDNS whose ``loop`` plugin has seen its own question."""
+_LOOPED = re.compile(
+    rb"""^(?:\S+ std(?:out|err) [FP] |\{"log":")?(?:\d\S* )*\[FATAL\] plugin/loop: Loop \(""",
+    re.MULTILINE,
+)
+"""The last words of a CoreDNS whose ``loop`` plugin has seen its own question, as the CRI and
+as Docker keep them. A line of their own: CoreDNS logs names, and who asks chooses those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,43 +50,32 @@ class Pod:
     uid: str
 
 
-def pod_of(process: Path, logs: Path) -> Pod | None:
-    """Return the process's pod, None if it is in none that kubelet keeps logs of.
-
-    :param logs: ``/var/log/pods``.
-    """
-    match = _UID.search(read_bounded(process / "cgroup", MOST_BYTES) or b"")
-    uid = match[1].decode().replace("_", "-") if match else None
-    return next((pod for pod, _ in _pods(logs) if pod.uid == uid), None)
+def known(root: Path) -> dict[str, Pod]:
+    """Return the pods that kubelet keeps logs of, by uid."""
+    found = trust.pods(root)
+    return {uid: Pod(name=name, namespace=namespace, uid=uid) for namespace, name, uid, _ in found}
 
 
-def looped(logs: Path, containers: Iterable[str], running: Iterable[str]) -> tuple[Pod, ...]:
-    """Return the pods whose ``loop`` plugin ended them, and that don't run now.
+def looped(root: Path, containers: Iterable[str], running: Iterable[str]) -> tuple[Pod, ...]:
+    """Return kube-system's pods whose ``loop`` plugin ended them, and that don't run now.
 
     :param containers: the names that count.
     :param running: the uids of those that run.
     """
     up, names = set(running), list(containers)
     return tuple(
-        pod
-        for pod, directory in _pods(logs)
-        if pod.uid not in up and any(_is_looped(directory / name) for name in names)
+        Pod(name=name, namespace=namespace, uid=uid)
+        for namespace, name, uid, logs in trust.pods(root)
+        if namespace == trust.SYSTEM and uid not in up
+        if any(_is_looped(logs / container) for container in names)
     )
-
-
-def _pods(logs: Path) -> Iterator[tuple[Pod, Path]]:
-    with suppress(OSError):
-        for directory in sorted(logs.iterdir()):
-            words = directory.name.split("_")
-            if len(words) == 3:
-                yield Pod(namespace=words[0], name=words[1], uid=words[2]), directory
 
 
 def _is_looped(container: Path) -> bool:
     with suppress(OSError):
         newest = max(container.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
         if newest is not None:
-            return _LOOPED in (read_bounded(newest, MOST_BYTES, tail=True) or b"")
+            return bool(_LOOPED.search(read_bounded(newest, MOST_BYTES, tail=True) or b""))
     return False
 
 

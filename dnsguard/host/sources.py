@@ -1,7 +1,8 @@
 """Where candidates come from: every file on the node that names nameservers.
 
-:mod:`dnsguard.host.places` is the list of them. Files are read and not judged; one that
-can't be read names nothing, and the others still do.
+:mod:`dnsguard.host.places` is the list of them. What a file says is not judged, only who can
+have written it (:mod:`dnsguard.host.trust`); one that can't be read names nothing, and the
+others still do.
 """
 
 import os
@@ -22,8 +23,10 @@ from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
 from dnsguard.core.ranking import NotedFile
 from dnsguard.core.sources import backups, routes
 from dnsguard.core.sources.notes import Notes
+from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
 from dnsguard.host.places import COPIES, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, Place
+from dnsguard.host.trust import Owners
 from dnsguard.paths import Paths
 
 MOST_FILES = 64
@@ -61,10 +64,17 @@ class _Node:
         self._root = str(paths.root).rstrip("/")
         self.indexes = _interfaces(self._root)
         self._known: set[tuple[Source, int, int]] = set()
+        self._owners = Owners(self._root)
+        self._pods = sorted(trust.system_pods(paths.root))
 
     def files(self) -> Iterator[NotedFile]:
         for place in PLACES:
-            yield from self._read(place, _matching(self._root, place.patterns))
+            yield from self._read(place, _matching(self._root, self._patterns(place)))
+
+    def _patterns(self, place: Place) -> Iterator[str]:
+        for pattern in place.patterns:
+            pods = self._pods if "{pod}" in pattern else [""]
+            yield from (pattern.replace("{pod}", pod) for pod in pods)
 
     def backups(self) -> Iterator[NotedFile]:
         """Yield the copies of resolv.conf, each a tier, those that name nobody left out."""
@@ -119,7 +129,7 @@ class _Node:
 
     def _read(self, place: Place, paths: list[str], depth: int = 0) -> Iterator[NotedFile]:
         """Yield those of the files that say something, and what they include, newest first."""
-        for path, status in self._newest_first(place.source, paths):
+        for path, status in self._newest_first(place, paths):
             version = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             try:
                 said = _notes(path, version, place)
@@ -137,16 +147,17 @@ class _Node:
             if said.includes and depth < MOST_INCLUDES:
                 yield from self._read(place, self._included(path, said.includes), depth + 1)
 
-    def _newest_first(self, source: Source, paths: list[str]) -> list[tuple[str, os.stat_result]]:
-        """Return the regular files, each once, whatever its names."""
+    def _newest_first(self, place: Place, paths: list[str]) -> list[tuple[str, os.stat_result]]:
+        """Return the regular files to be believed, each once, whatever its names."""
         found: list[tuple[str, os.stat_result]] = []
         for path in paths:
             try:
                 status = os.stat(path)  # noqa: PTH116 -- hundreds of files every few seconds
             except (OSError, ValueError):
                 continue
-            file = (source, status.st_dev, status.st_ino)
-            if stat.S_ISREG(status.st_mode) and file not in self._known:
+            file = (place.source, status.st_dev, status.st_ino)
+            is_believed = place.is_kept or self._owners.is_roots(path)
+            if stat.S_ISREG(status.st_mode) and is_believed and file not in self._known:
                 self._known.add(file)
                 found.append((path, status))
         found.sort(key=lambda one: -one[1].st_mtime_ns)

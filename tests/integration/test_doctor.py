@@ -20,7 +20,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import readable, until
 
 from dnsguard import doctor
-from dnsguard.host import pods, wire
+from dnsguard.host import pods, trust, wire
 from dnsguard.paths import Paths
 
 pytestmark = pytest.mark.integration
@@ -74,7 +74,15 @@ class Lab:
         (root / "etc/kubernetes/kubelet-config.yaml").write_text("resolvConf: /etc/resolv.conf\n")
         (root / "etc/resolv.conf").write_text(f"nameserver {UPSTREAM}\n")
 
-    def start(self, name: str, conf: str, *servers: str, pod: str | None = None) -> int:
+    def start(
+        self,
+        name: str,
+        conf: str,
+        *servers: str,
+        pod: str | None = None,
+        namespace: str = "kube-system",
+        user: int = 0,
+    ) -> int:
         """Start a server in its mount namespace, as the container runtime does; return its pid."""
         self._count += 1
         program = self.root / "bin" / name
@@ -84,7 +92,15 @@ class Lab:
         files.mkdir()
         (files / "Corefile").write_text(conf)
         (files / "resolv.conf").write_text("".join(f"nameserver {one}\n" for one in servers))
-        script = 'mount --bind "$1/resolv.conf" /etc/resolv.conf && exec "$2" -conf "$1/Corefile"'
+        for path in (self.root, *self.root.parents) if user else ():
+            path.chmod(path.stat().st_mode | 0o055)  # "user" reads its files
+        become = (
+            f"setpriv --reuid {user} --ambient-caps +net_bind_service --inh-caps +net_bind_service"
+        )
+        script = (
+            'mount --bind "$1/resolv.conf" /etc/resolv.conf && '
+            f'exec {become if user else ""} "$2" -conf "$1/Corefile"'
+        )
         command = ["unshare", "-m", "sh", "-c", script, "sh", str(files), str(program)]
         with (self.node if name == "node-cache" else self.pod).inside():
             process = subprocess.Popen(
@@ -95,10 +111,10 @@ class Lab:
         real = Path(f"/proc/{process.pid}")
         until(lambda: (real / "comm").read_text().strip() == name, within=20)
         until(lambda: any(port == 53 for _, port in pods.listens(real)), within=20)
-        self._enter(real, pod)
+        self.enter(real, pod, namespace)
         return process.pid
 
-    def _enter(self, real: Path, pod: str | None) -> None:
+    def enter(self, real: Path, pod: str | None, namespace: str = "kube-system") -> None:
         """Put the process into the lab's /proc, in the pod's cgroup."""
         entry = self.root / "proc" / real.name
         entry.mkdir()
@@ -120,7 +136,7 @@ class Lab:
         slice_ = f"kubepods.slice/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
         (entry / "cgroup").write_text(f"0::/{slice_}/cri.scope\n" if pod else "0::/system.slice\n")
         if pod:
-            (self.root / f"var/log/pods/kube-system_{pod}_{uid}").mkdir()
+            (self.root / f"var/log/pods/{namespace}_{pod}_{uid}").mkdir()
 
     def doctor(
         self,
@@ -294,6 +310,81 @@ def test_a_pod_that_its_loop_plugin_ended_is_found(
     assert "kubectl -n kube-system delete pod coredns-abc" in told
 
 
+def test_a_tenants_coredns_convicts_nobody(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is root's and called ``coredns``, in a pod of that name, and points at a dead end."""
+    pid = lab.start("coredns", COREDNS, NODELOCAL, pod="coredns-abc", namespace="tenant")
+    status, told = lab.doctor(capsys)
+    assert status == 0
+    assert (
+        f"note: pid {pid}: a process of pod tenant/coredns-abc that calls itself coredns"
+        ": not looked at" in told
+    )
+    assert "To do" not in told
+
+
+def test_a_pod_of_kube_system_need_not_be_roots(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The control: CoreDNS's own image runs as a user, and the pod's cgroup tells."""
+    lab.start("coredns", COREDNS, NODELOCAL, pod="coredns-abc", user=65534)
+    status, told = lab.doctor(capsys, as_json=True)
+    data = json.loads(told)
+    assert status == doctor.FOUND
+    assert data["delete"] == ["kubectl -n kube-system delete pod coredns-abc"]
+    assert data["strangers"] == []
+
+
+def test_a_users_coredns_convicts_nobody(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """Anybody may call a process so; a hundred of them fill no screen."""
+    (lab.root / "etc/passwd").write_text("nobody:x:65534:65534::/:/bin/false\n")
+    with ExitStack() as stack:
+        for number in range(20):
+            mine = stack.enter_context(_sleeper(f"{('', '/x/')[number % 2]}coredns", user=65534))
+            lab.enter(Path(f"/proc/{mine}"), None)
+        status, told = lab.doctor(capsys)
+        assert status == 0
+        assert told.count("a process of user nobody that calls itself coredns: not looked at") == 8
+        assert "and 12 more like these" in told
+        mine = stack.enter_context(_sleeper("coredns"))
+        lab.enter(Path(f"/proc/{mine}"), None)
+        status, told = lab.doctor(capsys)
+        # The control: root's own is looked at, and that it has no Corefile is told.
+        assert (status, f"NOT LOOKED AT: pid {mine}: " in told) == (doctor.CANT_TELL, True)
+
+
+@contextmanager
+def _sleeper(name: str, user: int | None = None) -> Iterator[int]:
+    process = subprocess.Popen(
+        [name, "-c", "read x"], executable="/bin/sh", stdin=subprocess.PIPE, user=user
+    )
+    until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(name.encode()))
+    yield process.pid
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "log", "is_found"),
+    [
+        ("kube-system", "2026-01-01T00:00:00Z stdout F [FATAL] plugin/loop: Loop (127.0.0.1:4 ", True),
+        ("kube-system", '{"log":"[FATAL] plugin/loop: Loop (127.0.0.1:4 -> :53) ', True),
+        ("tenant", "2026-01-01T00:00:00Z stdout F [FATAL] plugin/loop: Loop (127.0.0.1:4 ", False),
+        # A name that somebody asked for, as CoreDNS's log plugin writes it.
+        ("kube-system", '2026-01-01T00:00:00Z stdout F [INFO] 10.0.0.9:1 - 2 "A IN [FATAL] plugin/loop: Loop (x', False),
+    ],
+)  # fmt: skip
+def test_last_words_are_kube_systems(
+    tmp_path: Path, namespace: str, log: str, *, is_found: bool
+) -> None:
+    """A tenant's container may be called ``coredns`` and say what it likes."""
+    logs = tmp_path / f"var/log/pods/{namespace}_coredns-abc_{UID.format(1)}/coredns"
+    logs.mkdir(parents=True)
+    (logs / "0.log").write_text(f"...\n{log}\n")
+    assert [pod.name for pod in pods.looped(tmp_path, ["coredns"], [])] == [
+        "coredns-abc"
+    ] * is_found
+
+
 def test_what_cannot_be_read_is_named(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is called clean that wasn't looked at."""
     pid = lab.start("coredns", COREDNS, UPSTREAM)
@@ -326,17 +417,22 @@ def test_a_link_in_a_container_ends_in_the_container(tmp_path: Path) -> None:
         ("0::/kubepods.slice/kubepods-podUID_.slice/cri-1.scope", UID.format(1)),
         ("12:cpu:/kubepods/burstable/podUID/0123\n0::/x", UID.format(1)),
         ("0::/kubepods/pod" + "0f" * 16 + "/1", "0f" * 16),
+        (
+            "0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-podUID_.slice/x",
+            UID.format(1),
+        ),
         ("0::/system.slice/coredns.service", None),
+        # What a user's own systemd, a service and a container may be given to make groups in.
+        ("0::/user.slice/user-1000.slice/user@1000.service/kubepods/podUID/x", None),
+        ("0::/system.slice/x.service/kubepods.slice/kubepods-podUID_.slice/x", None),
+        ("0::/kubepods/burstable/pod" + "0f" * 16 + "/0123/kubepods/podUID/x", "0f" * 16),
     ],
 )
 def test_a_pod_is_known_by_its_cgroup(tmp_path: Path, group: str, uid: str | None) -> None:
-    """With either of kubelet's cgroup drivers, and as a static pod."""
-    logs = tmp_path / "logs"
-    (logs / f"kube-system_coredns-abc_{uid or 'x'}").mkdir(parents=True)
+    """With either of kubelet's cgroup drivers, and as a static pod; not by a group in a group."""
     text = group.replace("UID_", UID.format(1).replace("-", "_")).replace("UID", UID.format(1))
     (tmp_path / "cgroup").write_text(text)
-    found = pods.pod_of(tmp_path, logs)
-    assert (found.uid if found else None) == uid
+    assert trust.pod_of(tmp_path) == uid
 
 
 def test_a_question_is_seen_over_ipv6_too(node: Namespace) -> None:

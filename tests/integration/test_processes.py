@@ -83,6 +83,27 @@ def test_the_owner_is_not_what_a_command_line_says(start: Start) -> None:
     assert _only(processes.running(PROC, NAMES)).uid == 65534
 
 
+def test_a_search_finds_roots_alone(start: Start) -> None:
+    """In slices of any size, and whatever others call theirs."""
+    theirs = [start(NAME, user=65534).pid for _ in range(5)]
+    mine = start(NAME).pid
+    assert {*theirs, mine} <= {one.pid for one in processes.running(PROC, NAMES)}
+    search = processes.Search(PROC, NAMES)
+    slices = 1
+    while search.go_on(0.0):
+        slices += 1
+    assert [one.pid for one in search.found] == [mine]
+    assert slices > 5
+    assert not search.go_on(0.0)
+
+
+def test_a_search_without_proc(tmp_path: Path) -> None:
+    """It has ended before it began."""
+    search = processes.Search(tmp_path / "proc", NAMES)
+    assert not search.go_on(1.0)
+    assert search.found == []
+
+
 def test_a_containers_process_is_told_from_the_nodes() -> None:
     """It lives in a PID namespace of its own."""
     inside = f"exec -a {NAME} sleep 60"
@@ -124,7 +145,12 @@ def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> N
     started = start(NAME, user=user)
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"
-        f"found, = processes.running(Path({str(tmp_path)!r}), frozenset([{NAME!r}]))\n"
+        f"where = Path({str(tmp_path)!r}), frozenset([{NAME!r}])\n"
+        "found, = processes.running(*where)\n"
+        "search = processes.Search(*where)\n"
+        "assert not search.go_on(60)\n"
+        "assert [one.pid for one in search.found] == [found.pid] * (found.uid == 0)\n"
+        "assert (where[0] / str(found.pid) / 'cgroup').read_bytes()\n"
         "print(found.pid, found.uid, found.arguments[0])"
     )
     mount = f"mount -t proc -o hidepid=invisible,subset=pid proc {tmp_path}"

@@ -301,10 +301,9 @@ class _Node:
         indented = "".join(f"    {line}\n" for line in corefile.splitlines())
         self._write("etc/kubernetes/kubelet-config.yaml", _KUBELET)
         self._write("etc/kubernetes/nodelocaldns-config.yml", _CONFIGMAP + indented)
-        volume = (
-            "var/lib/kubelet/pods/0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
-            "/volumes/kubernetes.io~configmap/config-volume"
-        )
+        uid = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
+        volume = f"var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~configmap/config-volume"
+        (self.root / f"var/log/pods/kube-system_nodelocaldns-x7k2p_{uid}").mkdir(parents=True)
         # As kubelet does it: the data is in a directory with a date, behind two links.
         self._write(f"{volume}/..2026_03_02_09_20_33.184467440/Corefile", corefile)
         (self.root / volume / "..data").symlink_to("..2026_03_02_09_20_33.184467440")

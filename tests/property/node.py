@@ -109,6 +109,7 @@ class Node:
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods: PodsFile | None = None
+    pods_doubt: str | None = None
     behind: FileSeen | None = None
     hold: Hold | None = None
     can_write: bool = True
@@ -189,6 +190,7 @@ class Node:
             answers=heard,
             behind=self.behind if links.taken(self.file) else None,
             pods=self.pods,
+            pods_doubt=self.pods_doubt,
             hold=self.hold,
         )
 
@@ -287,6 +289,8 @@ class Node:
 def nodes(draw: st.DrawFn) -> Node:
     """Return a node at the guard's start."""
     node = Node(policy=draw(policies), found=draw(candidates()), pods=draw(pods_files))
+    if node.pods is None:
+        node.pods_doubt = draw(st.sampled_from([None, "nobody understands its kubelet"]))
     remembered = draw(st.lists(st.sampled_from(UPSTREAMS), max_size=3, unique=True))
     node.memory = Memory(
         remembered=tuple(

@@ -92,6 +92,7 @@ def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
         assert policy.handover is not HandoverMode.NEVER
         assert plan.wanted[0] == after.health.address
     assert policy.handover is not HandoverMode.AUTO or are_pods_safe(seen.pods, policy)
+    assert policy.handover is not HandoverMode.AUTO or seen.pods_doubt is None
     assert any(border(policy).admits(address) for address in plan.wanted)
     assert {plan.wanted[0]} == _handed(after, policy)
     assert len(plan.wanted) <= resolvconf.MAXNS

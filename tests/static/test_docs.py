@@ -507,7 +507,10 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             file=file,
             bound=bound,
             found=Found(candidates=() if upstream is UpstreamState.NONE else (found,)),
-            pods=None if pods == "none" else PodsFile(path=pods, nameservers=(UPSTREAM,)),
+            pods=None
+            if pods in ("none", "unclear")
+            else PodsFile(path=pods, nameservers=(UPSTREAM,)),
+            pods_doubt="no kubelet is understood" if pods == "unclear" else None,
         ),
         replace(POLICY, handover=handover),
     )
@@ -520,7 +523,7 @@ _JUDGED = (Mode.GUARDING, Mode.HANDED_OVER)
 
 
 def _worlds() -> Iterator[tuple[Row, Plan]]:
-    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none")
+    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
     both = (False, True)
     for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
         _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both

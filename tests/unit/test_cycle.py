@@ -182,6 +182,27 @@ def test_what_was_learned_outlives_the_daemon(machine: Machine) -> None:
     assert machine.servers == ["10.0.0.2"]
 
 
+@pytest.mark.parametrize("source", ["Corefile", "remembered"])
+@pytest.mark.parametrize("namespace", ["kube-system", "tenant"])
+def test_what_a_tenant_was_believed_is_forgotten(
+    machine: Machine, namespace: str, source: str
+) -> None:
+    """An older state has the servers of any pod's Corefile, and that they answered."""
+    uid = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
+    volume = f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~configmap/config-volume"
+    (machine.paths.root / f"var/log/pods/{namespace}_coredns-abc_{uid}").mkdir(parents=True)
+    origin = f"{volume}/Corefile"
+    entry = {"address": "6.6.6.6", "source": source, "origin": origin, "seen": 1, "answered": 2}
+    machine.paths.state.parent.mkdir(parents=True)
+    machine.paths.state.write_text(json.dumps({"version": 2, "remembered": [entry]}))
+    machine.write(POISON)
+    machine.backup()
+    cycle = machine.start()
+    known = [str(one.address) for one in cycle.memory.remembered]
+    assert known == (["6.6.6.6"] if namespace == "kube-system" else [])
+    assert (machine.servers == ["10.0.0.2"]) is (namespace == "tenant" or source == "Corefile")
+
+
 def test_the_foreign_file_can_be_restored(machine: Machine) -> None:
     """What somebody wrote last, after any number of repairs and restarts."""
     machine.write(POISON)

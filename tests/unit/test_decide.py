@@ -333,6 +333,18 @@ class TestHandingOver:
         _answers(node, REAL, NODELOCAL, times=3)
         assert node.look().mode is Mode.HANDED_OVER
 
+    def test_what_cannot_be_told_stands_against_it(self) -> None:
+        """Pods are started here, and nobody knows which file they get; unless the operator does."""
+        node = _handed_over()
+        node.pods_doubt = "no kubelet is understood here, but there is /run/k3s"
+        plan = node.look()
+        assert (plan.mode, node.file.content) == (Mode.GUARDING, GUARDED)
+        assert node.pods_doubt in dict(plan.because)["handover"]
+        node = _node(POISON, knows=(_candidate(),), handover=HandoverMode.ALWAYS)
+        node.bound, node.pods_doubt = frozenset({NODELOCAL}), "nobody can tell"
+        _answers(node, REAL, NODELOCAL, times=3)
+        assert node.look().mode is Mode.HANDED_OVER
+
     def test_kubelet_coming_up_ends_it(self) -> None:
         """A kubelet that hands /etc/resolv.conf to pods is configured after the handover."""
         node = _handed_over()

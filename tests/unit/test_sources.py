@@ -21,7 +21,8 @@ from unit.sources.test_dhcp import OPTIONS, reply
 
 UUID = "7d1b3f0e-8f4e-4f53-9a9c-0d5f0c1f9a10"
 AT = 1e9
-POD = "var/lib/kubelet/pods/0f6c/volumes/kubernetes.io~configmap/config-volume"
+UID = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
+POD = f"var/lib/kubelet/pods/{UID}/volumes/kubernetes.io~configmap/config-volume"
 
 
 @pytest.fixture
@@ -37,6 +38,13 @@ def _write(paths: Paths, name: str, content: str | bytes, *, at: float = AT) -> 
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     os.utime(path, (at, at))
     return path
+
+
+def _logs(paths: Paths, namespace: str) -> Path:
+    """Make the directory that kubelet keeps the pod's logs in."""
+    logs = paths.root / f"var/log/pods/{namespace}_coredns-abc_{UID}"
+    logs.mkdir(parents=True)
+    return logs
 
 
 def _found(paths: Paths) -> list[str]:
@@ -116,11 +124,125 @@ LEASE6 = b"\x07\x01\x02\x03\x00\x17\x00\x10" + ip_address("fe80::1").packed
 )  # fmt: skip
 def test_each_place_is_read(paths: Paths, name: str, content: str, said: str) -> None:
     """With its rank, and the interface and line where they can be told."""
+    _logs(paths, "kube-system")
     path = _write(paths, name, content)
     (one,) = look(paths).candidates
     line = one.origin.removeprefix(str(path))
     assert f"{one.source} {one.tier} {one.interface or '-'} {line}".strip() == said
     assert (str(one.address), one.seen) == ("10.0.0.2", AT)
+
+
+HOSTILE = ".:53 {\n    forward . 6.6.6.6\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("directory", "is_believed"),
+    [
+        (f"kube-system_coredns-abc_{UID}", True),
+        (f"tenant_coredns-abc_{UID}", False),
+        (f"tenant_kube-system_{UID}", False),
+        (f"kube-system_coredns-abc_{UID}_more", False),
+        ("kube-system_coredns-abc_0f6c6d0a-3f6e-4a5b-9c1e-000000000000", False),
+        (None, False),
+    ],
+)
+def test_a_tenants_corefile_is_no_source(
+    paths: Paths, directory: str | None, *, is_believed: bool
+) -> None:
+    """A pod is whose kubelet's directory of its logs says; without one nobody can tell.
+
+    What the tenant mounts beside it says nothing: a volume of any name may hold any text.
+    """
+    pod = _write(paths, f"{POD}/Corefile", HOSTILE).parent
+    pod.chmod(0o777)  # as kubelet makes it
+    token = f"var/lib/kubelet/pods/{UID}/volumes/kubernetes.io~projected/kube-api-access-x"
+    _write(paths, f"{token}/namespace", "kube-system")
+    if directory is not None:
+        (paths.root / "var/log/pods" / directory).mkdir(parents=True)
+    assert _found(paths) == (["Corefile 0 6.6.6.6"] if is_believed else [])
+
+
+NOBODY = 65534
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+class TestOthersFiles:
+    """What somebody else could have written, or could have put where it is."""
+
+    def _logs(self, paths: Paths) -> Path:
+        _write(paths, f"{POD}/Corefile", HOSTILE)
+        return _logs(paths, "kube-system")
+
+    @pytest.mark.parametrize("above", [0, 1, 2])
+    def test_a_directory_of_logs_that_others_made(self, paths: Paths, above: int) -> None:
+        """Theirs, or in a directory of theirs, it tells nothing."""
+        logs = self._logs(paths)
+        assert _found(paths) == ["Corefile 0 6.6.6.6"]
+        os.chown([logs, *logs.parents][above], NOBODY, NOBODY)
+        assert _found(paths) == []
+
+    def test_a_directory_of_logs_that_all_may_write_in(self, paths: Paths) -> None:
+        """And neither does one in a directory that is root's and open to everybody."""
+        logs = self._logs(paths)
+        logs.parent.chmod(0o1777)
+        assert _found(paths) == []
+        logs.parent.chmod(0o755)
+        os.chown(logs.parent, 0, NOBODY)
+        assert _found(paths) == ["Corefile 0 6.6.6.6"]
+        logs.parent.chmod(0o775)
+        assert _found(paths) == []
+
+    def test_a_link_for_a_directory_of_logs(self, paths: Paths) -> None:
+        """Where it leads, others could have written as well."""
+        logs = self._logs(paths)
+        logs.rename(paths.root / "elsewhere")
+        logs.symlink_to(paths.root / "elsewhere")
+        assert _found(paths) == ["Corefile 0 6.6.6.6"]
+        os.chown(paths.root / "elsewhere", NOBODY, NOBODY)
+        assert _found(paths) == []
+
+    def test_a_file_that_others_can_write(self, paths: Paths) -> None:
+        """Whoever owns a file, or a directory above it, decides what it says."""
+        file = _write(
+            paths, "etc/network/interfaces.d/a", "iface e inet static\n dns-nameserver 6.6.6.6"
+        )
+        assert _found(paths) == ["interfaces 1 6.6.6.6"]
+        for path in (file, file.parent):
+            os.chown(path, NOBODY, NOBODY)
+            assert _found(paths) == []
+            os.chown(path, 0, 0)
+        file.chmod(0o666)
+        assert _found(paths) == []
+
+    def test_a_link_into_a_users_directory(self, paths: Paths) -> None:
+        """Root's file there may be replaced by its owner at any time."""
+        mine = _write(paths, "home/bob/a", "iface e inet static\n dns-nameserver 6.6.6.6")
+        link = paths.root / "etc/network/interfaces.d/a"
+        link.parent.mkdir(parents=True)
+        link.symlink_to("../../../home/bob/a")
+        assert _found(paths) == ["interfaces 1 6.6.6.6"]
+        os.chown(mine.parent, NOBODY, NOBODY)
+        assert _found(paths) == []
+
+    def test_a_copy_beside_what_resolv_conf_links_to(self, paths: Paths) -> None:
+        """systemd-resolve owns that directory, and may put any backup there."""
+        _write(paths, "run/systemd/resolve/resolv.conf", SERVERS)
+        _write(paths, "run/systemd/resolve/resolv.conf.bak", "nameserver 6.6.6.6\n")
+        paths.resolv_conf.symlink_to("../run/systemd/resolve/resolv.conf")
+        assert _found(paths) == ["backup 0 6.6.6.6", "resolved 0 10.0.0.2"]
+        os.chown(paths.root / "run/systemd/resolve", NOBODY, NOBODY)
+        assert _found(paths) == ["resolved 0 10.0.0.2"]
+
+    def test_a_network_managers_own_files_are_its_own(self, paths: Paths) -> None:
+        """systemd-networkd and Kubespray's user ``kube`` are no tenants: root gave them these."""
+        for name, text in (
+            ("run/systemd/netif/leases/7", "DNS=10.0.0.2\n"),
+            ("etc/kubernetes/coredns-config.yml", CONFIGMAP),
+        ):
+            path = _write(paths, name, text)
+            os.chown(path, NOBODY, NOBODY)
+            os.chown(path.parent, NOBODY, NOBODY)
+        assert [one.split()[0] for one in _found(paths)] == ["networkd", "Corefile"]
 
 
 def test_clients_leases_are_candidates_and_guesses(paths: Paths) -> None:

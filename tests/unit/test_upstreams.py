@@ -221,6 +221,39 @@ def test_memory_is_worth_what_it_has_shown() -> None:
     assert high.origin == "resolv.conf: a resolv.conf"
 
 
+@pytest.mark.parametrize(
+    ("source", "is_ahead"),
+    [
+        (FILE, True),
+        (Source.DHCP, True),
+        (LEASE, True),
+        (Source.INFORM, True),
+        (BACKUP, False),
+        (Source.COREFILE, False),
+        (Source.RESOLVED, False),
+    ],
+)
+def test_memory_keeps_its_sources_rank(source: Source, *, is_ahead: bool) -> None:
+    """An answer makes nobody worth more than a lease whose source ranks behind leases."""
+    (kept,) = upstreams.recall([replace(_candidate(A, source), answered=7.0)])
+    assert (kept.rank < _candidate(B, LEASE).rank) is is_ahead
+    assert kept.rank < _candidate(B, source).rank or source in (FILE, Source.DHCP)
+    answers = (_answer(A), _cleared(A), _answer(B), _cleared(B))
+    pool = _ranked([kept, _candidate(B, LEASE)], *answers)
+    assert upstreams.select(pool, (), 3) == ((A,) if is_ahead else (B,))
+
+
+def test_memory_takes_a_better_source() -> None:
+    """What a backup named first and DHCP names now is what DHCP names; never the other way."""
+    old = _remember((), _candidate(A, BACKUP), answers=True, wall=1.0)
+    (better,) = _remember(old, _candidate(A, Source.DHCP), answers=True, wall=2.0)
+    assert better == replace(_candidate(A, Source.DHCP), answered=2.0)
+    assert _remember((better,), _candidate(A, Source.COREFILE), answers=True, wall=3.0) == (better,)
+    assert _remember((better,), *upstreams.recall([better]), answers=True, wall=3.0) == (better,)
+    assert _remember(old, *upstreams.recall(old), answers=True, wall=3.0) == old
+    assert _remember(old, _candidate(A, Source.DHCP)) == old  # it has not answered as that
+
+
 def test_memory_is_not_written_at_every_answer() -> None:
     """The time of a remembered candidate is brought up to date once an hour."""
     old = _remember((), _candidate(A, LEASE), answers=True, wall=100.0)

@@ -1,0 +1,132 @@
+"""A kubelet inside another program: it has no process of that name and files of its own.
+
+k3s and MicroK8s are such. (RKE2 and k0s start a kubelet of its own name with flags, which is
+found like any other.) Texts and documents in, settings out; the files are read elsewhere.
+
+k3s without an option of its own takes /etc/resolv.conf, where that names no loopback and no
+link-local address at its start, else systemd-resolved's file, else one with 8.8.8.8
+(locateOrGenerateResolvConf()). Which one it was, and which one it will be, nobody can tell
+from outside: it counts as /etc/resolv.conf, which is the dangerous one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dnsguard.core import kubelet
+from dnsguard.core.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
+
+Flag = tuple[str, str, str]
+"""Flag, value and where it stands, as of :func:`dnsguard.core.kubelet.flags_in`."""
+POD_FILE = "/var/lib/dnsguard/resolv.conf"
+
+_COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
+_QUOTES = str.maketrans("'\"", "  ")
+_PASSED_ON = re.compile(r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?(?=resolv[-_]conf\b)")
+_VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
+_CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
+_OPTIONS = ("cluster-dns", "cluster-domain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """A program with a kubelet in it, and where it is told what to do."""
+
+    name: str
+    programs: frozenset[str]
+    """What its process is called."""
+    units: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    """Files with flags and variables."""
+    configs: tuple[str, ...] = ()
+    """YAML with its options as keys."""
+    config_dir: str | None = None
+    """With more of those."""
+    cluster_dns: str
+    """Where it puts cluster DNS unless told otherwise."""
+    remedy: str
+    """How pods get the file that dnsguard keeps for them."""
+
+
+K3S = Distribution(
+    name="k3s",
+    # The wrapper, what it runs, and the title that hides the token.
+    programs=frozenset({"k3s", "k3s-server", "k3s-agent", "k3s server", "k3s agent"}),
+    units=("k3s.service", "k3s-agent.service"),
+    texts=(
+        *(f"/etc/systemd/system/{name}.service.env" for name in ("k3s", "k3s-agent")),
+        *(
+            f"/etc/{place}/{name}"
+            for place in ("default", "sysconfig")
+            for name in ("k3s", "k3s-agent")
+        ),
+    ),
+    configs=("/etc/rancher/k3s/config.yaml",),
+    config_dir="/etc/rancher/k3s/config.yaml.d",
+    cluster_dns="10.43.0.10",
+    remedy=f"set resolv-conf: {POD_FILE} in /etc/rancher/k3s/config.yaml, then systemctl"
+    " restart k3s (on an agent: k3s-agent)",
+)
+MICROK8S = Distribution(
+    name="MicroK8s",
+    programs=frozenset({"kubelite"}),
+    texts=("/var/snap/microk8s/current/args/kubelet",),
+    cluster_dns="10.152.183.10",
+    remedy=f"set {RESOLV_CONF_FLAG}={POD_FILE} in /var/snap/microk8s/current/args/kubelet, then"
+    " snap restart microk8s.daemon-kubelite",
+)  # fmt: skip
+DISTRIBUTIONS = (K3S, MICROK8S)
+PROGRAMS = frozenset(name for one in DISTRIBUTIONS for name in one.programs)
+
+
+def has_kubelet(arguments: Sequence[str]) -> bool:
+    """Tell a node's daemon from the commands that share its name (``k3s kubectl``)."""
+    is_shared = arguments[0].rpartition("/")[2] == "k3s"
+    return not is_shared or bool({"server", "agent"}.intersection(arguments[1:]))
+
+
+def flags_in(text: str, where: str) -> Iterator[Flag]:
+    """Yield what a unit, an environment file or a file of flags says that matters."""
+    plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _plain(text))
+    yield from kubelet.flags_in(_PASSED_ON.sub("--", plain), where)
+
+
+def configs_in(text: str) -> list[str]:
+    """Return the configuration files that such a text names."""
+    return _CONFIG.findall(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return _COMMENT.sub("", text).translate(_QUOTES)
+
+
+def flags_of(document: object, where: str) -> Iterator[Flag]:
+    """Yield the same of a configuration: each option is a key, a list where it is repeated."""
+    if not isinstance(document, Mapping):
+        return
+    for key, value in document.items():
+        option = str(key).removesuffix("+")
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, str):
+                continue
+            if option == "resolv-conf" or option in _OPTIONS:
+                yield f"--{option}", one, where
+            elif option == "kubelet-arg":
+                passed = f"--kubelet-arg={one}"
+                yield from flags_in(passed, where)
+
+
+def resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
+    """Return the file that pods get.
+
+    The last word of a file counts, and where files disagree, nobody can tell.
+    """
+    last = {where: value for flag, value, where in found if flag == RESOLV_CONF_FLAG}
+    if not last:
+        return Setting(value=DEFAULT, where=f"{distribution.name}'s default")
+    where, value = next(iter(last.items()))
+    if len(set(last.values())) > 1:
+        return Setting(value=DEFAULT, where=where, name="other files say otherwise")
+    if not value.startswith("/") or "$" in value:
+        return Setting(value=DEFAULT, where=where, name=UNREADABLE)
+    return Setting(value=value, where=where, name=RESOLV_CONF_FLAG)
