@@ -92,7 +92,12 @@ class Cycle:
         if state.complaint is not None:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
-        self.memory = Memory(remembered=state.remembered, foreign=state.foreign)
+        self.memory = Memory(
+            remembered=state.remembered,
+            convicts=state.convicts,
+            kubernetes=state.kubernetes,
+            foreign=state.foreign,
+        )
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
         self.counters = Counters()
@@ -289,7 +294,7 @@ class Cycle:
                 if self._is_state_damaged:
                     store.set_aside(self.paths.state)
                     self._is_state_damaged = False
-                self._write(self.paths.state, store.dump(action.candidates))
+                self._write(self.paths.state, store.dump(action))
             case EndHold():
                 self.pin(None)
                 self.tell(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))

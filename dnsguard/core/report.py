@@ -109,7 +109,7 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ..
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
-        wrong.append("no upstream answers: the best known one is used")
+        wrong.append(_unverified(plan))
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.bound is None:
@@ -117,6 +117,13 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ..
     if plan.delay and not trouble:
         wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
     return wrong
+
+
+def _unverified(plan: Plan) -> str:
+    """Return what is so where no upstream is usable, and what helps."""
+    why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
+    used = "the best known one is used" if plan.wanted else "nobody is named"
+    return f"no upstream is verified, {why}: {used}; dnsguard upstreams says why"
 
 
 def _file(memory: Memory, seen: Observation) -> Json:

@@ -140,7 +140,8 @@ def _check_pod_file(
     before: Memory, seen: Observation, policy: Policy, action: ReplacePodFile
 ) -> None:
     written = addresses(action.content)
-    assert 0 < len(written) <= resolvconf.MAXNS
+    assert len(written) <= resolvconf.MAXNS
+    assert written or addresses(seen.pod_file or b""), "a file with nobody in it is made"
     assert written == used(action.content) == action.wanted
     assert set(written) <= {*_known(before, seen, policy), *addresses(seen.pod_file or b"")}
     for address in written:
