@@ -101,8 +101,8 @@ def weigh(answer: Answer, question: Question) -> Answer:
     """Return the answer for what it is worth about the root, which exists and has NS records.
 
     systemd-resolved with no server behind it says NOERROR of its own authority and nothing
-    else: a node with 127.0.0.53 in dhclient.conf was dead for good by that (issue 13).
-    Without authority it may be a forwarder that knows no NS; a one-time name tells.
+    else: a node with 127.0.0.53 in dhclient.conf was dead for good by that (issue 13). It may
+    also be a forwarder that knows no NS; a one-time name tells.
     """
     if answer.ask is not Ask.UPSTREAM or question.name.strip("."):
         return answer
@@ -111,7 +111,7 @@ def weigh(answer: Answer, question: Question) -> Answer:
         return replace(answer, detail=hint)
     if answer.outcome is not Outcome.ANSWERED or answer.has_asked_type:
         return answer
-    if answer.rcode == NXDOMAIN or answer.is_authoritative:
-        detail = f"{answer.detail} of its own, and knows no root"
+    if answer.rcode == NXDOMAIN:
+        detail = f"{answer.detail} for the root itself"
         return replace(answer, outcome=Outcome.FAILED, detail=detail)
     return replace(answer, is_hollow=True)

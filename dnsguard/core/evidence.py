@@ -124,7 +124,9 @@ def resolves(known: Round, *, is_stub: bool) -> bool | None:
     once = known.get(Ask.ONE_TIME)
     if once is None:
         return None
-    is_told = once.has_records or not once.is_found
+    # Who claims the root for itself and names no server of it can't deny what is below it.
+    is_made_up = outside.is_authoritative and once.is_authoritative
+    is_told = once.has_records or not (once.is_found or is_made_up)
     return once.outcome is Outcome.ANSWERED and is_told
 
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress, zoned
-from dnsguard.core.answers import Answer, Ask
+from dnsguard.core.answers import Answer, Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Finding, Round, Services, finding, resolves, treats_alike
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
@@ -322,19 +322,24 @@ def _asked_outside(verdict: Verdict, answer: Answer) -> Verdict:
     does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
     if does_resolve is None:
         return verdict
+    first = verdict.round[Ask.UPSTREAM]
+    is_second = answer is not first
+    if is_second and first.outcome is not Outcome.ANSWERED:
+        return verdict  # counted already
     if does_resolve:
         return replace(
             verdict,
             answered_at=answer.at,
-            rtt=answer.rtt,
+            rtt=first.rtt,
             failures=0,
             failing_since=None,
-            detail=answer.detail,
+            detail=first.detail,
         )
     since = answer.at if verdict.failing_since is None else verdict.failing_since
     failures = verdict.failures + 1
     verdict = replace(verdict, failures=failures, failing_since=since, failed_at=answer.at)
-    verdict = replace(verdict, detail=answer.detail)
+    about = " for a one-time name" if is_second else ""
+    verdict = replace(verdict, detail=answer.detail + about)
     if failures < LOST_AFTER:
         return verdict
     return replace(verdict, cleared_at=None, doubts=0, alike_since=None)

@@ -71,8 +71,13 @@ def test_any_bytes_are_read_or_complained_of(noise: bytes, at: int) -> None:
 def test_any_json_is_read_or_complained_of(address: object, origin: object, seen: object) -> None:
     """Every type in every place, infinities included."""
     entry = {"address": address, "origin": origin, "seen": seen}
-    listed = {"remembered": [entry], "cluster_dns": [entry], "kubernetes": [address]}
-    for state in (entry, [entry], {"version": VERSION, **listed}, {"version": entry}):
+    whole: dict[str, object] = {
+        "version": VERSION,
+        "remembered": [entry],
+        "cluster_dns": [entry],
+        "kubernetes": [address],
+    }
+    for state in (entry, [entry], whole, {"version": entry}):
         with _files(json.dumps(state).encode(), b"") as paths:
             found = load(*paths)
         assert (found.complaint is None) or (found.remembered == ())
