@@ -104,7 +104,7 @@ cluster.local:53 {{
     }}
     template IN NS . {{
         match ^[.]$
-        answer ". 30 IN NS a.root-servers.net."
+        answer ". 1 IN NS a.root-servers.net."
         fallthrough
     }}
     template ANY ANY {{
