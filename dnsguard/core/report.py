@@ -169,7 +169,7 @@ def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
         "answered_ago": None if heard is None else round(now - heard, 3),
         "usable": upstream.is_usable and upstream.refusal is None,
         "rtt_ms": _milliseconds(verdict.rtt),
-        "detail": verdict.detail,
+        "detail": _detail(upstream),
         "refused": upstream.refusal,
         "in_use": upstream.address in plan.wanted and upstream.refusal is None,
         "why_not": _why_not(upstream, plan),
@@ -185,6 +185,12 @@ def _why_not(upstream: Upstream, plan: Plan) -> str | None:
         return "others rank higher or answer faster"
     if upstream.is_guess and upstream.verdict.detail == NOT_ASKED:
         return "asked only when nothing better answers"
+    return _detail(upstream)
+
+
+def _detail(upstream: Upstream) -> str:
+    if upstream.verdict.answers and not upstream.is_usable:
+        return "answers, but may be cluster DNS; if it is real: upstream.servers"
     return upstream.verdict.detail
 
 
