@@ -50,15 +50,13 @@ class Border:
             return None
         return next((dead for stub in self.stubs if (dead := self._dead_end(stub, address))), None)
 
-    def is_doubtful(self, address: IPAddress) -> bool:
-        """Tell whether the address counts only once it was shown to be a real resolver.
+    def is_own(self, address: IPAddress) -> bool:
+        """Tell whether the address is the node's, so that it may lead anywhere.
 
-        What listens on one of the node's own may be the company's resolver (case 70), or lead
-        to cluster DNS.
+        What listens there may be the company's resolver (case 70), or forward to cluster DNS.
         """
         address = plain(address)
-        is_own = address in self.own and not address.is_loopback and address not in self.named
-        return is_own or self.is_suspect(address)
+        return address in self.own and not address.is_loopback and address not in self.named
 
     def is_suspect(self, address: IPAddress) -> bool:
         """Tell whether the address stands among the cluster's services.

@@ -216,6 +216,8 @@ def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory
 def _with_convicts(memory: Memory) -> Verdicts:
     """Return the verdicts, with what was found out in an earlier boot."""
     missing = memory.convicts.keys() - memory.verdicts.keys()
+    if not missing:
+        return memory.verdicts
     return {**memory.verdicts, **{one: Verdict(is_exposed=True) for one in missing}}
 
 
@@ -235,7 +237,8 @@ def _remember(
 ) -> tuple[Candidate, ...]:
     """Keep the upstreams that have answered just now, forget what others have outlived."""
     answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
-    proven = frozenset(u.address for u in pool if u.is_usable and u.address in answered)
+    # By what it has shown; that the operator names it is no proof once the name is taken away.
+    proven = frozenset(u.address for u in pool if u.verdict.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
     outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}

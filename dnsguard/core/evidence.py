@@ -58,7 +58,7 @@ class Services:
 
     def are_near(self, address: IPAddress) -> bool:
         """Tell whether the address can hardly be anything but a service of this cluster."""
-        return any(address in around for around in _networks(self.told | self.assumed))
+        return any(address in around for around in _networks(self.told, self.assumed))
 
     def hold(self, records: Iterable[IPAddress]) -> bool:
         """Tell whether one of the records is a service of this cluster."""
@@ -70,15 +70,17 @@ class Services:
         The nodes of a nested cluster have the outer one's DNS for their upstream. It knows
         a name of its own by the name of ours, and is no loop.
         """
-        known = {one.version for one in self.kubernetes | self.told}
+        known = {one.version for one in self.kubernetes | self.told if not one.is_link_local}
         is_known = bool(records) and all(one.version in known for one in records)
         return is_known and not self.hold(records)
 
 
 @lru_cache(maxsize=8)
-def _networks(addresses: frozenset[IPAddress]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(
+def _networks(*known: frozenset[IPAddress]) -> frozenset[IPv4Network | IPv6Network]:
+    """Return the networks around these; cached, for each look needs them."""
+    return frozenset(
         ip_network((one, _PREFIX[one.version]), strict=False)
+        for addresses in known
         for one in addresses
         if not (one.is_link_local or one.is_loopback)
     )

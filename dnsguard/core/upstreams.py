@@ -177,13 +177,14 @@ def _upstream(
     candidate: Candidate, proven: Container[IPAddress], verdicts: Verdicts, border: Border
 ) -> Upstream:
     verdict = verdicts.get(candidate.address, _UNKNOWN)
+    is_suspect = border.is_suspect(candidate.address)
     return Upstream(
         candidate=candidate,
         verdict=verdict,
         refusal=border.refusal(candidate.address) or _stale_stub(candidate),
         is_proven=candidate.address in proven or verdict.was_cleared,
-        is_doubtful=border.is_doubtful(candidate.address),
-        is_suspect=border.is_suspect(candidate.address),
+        is_doubtful=is_suspect or border.is_own(candidate.address),
+        is_suspect=is_suspect,
     )
 
 

@@ -378,6 +378,23 @@ class TestTheFileForKubelet:
         node = _node(b"nameserver 127.0.0.53\n", knows=(_candidate(),))
         assert promises.used(self._written(node) or b"") == (REAL,)
 
+    def test_the_same_servers_come_in_the_same_order(self) -> None:
+        """In both files, whoever is the faster one, and whatever the order was before."""
+        node = _node(POISON, knows=(_candidate(REAL), _candidate(OTHER)))
+        node.pod_file = b"nameserver 192.0.2.53\nnameserver 10.0.0.2\n"
+        node.answer(REAL, Outcome.ANSWERED, rtt=0.9)
+        node.answer(OTHER, Outcome.ANSWERED, rtt=0.1)
+        assert promises.used(self._written(node) or b"") == (REAL, OTHER)
+        assert promises.used(node.file.content) == (REAL, OTHER)
+
+    @pytest.mark.parametrize("named", ["169.254.25.10", "192.0.2.53", "127.0.0.53"])
+    def test_cluster_dns_never_stays_in_it(self, named: str) -> None:
+        """Known as such, found out in an earlier boot, or a stub: not even for want of others."""
+        node = _node(POISON)
+        node.memory = replace(node.memory, convicts={OTHER: 1.0})
+        node.pod_file = f"nameserver {named}\n".encode()
+        assert promises.used(self._written(node) or b"") == ()
+
     def test_it_is_not_written_with_nobody_in_it(self) -> None:
         """What was there stays, since nothing better is known."""
         node = _node(POISON)

@@ -330,6 +330,9 @@ OUTER = frozenset({ip_address("10.96.0.1")})
         ),
         pytest.param(Services(kubernetes=OUTER), CONVICT, id="it is this cluster's after all"),
         pytest.param(Services(told=frozenset({ip_address("fd00::a")})), CONVICT, id="other family"),
+        pytest.param(
+            Services(told=frozenset({ip_address("169.254.2.1")})), CONVICT, id="no service"
+        ),
     ],
 )
 def test_an_outer_clusters_dns_is_a_real_resolver(services: Services, expected: str) -> None:
