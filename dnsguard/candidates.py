@@ -8,7 +8,9 @@ from typing import Any
 from dnsguard import client, config
 from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.core.decide import services
 from dnsguard.core.effective import effective
+from dnsguard.core.evidence import Finding, finding
 from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
@@ -61,9 +63,13 @@ async def _ask(entry: _Entry, policy: Policy) -> None:
     async def answer(*, kind: Ask = Ask.UPSTREAM, tcp: bool = False) -> Answer:
         return await ask(Query(address, Leg(kind, tcp)), policy)
 
-    udp, tcp, cluster = await asyncio.gather(answer(), answer(tcp=True), answer(kind=Ask.CLUSTER))
+    udp, tcp, cluster, nonsense = await asyncio.gather(
+        answer(), answer(tcp=True), answer(kind=Ask.CLUSTER), answer(kind=Ask.NONSENSE)
+    )
     entry["udp_ms"], entry["tcp_ms"] = _milliseconds(udp), _milliseconds(tcp)
-    if cluster.has_records and not _is_named(address, policy):
+    shown = {Ask.CLUSTER: cluster, Ask.NONSENSE: nonsense}
+    is_inside = finding(shown, services(policy)) is Finding.CLUSTER
+    if is_inside and not _is_named(address, policy):
         entry["refused"] = "answers for the cluster's domain: cluster DNS"
         entry["why_not"] = f"never used: {entry['refused']}"
     elif udp.outcome is not Outcome.ANSWERED and not entry["in_use"]:

@@ -104,8 +104,12 @@ class Cycle:
         if state.complaint is not None:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
-        remembered = trust.believed(paths.root, state.remembered)
-        self.memory = Memory(remembered=remembered, foreign=state.foreign)
+        self.memory = Memory(
+            remembered=trust.believed(paths.root, state.remembered),
+            convicts=state.convicts,
+            kubernetes=state.kubernetes,
+            foreign=state.foreign,
+        )
         self.spare = Spare(paths.resolv_conf)
         self._struck = (FileSeen(), b"")
         self._latest = 0
@@ -370,7 +374,7 @@ class Cycle:
                 if self._is_state_damaged:
                     store.set_aside(self.paths.state)
                     self._is_state_damaged = False
-                self._write(self.paths.state, store.dump(action.candidates))
+                self._write(self.paths.state, store.dump(action))
             case EndHold():
                 self.pin(None)
                 self.tell(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))

@@ -2,7 +2,7 @@
 
 import secrets
 
-from dnsguard.core.answers import Answer, Ask, Query
+from dnsguard.core.answers import Answer, Ask, Query, weigh
 from dnsguard.core.model import Policy
 from dnsguard.core.questions import wording
 from dnsguard.host import health_url, probe
@@ -13,4 +13,5 @@ async def ask(query: Query, policy: Policy) -> Answer:
     if query.leg.ask is Ask.HTTP:
         return await health_url.ask(query.address, policy.health_url, timeout=policy.timeout)
     question = wording(query, policy, secrets.token_hex(8))
-    return await probe.ask(query.address, question, timeout=policy.timeout, tcp=query.leg.tcp)
+    timeout, tcp = policy.timeout, query.leg.tcp
+    return weigh(await probe.ask(query.address, question, timeout=timeout, tcp=tcp), question)

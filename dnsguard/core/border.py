@@ -4,10 +4,11 @@ What is beyond it is never written, remembered or asked for the outside, whichev
 names it. Legitimate link-local resolvers (169.254.169.253, fe80::1%eth0) are within.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from dnsguard.core.address import IPAddress, plain
+from dnsguard.core.evidence import Services
 from dnsguard.core.model import Stub
 
 _BROADCAST = IPv4Address("255.255.255.255")
@@ -24,8 +25,11 @@ class Border:
     own: frozenset[IPAddress] = frozenset()
     """The node's addresses."""
     exposed: frozenset[IPAddress] = frozenset()
-    """Who has answered a name that cluster DNS alone knows."""
+    """Who was shown to be cluster DNS, in this boot or an earlier one."""
     stubs: tuple[Stub, ...] = ()
+    are_stubs_echoes: bool = False
+    """The stubs ask whom resolv.conf names: systemd-resolved in its foreign mode."""
+    services: Services = field(default_factory=Services)
 
     def admits(self, address: IPAddress) -> bool:
         """Tell whether the address can be a real nameserver outside the cluster."""
@@ -43,7 +47,7 @@ class Border:
         if address in self.exposed:
             return "answers for the cluster's domain: cluster DNS"
         if not address.is_loopback:
-            return "an address of this node" if address in self.own else None
+            return None
         return next((dead for stub in self.stubs if (dead := self._dead_end(stub, address))), None)
 
     def is_poison(self, address: IPAddress) -> bool:
@@ -53,15 +57,34 @@ class Border:
             return True
         if address in self.named:
             return False
-        asked = (one for stub in self.stubs if address in stub.addresses for one in stub.asks)
-        return address in self.exposed or any(
-            one != address and not one.is_loopback and self.is_poison(one) for one in asked
-        )
+        if address in self.exposed:
+            return True
+        # A stub's list is an echo of resolv.conf where that is no link to it.
+        stubs = () if self.are_stubs_echoes else self.stubs
+        asked = (one for stub in stubs if address in stub.addresses for one in stub.asks)
+        return any(not one.is_loopback and self.is_poison(one) for one in asked)
+
+    def is_own(self, address: IPAddress) -> bool:
+        """Tell whether the address is the node's, so that it may lead anywhere.
+
+        What listens there may be the company's resolver (case 70), or forward to cluster DNS.
+        """
+        address = plain(address)
+        return address in self.own and not address.is_loopback and address not in self.named
+
+    def is_suspect(self, address: IPAddress) -> bool:
+        """Tell whether the address stands among the cluster's services.
+
+        A poisoned lease named 10.233.10.10, of which nobody had told (issue 13).
+        """
+        return plain(address) not in self.named and self.services.are_near(plain(address))
 
     def _dead_end(self, stub: Stub, address: IPAddress) -> str | None:
         """Return why a stub resolver is none: it is as good as the worst server it asks."""
         if address not in stub.addresses:
             return None
+        if self.are_stubs_echoes:
+            return f"a stub that asks whom resolv.conf names ({stub.origin})"
         if not stub.asks:
             return f"a stub that has nobody to ask ({stub.origin})"
         for asked in stub.asks:

@@ -12,7 +12,9 @@ from dnsguard.core.model import Mode, NodeLocal, Plan
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
 """Upper bounds of the repair histogram's buckets, seconds."""
 _ALONE = {Ask.HTTP: "health_url", Ask.ONE_TIME: "one_time"}
-_OUTSIDE = dict.fromkeys(Ask, "upstream") | {Ask.CLUSTER: "upstream_cluster"}
+_OUTSIDE = dict.fromkeys(Ask, "upstream") | dict.fromkeys(
+    (Ask.CLUSTER, Ask.NONSENSE, Ask.CONTROL), "upstream_cluster"
+)
 """The labels of questions to upstreams: what any knows, and what none may know."""
 CAUSES = (
     "start",

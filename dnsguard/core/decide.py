@@ -6,13 +6,14 @@ hear the answers, learn from others (:mod:`lessons`), rank the upstreams, choose
 then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dnsguard.core import inform, lessons, links, pods, upstreams
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Outcome
+from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
+from dnsguard.core.evidence import Services, is_private
 from dnsguard.core.health import ONE_TIME, advance
 from dnsguard.core.hold import Hold, Serves, active
 from dnsguard.core.lessons import RESOLV_CONF
@@ -35,7 +36,13 @@ from dnsguard.core.model import (
 )
 from dnsguard.core.questions import questions
 from dnsguard.core.rewrite import pod_file, remedy, rewrite
-from dnsguard.core.upstreams import Pool
+from dnsguard.core.upstreams import Pool, Verdict, Verdicts
+
+MOST_CONVICTS = 16
+_RESOLVED = ("/systemd/resolve/stub-resolv.conf", "/systemd/resolve/resolv.conf")
+_RESOLVED_STATIC = "lib/systemd/resolv.conf"
+"""The files of systemd-resolved's. Where resolv.conf is no link to one of them, it reads
+resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
 
 
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
@@ -61,15 +68,17 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         ("handover", _why(memory.hold, obstacle)),
     )
     memory, file = rewrite(memory, seen, pool, border, announced=announced)
-    memory, asked = questions(memory, seen.now, policy, known, needs_proof=obstacle.needs_proof)
+    memory, asked = questions(
+        memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
+    )
     memory, informs = _ask_dhcp(memory, seen, policy, pool)
     trust, trusted = upstreams.state(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
     actions += pod_file(memory, seen, policy, pool, border)
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
-    if memory.remembered != before.remembered:
-        actions.append(Remember(candidates=memory.remembered))
+    if _kept(memory) != _kept(before):
+        actions.append(_kept(memory))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
     # A version that could not be read is none that was seen: it may be read at the next look.
@@ -105,9 +114,33 @@ def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
         cluster=policy.cluster,
         named=policy.servers,
         own=memory.bound or frozenset(),
-        exposed=frozenset(a for a, verdict in memory.verdicts.items() if verdict.is_exposed),
+        exposed=frozenset(memory.convicts),
         stubs=seen.found.stubs,
+        are_stubs_echoes=_echoes(seen),
+        services=services(policy, memory.kubernetes),
     )
+
+
+def _kept(memory: Memory) -> Remember:
+    return Remember(
+        candidates=memory.remembered, convicts=memory.convicts, kubernetes=memory.kubernetes
+    )
+
+
+def services(policy: Policy, kubernetes: frozenset[IPAddress] = frozenset()) -> Services:
+    """Return what is known of the cluster's services; where NodeLocalDNS listens is none."""
+    nodelocal = frozenset(policy.nodelocal) if policy.require_binding else frozenset[IPAddress]()
+    return Services(
+        kubernetes=kubernetes,
+        told=policy.told - nodelocal,
+        assumed=policy.cluster - nodelocal,
+    )
+
+
+def _echoes(seen: Observation) -> bool:
+    """Tell whether systemd-resolved asks whom resolv.conf names, and so tells nothing new."""
+    link = seen.file.link or ""
+    return not link.endswith((*_RESOLVED, _RESOLVED_STATIC))
 
 
 def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> Pool:
@@ -116,11 +149,22 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> P
         *_configured(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *lessons.candidates(memory),
         *upstreams.recall(memory.remembered),
-        *seen.found.candidates,
+        *_found(seen),
         *inform.candidates(memory.informs),
         *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
     return upstreams.known(candidates, memory.verdicts, border)
+
+
+def _found(seen: Observation) -> Iterator[Candidate]:
+    """Yield what the node's files name, but for an echo of resolv.conf itself.
+
+    That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
+    """
+    is_echo = bool(seen.found.stubs) and _echoes(seen)
+    for one in seen.found.candidates:
+        if not (is_echo and one.source is Source.RESOLVED and one.tier == 0):
+            yield one
 
 
 def _configured(
@@ -131,10 +175,11 @@ def _configured(
 
 def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
-    verdicts = memory.verdicts
+    memory = _learn_services(memory, seen, policy)
+    verdicts = _with_convicts(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
-        verdicts = upstreams.heard(verdicts, answers)
+        verdicts = upstreams.heard(verdicts, answers, services(policy, memory.kubernetes))
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
@@ -152,9 +197,44 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
         health=health,
         nodelocal=nodelocal,
         verdicts=verdicts,
+        convicts=_convicts(memory, verdicts, seen.wall),
         bound=bound,
         informs=informs,
     )
+
+
+def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+    """Take in what NodeLocalDNS says the cluster's own name is.
+
+    By that an outer cluster's DNS is told from this one's at the next boot, too. Only
+    addresses that services have: its own upstream may rewrite NXDOMAIN.
+    """
+    if policy.nodelocal_question:
+        return memory
+    for answer in seen.answers:
+        is_told = answer.address in policy.cluster and answer.ask is Ask.CLUSTER
+        if is_told and answer.records and all(is_private(one) for one in answer.records):
+            memory = replace(memory, kubernetes=answer.records)
+    return memory
+
+
+def _with_convicts(memory: Memory) -> Verdicts:
+    """Return the verdicts, with what was found out in an earlier boot."""
+    missing = memory.convicts.keys() - memory.verdicts.keys()
+    if not missing:
+        return memory.verdicts
+    return {**memory.verdicts, **{one: Verdict(is_exposed=True) for one in missing}}
+
+
+def _convicts(memory: Memory, verdicts: Verdicts, wall: float) -> Mapping[IPAddress, float]:
+    """Return who is cluster DNS; the newest, where there are many."""
+    known = memory.convicts
+    exposed = [address for address, verdict in verdicts.items() if verdict.is_exposed]
+    if known.keys() == set(exposed):
+        return known
+    convicts = {address: min(known.get(address, wall), wall) for address in exposed}
+    newest = sorted(convicts, key=lambda address: convicts[address], reverse=True)
+    return {address: convicts[address] for address in newest[:MOST_CONVICTS]}
 
 
 def _remember(
@@ -162,7 +242,8 @@ def _remember(
 ) -> tuple[Candidate, ...]:
     """Keep the upstreams that have answered just now, forget what others have outlived."""
     answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
-    proven = frozenset(u.address for u in pool if u.is_usable and u.address in answered)
+    # By what it has shown; that the operator names it is no proof once the name is taken away.
+    proven = frozenset(u.address for u in pool if u.verdict.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
     outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}
@@ -174,7 +255,7 @@ def _ask_dhcp(
 ) -> tuple[Memory, inform.Due]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
     better = [u for u in pool if RANK[u.candidate.source] < RANK[Source.INFORM]]
-    is_stranded = all(u.verdict.failures and not u.is_usable for u in better)
+    is_stranded = all((u.verdict.failures or u.verdict.doubts) and not u.is_usable for u in better)
     informs, due = inform.due(
         memory.informs,
         seen.found.leases if policy.asks_dhcp else (),
@@ -221,7 +302,7 @@ def _obstacles(
         yield _Obstacle("handover.mode is never")
     if policy.handover is HandoverMode.AUTO:
         yield from _made_by_others(memory, seen, policy, is_held=hold is not None)
-    if not pool:
+    if not upstreams.eligible(pool):
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return

@@ -32,6 +32,7 @@ def effective(policy: Policy, kubelet: Kubelet | None) -> Policy:
         policy,
         nodelocal=nodelocal,
         cluster=policy.cluster | {*nodelocal, *inside},
+        told=frozenset(inside),
         cluster_domain=policy.cluster_domain or domain.strip(".") or CLUSTER_DOMAIN,
     )
 

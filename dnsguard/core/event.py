@@ -155,7 +155,8 @@ def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
     if plan.upstream is UpstreamState.VERIFIED:
         return (Event(name="upstream_changed", details=servers),)
     if plan.upstream is UpstreamState.UNVERIFIED:
-        means = ("means", "the best known one is used all the same")
+        used = "the best known one is used all the same" if plan.wanted else "nobody is named"
+        means = ("means", used)
         return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
     remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
     return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)

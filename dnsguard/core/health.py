@@ -213,7 +213,7 @@ def _vouches(upstream: Verdict, streak: Streak) -> bool:
     since, heard = streak.failing_since or 0.0, streak.heard_at or 0.0
     answered, failed = upstream.answered_at, upstream.failed_at
     return (
-        upstream.is_usable
+        upstream.answers
         and not upstream.is_exposed
         and answered is not None
         and answered > since

@@ -39,6 +39,11 @@ class Memory:
     """What DHCP servers said when asked."""
     remembered: tuple[Candidate, ...] = ()
     verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
+    convicts: Mapping[IPAddress, float] = field(default_factory=dict)
+    """Who was shown to be cluster DNS and not cleared of it since, in this boot or an earlier
+    one, and when (seconds since the epoch)."""
+    kubernetes: frozenset[IPAddress] = frozenset()
+    """What NodeLocalDNS said last of the cluster's own name."""
     health: Health = field(default_factory=Health)
     nodelocal: IPAddress | None = None
     """Whose address stands first in the file while NodeLocalDNS serves."""

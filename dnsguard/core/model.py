@@ -5,6 +5,7 @@ Times called ``now`` or ``..._at`` are seconds of CLOCK_MONOTONIC, ``wall`` and
 ``seen`` are seconds since the epoch, for people and for the state on disk.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -152,6 +153,8 @@ class Policy:
     nodelocal: tuple[IPAddress, ...] = ()
     cluster: frozenset[IPAddress] = frozenset()
     """Every cluster address, the node-local ones included."""
+    told: frozenset[IPAddress] = frozenset()
+    """Those of them that kubelet names itself."""
     cluster_domain: str = "cluster.local"
     nodelocal_question: str = ""
     """The name that NodeLocalDNS must know; empty: the cluster's own."""
@@ -315,9 +318,13 @@ class ReplacePodFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remember:
-    """Keep these candidates across reboots."""
+    """Keep this across reboots."""
 
     candidates: tuple[Candidate, ...]
+    convicts: Mapping[IPAddress, float] = field(default_factory=dict)
+    """Who was shown to be cluster DNS, and when (seconds since the epoch)."""
+    kubernetes: frozenset[IPAddress] = frozenset()
+    """What NodeLocalDNS said of the cluster's own name."""
 
     def describe(self) -> str:
         known = ", ".join(str(candidate.address) for candidate in self.candidates)

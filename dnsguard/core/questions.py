@@ -1,11 +1,12 @@
 """Whom to ask next, for what, and when: often while something changes, else seldom."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from dnsguard.core import resolvconf
+from dnsguard.core import evidence, resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Ask, Leg, Query, Question
+from dnsguard.core.evidence import Services
 from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, Streak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal, Policy
@@ -33,9 +34,9 @@ def wording(query: Query, policy: Policy, label: str) -> Question:
     """Return what to ask; ``label`` makes a one-time name, and must be new each time."""
     name, rdtype, ask = policy.upstream_question, "NS", query.leg.ask
     if ask is Ask.ONE_TIME:
-        name, rdtype = f"{label}.{name.strip('.')}", "A"
-    if ask is Ask.CLUSTER:
-        name = f"kubernetes.default.svc.{policy.cluster_domain}"
+        name, rdtype = f"{label}.{_zone(query, policy)}", "A"
+    if ask in (Ask.CLUSTER, Ask.NONSENSE, Ask.CONTROL):
+        name = _inside(ask, policy, label)
         # A service has records of the cluster's own families only.
         inside = policy.nodelocal[0]
         if query.address in policy.cluster:
@@ -44,40 +45,76 @@ def wording(query: Query, policy: Policy, label: str) -> Question:
     return Question(name=name, rdtype=rdtype, ask=ask)
 
 
-def questions(
-    memory: Memory, now: float, policy: Policy, known: Pool, *, needs_proof: bool = False
+def _zone(query: Query, policy: Policy) -> str:
+    """Return the zone of one-time names.
+
+    systemd-resolved sends no name of a single label to a server (resolved.conf(5)): below
+    the root an upstream is asked in a zone that the root's own servers have.
+    """
+    zone = policy.upstream_question.strip(".")
+    return zone if zone or query.address in policy.cluster else "arpa"
+
+
+def _inside(ask: Ask, policy: Policy, label: str) -> str:
+    """Return the cluster's own name, one beside it, or the same in a domain beside."""
+    domain = policy.cluster_domain
+    if ask is Ask.NONSENSE:
+        return f"{label}.default.svc.{domain}"
+    if ask is Ask.CONTROL:
+        domain = ".".join((label, *domain.split(".")[1:]))
+    return f"kubernetes.default.svc.{domain}"
+
+
+def questions(  # noqa: PLR0913 -- each a fact of one look
+    memory: Memory,
+    now: float,
+    policy: Policy,
+    known: Pool,
+    services: Services,
+    *,
+    needs_proof: bool = False,
 ) -> tuple[Memory, Questions]:
     """Choose the questions, and note them as asked.
 
     ``needs_proof`` says that a handover waits for nothing but a one-time name's answer.
     """
     health, due, next_at = _nodelocal(memory.health, now, policy, needs_proof=needs_proof)
-    suspected = health.suspected_since
     in_use = {server.address for server in resolvconf.nameservers(memory.written or b"")}
+    suspected, tcp = health.suspected_since, resolvconf.uses_tcp(memory.foreign or b"")
+    failing = _failing_since(known, in_use)
     is_served = any(u.is_usable and u.refusal is None for u in known)
     verdicts = {upstream.address: upstream.verdict for upstream in known}
     turns: list[tuple[bool, float, IPAddress]] = []
-    for one in _worth_asking(known, policy):
+    for one in _worth_asking(known, memory, policy):
         is_in_use = one.address in in_use
         interval = CLEARANCE
         if one.refusal is None:
             interval = _interval(one.verdict, policy, is_in_use=is_in_use, is_served=is_served)
         at = _due(one.verdict, interval)
-        if suspected is not None and one.is_usable and (one.verdict.asked_at or 0.0) <= suspected:
+        asked_at = one.verdict.asked_at or 0.0
+        if suspected is not None and one.is_usable and asked_at <= suspected:
             at = now  # it tells whose fault it is
-        if at <= now:
+        if failing is not None and one.is_usable and not is_in_use and asked_at <= failing:
+            at = now  # it tells whether it is any better, before it is written
+        more = _more(one, services)
+        if more and at > now:
+            due += (Query(one.address, Leg(ask, tcp)) for ask in sorted(more))
+            verdicts[one.address] = replace(one.verdict, asked=one.verdict.asked | more)
+        elif at <= now:
             turns.append((not is_in_use, at, one.address))
-        else:
+        if not at <= now:
             next_at = min(next_at, at)
     turns.sort(key=lambda turn: turn[:2])
     for _, _, address in turns[: MOST_ASKED - _under_way(verdicts.values(), now)]:
-        due += _both(address, verdicts[address], now)
-        verdicts[address] = replace(verdicts[address], asked_at=now, waiting=True)
+        asks = _first(verdicts[address], now)
+        due += (Query(address, Leg(ask, tcp)) for ask in asks)
+        asked = frozenset(asks)
+        verdicts[address] = replace(verdicts[address], asked_at=now, asked=asked, round={})
     memory = replace(memory, health=health, verdicts=verdicts)
     return memory, Questions(now=tuple(due), next_at=next_at)
 
 
-def _worth_asking(known: Pool, policy: Policy) -> Iterator[Upstream]:
+def _worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstream]:
     """Yield whom to ask, best first.
 
     A guess is asked when all that rank above have failed: dnsguard bothers no router and
@@ -87,7 +124,7 @@ def _worth_asking(known: Pool, policy: Policy) -> Iterator[Upstream]:
     is_served, is_open, is_needed, rank = False, False, True, 0
     for upstream in known:
         if upstream.refusal is not None:
-            if upstream.verdict.is_exposed and upstream.address not in policy.cluster:
+            if upstream.address in memory.convicts and upstream.address not in policy.cluster:
                 yield upstream
             continue
         if RANK[upstream.candidate.source] != rank:
@@ -96,24 +133,38 @@ def _worth_asking(known: Pool, policy: Policy) -> Iterator[Upstream]:
         if upstream.is_guess and not is_needed:
             continue
         is_served |= upstream.is_usable
-        is_open |= not upstream.is_usable and not upstream.verdict.failures
+        verdict = upstream.verdict
+        is_open |= not (upstream.is_usable or verdict.failures or verdict.doubts)
         yield upstream
 
 
-def _both(address: IPAddress, verdict: Verdict, now: float) -> Iterator[Query]:
-    if verdict.cleared_at is None or now - verdict.cleared_at >= CLEARANCE:
-        yield Query(address, Leg(Ask.CLUSTER))
-    yield Query(address, Leg(Ask.UPSTREAM))
+def _failing_since(known: Pool, in_use: Container[IPAddress]) -> float | None:
+    """Return since when one that is in use has brought no answer."""
+    times = (one.verdict.failing_since for one in known if one.address in in_use)
+    return max((at for at in times if at is not None), default=None)
+
+
+def _first(verdict: Verdict, now: float) -> tuple[Ask, ...]:
+    """Return what a round begins with."""
+    is_cleared = verdict.cleared_at is not None and now - verdict.cleared_at < CLEARANCE
+    return (Ask.UPSTREAM,) if is_cleared else (Ask.CLUSTER, Ask.UPSTREAM)
+
+
+def _more(upstream: Upstream, services: Services) -> frozenset[Ask]:
+    """Return what has to be asked in addition for the round under way to show something."""
+    verdict = upstream.verdict
+    is_stub = upstream.address.is_loopback
+    return frozenset(evidence.needed(verdict.round, services, is_stub=is_stub)) - verdict.asked
 
 
 def _under_way(verdicts: Iterable[Verdict], now: float) -> int:
-    return sum(one.waiting and now - (one.asked_at or 0.0) < LOST for one in verdicts)
+    return sum(one.is_waiting and now - (one.asked_at or 0.0) < LOST for one in verdicts)
 
 
 def _due(asked: Verdict, interval: float) -> float:
     if asked.asked_at is None:
         return float("-inf")
-    return asked.asked_at + (LOST if asked.waiting else interval)
+    return asked.asked_at + (LOST if asked.is_waiting else interval)
 
 
 def _nodelocal(
@@ -158,6 +209,7 @@ def _leg_interval(leg: Leg, streak: Streak, policy: Policy) -> float:
 
 def _interval(verdict: Verdict, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:
     longest = policy.slow if is_in_use or not is_served else SPARE * policy.slow
-    if not verdict.is_usable or verdict.failures:
-        return min(longest, policy.fast * 2.0 ** min(verdict.failures, 10))
+    tries = max(verdict.failures, verdict.doubts)
+    if not verdict.is_usable or tries:
+        return min(longest, policy.fast * 2.0 ** min(tries, 10))
     return longest

@@ -116,7 +116,7 @@ def degraded(
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
-        wrong.append("no upstream answers: the best known one is used")
+        wrong.append(_unverified(plan))
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
@@ -127,6 +127,13 @@ def degraded(
     if plan.delay and not trouble:
         wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
     return tuple(wrong)
+
+
+def _unverified(plan: Plan) -> str:
+    """Return what is so where no upstream is usable, and what helps."""
+    why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
+    used = "the best known one is used" if plan.wanted else "nobody is named"
+    return f"no upstream is verified, {why}: {used}; dnsguard upstreams says why"
 
 
 def _file(memory: Memory, seen: Observation) -> Json:
@@ -174,7 +181,7 @@ def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
         "answered_ago": None if heard is None else round(now - heard, 3),
         "usable": upstream.is_usable and upstream.refusal is None,
         "rtt_ms": _milliseconds(verdict.rtt),
-        "detail": verdict.detail,
+        "detail": _detail(upstream),
         "refused": upstream.refusal,
         "in_use": upstream.address in plan.wanted and upstream.refusal is None,
         "why_not": _why_not(upstream, plan),
@@ -190,6 +197,12 @@ def _why_not(upstream: Upstream, plan: Plan) -> str | None:
         return "others rank higher or answer faster"
     if upstream.is_guess and upstream.verdict.detail == NOT_ASKED:
         return "asked only when nothing better answers"
+    return _detail(upstream)
+
+
+def _detail(upstream: Upstream) -> str:
+    if upstream.verdict.answers and not upstream.is_usable:
+        return "answers, but may be cluster DNS; if it is real: upstream.servers"
     return upstream.verdict.detail
 
 

@@ -191,6 +191,12 @@ def search_list(content: bytes) -> tuple[str, ...]:
     return found
 
 
+def uses_tcp(content: bytes) -> bool:
+    """Tell whether the options have glibc ask over TCP only (resolv.conf(5), use-vc)."""
+    lines = (line for line in content.split(b"\n") if line.startswith((b"options ", b"options\t")))
+    return any(b"use-vc" in line.split() for line in lines)
+
+
 def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
     """Return the names that are not in the cluster's domain (RFC 4343: case is folded)."""
     zone = cluster_domain.strip(".").lower()

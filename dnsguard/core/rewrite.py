@@ -278,21 +278,24 @@ def pod_file(
 ) -> tuple[ReplacePodFile, ...]:
     """Keep real upstreams in the file for kubelet; with none known it stays as it is.
 
-    A loopback address or a zone of the node is nobody in a pod's network namespace.
+    But cluster DNS never stays, known as such before or found out since: every CoreDNS that
+    is started would inherit the loop. With nobody else known the file names nobody, and is
+    there: without it kubelet could not even start the control plane's static pods.
     """
-    reachable = tuple(
-        upstream
-        for upstream in pool
-        if not upstream.address.is_loopback
-        and not (upstream.address.version == 6 and upstream.address.is_link_local)
-    )
+    reachable = tuple(upstream for upstream in pool if _is_for_pods(upstream.address))
     current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
-    are_real = all(border.admits(address) for address in current)
-    wanted = current
-    if not (are_real and upstreams.can_stay(current, reachable, resolvconf.MAXNS)):
-        wanted = upstreams.select(reachable, current, resolvconf.MAXNS)
+    real = tuple(one for one in current if border.admits(one) and _is_for_pods(one))
+    wanted = real
+    if real != current or not upstreams.can_stay(real, reachable, resolvconf.MAXNS):
+        wanted = upstreams.select(reachable, real, resolvconf.MAXNS) or real
+    wanted = upstreams.in_order(wanted, reachable)
     search = resolvconf.search_list(memory.foreign or b"")
     content = resolvconf.pod_file(wanted, resolvconf.outside(search, policy.cluster_domain))
-    if not wanted or content == seen.pod_file:
+    if content == seen.pod_file or not (wanted or current):
         return ()
     return (ReplacePodFile(content=content, wanted=wanted),)
+
+
+def _is_for_pods(address: IPAddress) -> bool:
+    """Tell whether it is the same server in a pod's network namespace as in the node's."""
+    return not (address.is_loopback or (address.version == 6 and address.is_link_local))

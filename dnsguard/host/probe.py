@@ -16,12 +16,14 @@ import socket
 import struct
 import time
 from collections.abc import Iterable
-from ipaddress import IPv6Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 
 import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Outcome, Question
@@ -29,9 +31,12 @@ from dnsguard.core.answers import Answer, Outcome, Question
 _EDNS_PAYLOAD = 1232
 """Fits IPv6's least MTU of 1280, so it needs no fragments (DNS flag day 2020)."""
 
-_COUNT = _LENGTH = struct.Struct("!H")
-_ANCOUNT_AT = 6
-"""Where a message says how many records its answer section has (RFC 1035, 4.1.1)."""
+_LENGTH = struct.Struct("!H")
+_HEADER = struct.Struct("!6H")
+_FIXED = struct.Struct("!HHIH")
+"""Of a record, behind its name: type, class, TTL, length (RFC 1035, 3.2.1)."""
+_MOST_RECORDS = 64
+_A, _AAAA = 1, 28
 
 Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 
@@ -63,12 +68,13 @@ async def ask(
             outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, f"is unreachable ({_name(error)})"
-    if exchange.is_truncated and outcome is Outcome.ANSWERED and not tcp:
+    if exchange.told.is_truncated and outcome is Outcome.ANSWERED and not tcp:
         left = timeout - (time.monotonic() - exchange.sent_at)
         whole = await ask(address, question, timeout=max(left, 0.0), port=port, tcp=True)
         detail = f"{detail} and {whole.detail} over TCP"
-        if whole.outcome is not Outcome.ANSWERED:
-            outcome = Outcome.FAILED
+        if whole.outcome is Outcome.ANSWERED:
+            return replace(whole, rtt=time.monotonic() - exchange.sent_at, detail=detail, tcp=False)
+        outcome = Outcome.FAILED
     now = time.monotonic()
     answered = outcome in (Outcome.ANSWERED, Outcome.FAILED)
     rtt = now - exchange.sent_at if answered else None
@@ -80,7 +86,11 @@ async def ask(
         at=now,
         ask=question.ask,
         tcp=tcp,
-        has_records=exchange.has_records,
+        rcode=exchange.told.rcode if answered else None,
+        has_records=bool(exchange.told.types),
+        has_asked_type=dns.rdatatype.from_text(question.rdtype) in exchange.told.types,
+        records=exchange.told.addresses,
+        is_authoritative=exchange.told.is_authoritative,
     )
 
 
@@ -96,6 +106,19 @@ async def ask_all(
     return tuple(await asyncio.gather(*asks))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a reply says beside its code."""
+
+    rcode: int | None = None
+    is_truncated: bool = False
+    is_authoritative: bool = False
+    types: frozenset[int] = frozenset()
+    """Of the records in its answer section."""
+    addresses: frozenset[IPAddress] = frozenset()
+    """Those of the A and AAAA records among them."""
+
+
 class _Exchange:
     """One question on its way through one socket."""
 
@@ -109,8 +132,7 @@ class _Exchange:
         except dns.exception.DNSException as error:
             raise ValueError(f"no DNS question: {question.name} {question.rdtype}") from error
         self.sent_at = 0.0
-        self.has_records = False
-        self.is_truncated = False
+        self.told = Told()
         self._strangers = 0
 
     def open(self, address: IPAddress) -> socket.socket:
@@ -173,8 +195,7 @@ class _Exchange:
         if reply is None:
             self._strangers += 1
         else:
-            self.is_truncated = bool(reply.flags & dns.flags.TC)
-            self.has_records = bool(_COUNT.unpack_from(wire, _ANCOUNT_AT)[0])
+            self.told = _told(reply, wire)
         return reply
 
 
@@ -243,6 +264,52 @@ def _match(query: dns.message.Message, wire: bytes) -> dns.message.Message | Non
     except (dns.exception.DNSException, ValueError):
         # ValueError is how 2.3.0 meets an opcode that nobody has defined.
         return None
+
+
+def _told(reply: dns.message.Message, wire: bytes) -> Told:
+    types, addresses = _answers(wire)
+    return Told(
+        rcode=reply.rcode(),
+        is_truncated=bool(reply.flags & dns.flags.TC),
+        is_authoritative=bool(reply.flags & dns.flags.AA),
+        types=types,
+        addresses=addresses,
+    )
+
+
+def _answers(wire: bytes) -> tuple[frozenset[int], frozenset[IPAddress]]:
+    """Return the types and addresses in the answer section (RFC 1035, 4.1).
+
+    Read by hand: see :func:`_match`. What is cut off or mangled counts as far as it goes.
+    """
+    types: set[int] = set()
+    addresses: set[IPAddress] = set()
+    _, _, questions, answers, _, _ = _HEADER.unpack_from(wire)
+    try:
+        at = _HEADER.size
+        for _ in range(questions):
+            at = _behind_name(wire, at) + 4
+        for _ in range(min(answers, _MOST_RECORDS)):
+            at = _behind_name(wire, at)
+            rdtype, _, _, length = _FIXED.unpack_from(wire, at)
+            at += _FIXED.size + length
+            types.add(rdtype)
+            if (rdtype, length) == (_A, 4):
+                addresses.add(IPv4Address(wire[at - 4 : at]))
+            elif (rdtype, length) == (_AAAA, 16):
+                addresses.add(IPv6Address(wire[at - 16 : at]))
+    except (struct.error, IndexError, ValueError):
+        pass
+    return frozenset(types), frozenset(addresses)
+
+
+def _behind_name(wire: bytes, at: int) -> int:
+    """Return the place behind a name: labels, up to an empty one or a pointer."""
+    while length := wire[at]:
+        if length >= 0xC0:
+            return at + 2
+        at += length + 1
+    return at + 1
 
 
 def _judge(reply: dns.message.Message) -> tuple[Outcome, str]:

@@ -6,16 +6,18 @@ and the daemon starts with an empty memory: the other sources remain.
 
 import json
 import math
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dnsguard.core.address import parse_address
-from dnsguard.core.model import MAX_FILE, Candidate, Source
+from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.core.model import MAX_FILE, Candidate, Remember, Source
 from dnsguard.errors import ForeignStateError
 
-VERSION = 2
-"""1 had neither sources nor answers; what it holds is taken over."""
+VERSION = 3
+"""1 had neither sources nor answers, 2 nobody who was found to be cluster DNS; what they
+hold is taken over."""
 _MAX_STATE = 256 * 1024
 
 
@@ -24,6 +26,8 @@ class State:
     """What is read back at the start."""
 
     remembered: tuple[Candidate, ...] = ()
+    convicts: Mapping[IPAddress, float] = field(default_factory=dict)
+    kubernetes: frozenset[IPAddress] = frozenset()
     foreign: bytes | None = None
     complaint: str | None = None
     """One line for the operator where the state could not be read."""
@@ -32,9 +36,9 @@ class State:
 def load(state: Path, foreign: Path) -> State:
     """Read the state and change nothing. Never raises OSError."""
     complaint = None
-    remembered: tuple[Candidate, ...] = ()
+    kept = Remember(candidates=())
     try:
-        remembered = _parse(_read(state, _MAX_STATE))
+        kept = _parse(_read(state, _MAX_STATE))
     except FileNotFoundError:
         pass
     except (OSError, ForeignStateError) as error:
@@ -43,7 +47,13 @@ def load(state: Path, foreign: Path) -> State:
     content = None
     with suppress(OSError):
         content = _read(foreign, MAX_FILE)
-    return State(remembered=remembered, foreign=content, complaint=complaint)
+    return State(
+        remembered=kept.candidates,
+        convicts=kept.convicts,
+        kubernetes=kept.kubernetes,
+        foreign=content,
+        complaint=complaint,
+    )
 
 
 def set_aside(state: Path) -> Path | None:
@@ -60,17 +70,23 @@ def _read(path: Path, limit: int) -> bytes:
         return file.read(limit)
 
 
-def _parse(content: bytes) -> tuple[Candidate, ...]:
-    """Return the candidates of a state file.
+def _parse(content: bytes) -> Remember:
+    """Return what a state file keeps.
 
     :raises ForeignStateError: not JSON, not ours, or of a later version.
     """
     try:
         data = json.loads(content)
         version = data["version"]
-        if version not in (1, VERSION):
+        if version not in (1, 2, VERSION):
             raise ForeignStateError(f"version {version!r} is not {VERSION}")
-        return tuple(_candidate(entry) for entry in data["remembered"])
+        found = data["cluster_dns"] if version == VERSION else ()
+        services = data["kubernetes"] if version == VERSION else ()
+        return Remember(
+            candidates=tuple(_candidate(entry) for entry in data["remembered"]),
+            convicts={parse_address(str(one["address"])): _time(one["seen"]) for one in found},
+            kubernetes=frozenset(parse_address(str(one)) for one in services),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ForeignStateError(f"damaged ({error})") from error
 
@@ -93,7 +109,7 @@ def _time(value: object) -> float:
     return float(value)
 
 
-def dump(candidates: tuple[Candidate, ...]) -> bytes:
+def dump(kept: Remember) -> bytes:
     """Return the state file that :func:`load` reads."""
     entries = [
         {
@@ -104,6 +120,13 @@ def dump(candidates: tuple[Candidate, ...]) -> bytes:
             "seen": round(c.seen, 3),
             "answered": None if c.answered is None else round(c.answered, 3),
         }
-        for c in candidates
+        for c in kept.candidates
     ]
-    return json.dumps({"version": VERSION, "remembered": entries}, indent=1).encode() + b"\n"
+    convicts = [{"address": str(a), "seen": round(at, 3)} for a, at in kept.convicts.items()]
+    state = {
+        "version": VERSION,
+        "remembered": entries,
+        "cluster_dns": convicts,
+        "kubernetes": sorted(str(address) for address in kept.kubernetes),
+    }
+    return json.dumps(state, indent=1).encode() + b"\n"

@@ -102,6 +102,11 @@ cluster.local:53 {{
     template IN A {{
         answer "{{{{ .Name }}}} 30 IN A {WORLD}"
     }}
+    template IN NS . {{
+        match ^[.]$
+        answer ". 1 IN NS a.root-servers.net."
+        fallthrough
+    }}
     template ANY ANY {{
         rcode NOERROR
     }}

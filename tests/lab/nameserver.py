@@ -32,10 +32,15 @@ import dns.rrset
 from lab.netns import Namespace
 
 CLUSTER = dns.name.from_text("cluster.local.")
+KUBERNETES = dns.name.from_text("kubernetes.default.svc.cluster.local.")
+ROOT = (dns.name.root, dns.rdatatype.NS)
+LOCAL = dns.name.from_text("local.")
 NODELOCAL = "169.254.25.10"
 TTL = 5
 LATE = 0.2
 """Seconds that ``late`` waits."""
+DENYING = frozenset({"answer", "cluster", "rootless", "tcp-only"})
+"""Scripts that know the cluster's names only on the node-local address."""
 FLOOD = 20_000
 """Datagrams of a ``flood``."""
 
@@ -97,7 +102,15 @@ def nameserver(
     """Run a nameserver; when this returns it listens.
 
     On the node-local address it is cluster DNS; anywhere else it denies the cluster's names,
-    as every real resolver does, unless its script is ``"everything"``.
+    as every real resolver does, unless its script is one of these:
+
+    - ``"everything"``: a wildcard, or a rewriter of NXDOMAIN;
+    - ``"cluster"``: cluster DNS, which knows ``kubernetes.default.svc`` and no nonsense;
+    - ``"unsynced"``: CoreDNS while it waits for its API server;
+    - ``"picky"``: it refuses any name below ``local.``, and resolves the rest;
+    - ``"rootless"``: names outside, and no NS of the root, as small forwarders do;
+    - ``"stub"``: systemd-resolved with no server behind it;
+    - ``"tcp-only"``: it answers over TCP alone.
 
     :param says: the A record of every name, so that tests can tell servers apart.
     """
@@ -133,7 +146,7 @@ class Stage:
     ) -> None:
         query = dns.message.from_wire(wire)
         self._note(query, peer, transport)
-        for step in self.script:
+        for step in () if self.script == ["tcp-only"] and transport == "udp" else self.script:
             if step == "late":
                 await asyncio.sleep(LATE)
             for _ in range(FLOOD if step == "flood" else 1):
@@ -167,14 +180,15 @@ class Stage:
     def _reply(self, step: str, query: dns.message.Message, transport: str) -> bytes | None:
         reply = dns.message.make_response(query)
         asked = query.question[0]
+        rcode = _refusal(step, asked.name)
+        if rcode is not None:
+            reply.set_rcode(rcode)
+            return reply.to_wire()
         match step:
             case "silent" | "late" | "cut" if step != "cut" or transport == "tcp":
                 return None
             case "garbage" | "flood":
                 return b"\xff" * 100
-            case "nxdomain" | "servfail" | "refused" | "notimp":
-                reply.set_rcode(dns.rcode.from_text(step.upper()))
-                return reply.to_wire()
             case "no-edns" if query.edns >= 0:
                 # As servers from before EDNS do it: the header and nothing else.
                 return reply.to_wire()[:2] + b"\x81\x81" + bytes(8)
@@ -186,11 +200,35 @@ class Stage:
             case "wrong-question":
                 reply = dns.message.make_response(dns.message.make_query("other.test.", "A"))
                 reply.id = query.id
-        if step == "answer" and not self._is_cluster and asked.name.is_subdomain(CLUSTER):
+        self._answer(step, asked, reply)
+        return reply.to_wire()
+
+    def _answer(self, step: str, asked: dns.rrset.RRset, reply: dns.message.Message) -> None:
+        """Put into the reply what this server knows of the name."""
+        is_denied = step in DENYING and not self._is_cluster and asked.name.is_subdomain(CLUSTER)
+        if is_denied and not (step == "cluster" and asked.name == KUBERNETES):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         elif asked.rdtype == dns.rdatatype.A:
             reply.answer.append(dns.rrset.from_text(asked.name, TTL, "IN", "A", self._says))
-        return reply.to_wire()
+        elif step == "stub":
+            reply.flags |= dns.flags.AA
+        elif (asked.name, asked.rdtype) == ROOT and step != "rootless":
+            root = dns.rrset.from_text(".", TTL, "IN", "NS", "a.root-servers.net.")
+            reply.answer.append(root)
+
+
+def _refusal(step: str, name: dns.name.Name) -> dns.rcode.Rcode | None:
+    """Return the code of a server that doesn't say what it knows of a name."""
+    match step:
+        case "nxdomain" | "servfail" | "refused" | "notimp":
+            return dns.rcode.from_text(step.upper())
+        case "unsynced" if name.is_subdomain(CLUSTER):
+            return dns.rcode.SERVFAIL
+        case "stub" if name != dns.name.root:
+            return dns.rcode.SERVFAIL
+        case "picky" if name.is_subdomain(LOCAL):
+            return dns.rcode.REFUSED
+    return None
 
 
 class Udp(asyncio.DatagramProtocol):

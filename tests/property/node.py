@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dnsguard.core import links, resolvconf
 from dnsguard.core.address import IPAddress
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
 from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
 from dnsguard.core.hold import Hold
@@ -37,6 +37,12 @@ from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPST
 
 START = 1000.0
 EPOCH = 1_700_000_000.0
+SERVICE = ip_address("10.233.0.1")
+"""What cluster DNS says the cluster's own name is."""
+OUTSIDE = tuple(
+    Leg(a) for a in (Ask.CLUSTER, Ask.NONSENSE, Ask.UPSTREAM, Ask.ONE_TIME, Ask.CONTROL)
+)
+"""The questions to an upstream."""
 TRIES = 3
 """Looks in a row at a file that changes under the guard's hands, as in dnsguard.cycle."""
 
@@ -105,6 +111,8 @@ class Node:
     found: tuple[Candidate, ...] = ()
     impostors: frozenset[IPAddress] = frozenset()
     """Cluster DNS at addresses that nobody has configured."""
+    unsynced: frozenset[IPAddress] = frozenset()
+    """Those of them whose API server has not answered yet: SERVFAIL for their own zone."""
     stubs: tuple[Stub, ...] = ()
     records: tuple[Record, ...] = ()
     bound: frozenset[IPAddress] | None = None
@@ -124,10 +132,15 @@ class Node:
     written_at: list[float] = field(default_factory=list)
     versions: int = 0
 
-    def write(self, content: bytes, *, being_written: bool = False) -> None:
-        """Let someone write the file."""
+    def write(
+        self, content: bytes, *, being_written: bool = False, link: str | None = None
+    ) -> None:
+        """Let someone write the file, or make it a link to one that says this."""
         self.file = FileSeen(
-            content=content, identity=self._identity(content), being_written=being_written
+            content=content,
+            identity=self._identity(content),
+            being_written=being_written,
+            link=link,
         )
 
     def link(self, content: bytes | None, to: str = "../run/NetworkManager/resolv.conf") -> None:
@@ -161,8 +174,11 @@ class Node:
         """Let a nameserver answer, or not; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
         is_inside = address in self.policy.cluster
-        inside, outside = (*legs(self.policy), ONE_TIME), (Leg(Ask.CLUSTER), Leg(Ask.UPSTREAM))
-        for ask, tcp in inside if is_inside else outside:
+        for ask, tcp in (*legs(self.policy), ONE_TIME) if is_inside else OUTSIDE:
+            is_name = ask is Ask.CLUSTER and address in self.impostors
+            if is_name and address in self.unsynced:
+                outcome = Outcome.FAILED
+            is_found = outcome is Outcome.ANSWERED and (is_name or ask is Ask.UPSTREAM)
             self.answers.append(
                 Answer(
                     address=address,
@@ -172,9 +188,12 @@ class Node:
                     at=self.now,
                     ask=ask,
                     tcp=tcp,
-                    has_records=ask is Ask.CLUSTER and address in self.impostors,
+                    rcode=(NOERROR if is_found else NXDOMAIN) if told is not None else None,
+                    has_records=is_found,
+                    records=frozenset({SERVICE} if is_found and is_name else ()),
                 )
             )
+            outcome = Outcome.ANSWERED if told is not None else outcome
 
     def observe(self) -> Observation:
         """Return everything there is to see now; each answer once."""
@@ -282,7 +301,12 @@ class Node:
     def restart(self) -> None:
         """Let the daemon be killed and start again with what it kept on the disk."""
         self.plan, self.spare = None, None
-        self.memory = Memory(remembered=self.memory.remembered, foreign=self.memory.foreign)
+        self.memory = Memory(
+            remembered=self.memory.remembered,
+            convicts=self.memory.convicts,
+            kubernetes=self.memory.kubernetes,
+            foreign=self.memory.foreign,
+        )
 
 
 @st.composite

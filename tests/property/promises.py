@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dnsguard.core import links, resolvconf
 from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
@@ -64,15 +65,18 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
     assert seen.now < plan.look_at <= seen.now + policy.slow
     assert all(action.describe() for action in plan.actions)
     _check_mode(seen, policy, after, plan)
+    _check_evidence(before, after)
     for action in plan.actions:
         match action:
             case ReplaceFile():
                 _check_written(before, seen, policy, after, action)
                 _check_harm(before, seen, policy, after)
             case ReplacePodFile():
-                _check_pod_file(before, seen, policy, action)
+                _check_pod_file(before, seen, policy, after, action)
             case Remember():
                 assert all(border(policy).admits(c.address) for c in action.candidates)
+                assert not {c.address for c in action.candidates} & convicts(policy, after)
+    _check_left_for_pods(seen, policy, after, plan)
     if plan.is_settled:
         _check_left(seen, policy, after, plan)
 
@@ -108,6 +112,34 @@ def are_pods_safe(pods: PodsFile | None, policy: Policy) -> bool:
     return not any(one in policy.cluster or one.is_loopback for one in pods.nameservers)
 
 
+def convicts(policy: Policy, after: Memory) -> set[IPAddress]:
+    """Return who was shown to be cluster DNS; the operator's word beats that."""
+    return set(after.convicts) - set(policy.servers)
+
+
+def _check_evidence(before: Memory, after: Memory) -> None:
+    """See that who is cleared now was shown to be real in one and the same round."""
+    for address, verdict in after.verdicts.items():
+        assert not (verdict.is_exposed and verdict.is_usable)
+        assert not verdict.is_exposed or address in after.convicts
+        known = before.verdicts.get(address)
+        if verdict.cleared_at is None or (known and known.cleared_at == verdict.cleared_at):
+            continue
+        if not verdict.round:
+            continue  # the next one has begun in the same look
+        assert verdict.round[Ask.UPSTREAM].outcome is Outcome.ANSWERED
+        is_denied = verdict.round[Ask.CLUSTER].outcome is Outcome.ANSWERED
+        assert is_denied or Ask.CONTROL in verdict.round
+
+
+def _check_left_for_pods(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
+    """See that the file for pods leads to no cluster DNS, whoever made it and whoever is known."""
+    written = [one.content for one in plan.actions if isinstance(one, ReplacePodFile)]
+    left = addresses(written[0] if written else seen.pod_file or b"")
+    assert not set(left) & (policy.cluster | convicts(policy, after))
+    assert not any(address.is_loopback for address in left)
+
+
 def _check_written(
     before: Memory, seen: Observation, policy: Policy, after: Memory, action: ReplaceFile
 ) -> None:
@@ -120,6 +152,7 @@ def _check_written(
     assert set(written) == set(action.wanted)
     assert set(written) <= set(_known(before, seen, policy)) | _handed(after, policy)
     assert set(written) & policy.cluster <= _handed(after, policy)
+    assert not set(written) & convicts(policy, after)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
     if seen.behind is not None or seen.records:
@@ -163,10 +196,12 @@ def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddr
 
 
 def _check_pod_file(
-    before: Memory, seen: Observation, policy: Policy, action: ReplacePodFile
+    before: Memory, seen: Observation, policy: Policy, after: Memory, action: ReplacePodFile
 ) -> None:
     written = addresses(action.content)
-    assert 0 < len(written) <= resolvconf.MAXNS
+    assert not set(written) & convicts(policy, after)
+    assert len(written) <= resolvconf.MAXNS
+    assert written or addresses(seen.pod_file or b""), "a file with nobody in it is made"
     assert written == used(action.content) == action.wanted
     assert set(written) <= {*_known(before, seen, policy), *addresses(seen.pod_file or b"")}
     for address in written:

@@ -13,7 +13,9 @@ from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, any_files, foreign_fi
 
 def _live(data: st.DataObject, node: Node) -> None:
     """Let one thing happen."""
-    match data.draw(st.sampled_from(["write", "answer", "bind", "time", "spoil", "sources"])):
+    match data.draw(
+        st.sampled_from(["write", "answer", "bind", "time", "spoil", "sources", "cluster"])
+    ):
         case "write":
             node.write(data.draw(any_files()), being_written=data.draw(st.booleans()))
         case "answer":
@@ -23,6 +25,9 @@ def _live(data: st.DataObject, node: Node) -> None:
             node.bound = data.draw(bound)
         case "time":
             node.now += data.draw(steps)
+        case "cluster":
+            node.impostors = frozenset(data.draw(st.sets(st.sampled_from(UPSTREAMS), max_size=2)))
+            node.unsynced = frozenset(one for one in node.impostors if data.draw(st.booleans()))
         case "spoil":
             node.spoil(data.draw(troubles))
         case _:

@@ -124,6 +124,12 @@ class Life(RuleBasedStateMachine):
         self.node.answer(address, outcome, rtt)
         self.node.look()
 
+    @rule(impostors=st.sets(st.sampled_from(UPSTREAMS), max_size=2), unsynced=st.booleans())
+    def cluster_dns_is_somewhere_else(self, impostors: set[IPAddress], *, unsynced: bool) -> None:
+        """Let cluster DNS answer at addresses that nobody has told of, synced or not yet."""
+        self.node.impostors = frozenset(impostors)
+        self.node.unsynced = frozenset(impostors if unsynced else ())
+
     @rule(
         servers=st.lists(
             st.sampled_from([one for one in ADDRESSES if one.version == 4]), max_size=3

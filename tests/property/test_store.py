@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.model import Candidate, Source
+from dnsguard.core.model import Candidate, Remember, Source
 from dnsguard.host.store import VERSION, dump, load
 from property.text import ADDRESSES
 
@@ -43,7 +43,7 @@ def _files(state: bytes, foreign: bytes) -> Iterator[tuple[Path, Path]]:
 @given(_CANDIDATES, st.binary(max_size=100))
 def test_what_is_written_is_read(candidates: tuple[Candidate, ...], foreign: bytes) -> None:
     """Addresses with their zones, origins in any script, times to the millisecond."""
-    with _files(dump(candidates), foreign) as paths:
+    with _files(dump(Remember(candidates=candidates)), foreign) as paths:
         found = load(*paths)
     assert found.complaint is None
     assert found.foreign == foreign
@@ -58,9 +58,9 @@ def test_what_is_written_is_read(candidates: tuple[Candidate, ...], foreign: byt
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_any_bytes_are_read_or_complained_of(noise: bytes, at: int) -> None:
     """A damaged state costs what it held, and never the daemon."""
-    whole = dump(
-        (Candidate(address=ADDRESSES[0], source=Source.REMEMBERED, origin="here", seen=1.0),)
-    )
+    known = Candidate(address=ADDRESSES[0], source=Source.REMEMBERED, origin="here", seen=1.0)
+    convicts = {ADDRESSES[1]: 1.0}
+    whole = dump(Remember(candidates=(known,), convicts=convicts, kubernetes=frozenset(convicts)))
     for content in (noise, whole[:at], whole[:at] + noise, whole[:at] + noise + whole[at:]):
         with _files(content, noise) as paths:
             found = load(*paths)
@@ -71,8 +71,14 @@ def test_any_bytes_are_read_or_complained_of(noise: bytes, at: int) -> None:
 def test_any_json_is_read_or_complained_of(address: object, origin: object, seen: object) -> None:
     """Every type in every place, infinities included."""
     entry = {"address": address, "origin": origin, "seen": seen}
-    for state in (entry, [entry], {"version": VERSION, "remembered": [entry]}, {"version": entry}):
+    whole: dict[str, object] = {
+        "version": VERSION,
+        "remembered": [entry],
+        "cluster_dns": [entry],
+        "kubernetes": [address],
+    }
+    for state in (entry, [entry], whole, {"version": entry}):
         with _files(json.dumps(state).encode(), b"") as paths:
             found = load(*paths)
         assert (found.complaint is None) or (found.remembered == ())
-        dump(found.remembered)
+        dump(Remember(candidates=found.remembered, convicts=found.convicts))

@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -32,8 +33,9 @@ from dnsguard.core import (
     upstreams,
 )
 from dnsguard.core.address import IPAddress, parse_address
-from dnsguard.core.answers import Answer, Leg, Outcome
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.effective import effective
+from dnsguard.core.evidence import Services
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
 from dnsguard.core.hold import Serves
@@ -54,7 +56,7 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.pods import PodsFile
-from dnsguard.core.upstreams import Verdict, Verdicts
+from dnsguard.core.upstreams import Verdict, Verdicts, heard
 from dnsguard.errors import ConfigError
 from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
@@ -383,6 +385,7 @@ _FIGURES = (
     f"N is 1 to {resolvfile._MOST_ASIDE}",
     f"At most {questions.MOST_ASKED} candidates are asked at a time",
     f"and again every {questions.CLEARANCE:g} seconds",
+    f"three times and for {upstreams.PATIENCE:g} seconds, is taken for real",
     f"fails {upstreams.FORGOTTEN_AFTER} times in a row",
     f"at most {inform.LONGEST:g} seconds",
     f"at most the first {candidates.MOST_ASKED}",
@@ -579,6 +582,44 @@ def _file(plan: Plan) -> str:
         (UPSTREAM,): "names upstreams",
         (NODELOCAL_ADDRESS, UPSTREAM): "names NodeLocalDNS, then upstreams",
     }[named]
+
+
+def test_the_evidence_in_states_md_is_what_counts() -> None:
+    """Whatever one round can bring, in the words of its table."""
+    _claims("Whose DNS a server is", _rounds())
+
+
+def _rounds() -> Iterator[tuple[Row, Row]]:
+    """Yield every outcome of a round, and what becomes of a server that was never asked."""
+    services = Services(assumed=frozenset({ip_address("10.233.0.3")}))
+    inside = {"denied": (), "found": ("10.96.0.1",), "service": ("10.233.0.1",), "fails": None}
+    for outside, name, beside in product(("answers", "fails"), inside, ("alike", "other", "open")):
+        records = inside[name]
+        other = () if records is None else None if records == () else ("192.168.0.1",)
+        second = Ask.CONTROL if records is None else Ask.NONSENSE
+        answers = [_said(Ask.UPSTREAM, () if outside == "answers" else None)]
+        answers.append(_said(Ask.CLUSTER, records))
+        if beside != "open":
+            answers.append(_said(second, records if beside == "alike" else other))
+        verdict = heard({}, answers, services)[UPSTREAM]
+        state = "usable" if verdict.is_usable else "not usable"
+        world = {"outside": outside, "cluster name": name, "beside it": beside}
+        yield world, {"becomes": "cluster DNS" if verdict.is_exposed else state}
+
+
+def _said(ask: Ask, records: tuple[str, ...] | None) -> Answer:
+    """Return an answer with these records, NXDOMAIN with none; None is SERVFAIL."""
+    return Answer(
+        address=UPSTREAM,
+        outcome=Outcome.FAILED if records is None else Outcome.ANSWERED,
+        rtt=0.001,
+        detail="",
+        at=1.0,
+        ask=ask,
+        rcode=2 if records is None else 0 if records else 3,
+        has_records=bool(records),
+        records=frozenset(ip_address(one) for one in records or ()),
+    )
 
 
 def test_the_transitions_in_states_md_are_all_there_are() -> None:

@@ -13,6 +13,7 @@ from property.text import CLUSTER, NODELOCAL
 from dnsguard.core import fight, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
+from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import (
     Candidate,
@@ -68,6 +69,13 @@ def _node(
     if content is not None:
         node.write(content)
     return node
+
+
+def _pool(node: Node) -> upstreams.Pool:
+    """Return whom the guard takes for a candidate now."""
+    seen = node.observe()
+    border = draw_border(node.memory, seen, node.policy)
+    return upstreams.pool(rank(node.memory, seen, node.policy, border))
 
 
 def _answers(node: Node, *addresses: IPAddress, times: int = 1) -> None:
@@ -202,18 +210,53 @@ class TestGuarding:
         assert node.look().upstream is UpstreamState.NONE
         assert promises.used(node.file.content) == (OTHER,)
 
-    def test_an_address_of_the_node_is_no_upstream(self) -> None:
-        """Whatever listens there is the node's own affair, and may be cluster DNS."""
-        node = _node(b"nameserver 192.0.2.53\n", knows=(_candidate(),))
+    def test_a_resolver_on_the_node_itself_counts_once_it_was_shown_to_be_one(self) -> None:
+        """The company's resolver at the node's LAN address, named by the file (case 70).
+
+        It stays, first as it was, and is back after a poison and after a reboot. Where nobody
+        was seen to answer there, it is named by nobody: the control.
+        """
+        node = _node(b"nameserver 192.0.2.53\nnameserver 10.0.0.2\n", knows=(_candidate(),))
         node.bound = frozenset({OTHER})
-        assert node.look().wanted == (REAL,)
+        _answers(node, OTHER, REAL)
+        assert node.look().wanted == (OTHER, REAL)
+        node.write(POISON)
+        assert node.look().wanted[0] == OTHER
+        node.restart()
+        node.write(POISON)
+        assert node.look().wanted[0] == OTHER
+
+        node = _node(POISON, knows=(_candidate(OTHER, Source.DHCP),))
+        node.bound = frozenset({OTHER})
+        assert node.look().wanted == ()
 
     @pytest.mark.parametrize(("asks", "expected"), [(REAL, STUB), (NODELOCAL, REAL)])
     def test_a_stub_is_as_good_as_whom_it_asks(self, asks: IPAddress, expected: IPAddress) -> None:
         """systemd-resolved with Kubespray's servers is a loop with one more hop."""
-        node = _node(b"nameserver 127.0.0.53\n", knows=(_candidate(),))
+        node = _node(knows=(_candidate(),))
+        node.write(b"nameserver 127.0.0.53\n", link="../run/systemd/resolve/stub-resolv.conf")
         node.stubs = (Stub(addresses=frozenset({STUB}), asks=(asks,), origin="resolved"),)
         assert node.look().wanted == (expected,)
+
+    def test_a_stub_that_reads_our_file_tells_nothing_new(self) -> None:
+        """A node was dead for good: its file named 127.0.0.53, which asked whom the file names.
+
+        Where resolv.conf is no link to a file of resolved's, neither the stub nor resolved's
+        list is an upstream. The control is the link.
+        """
+        echo = _candidate(OTHER, Source.RESOLVED)
+        stub = Stub(addresses=frozenset({STUB}), asks=(OTHER,), origin="resolved")
+        text = b"nameserver 127.0.0.53\n"
+        link = "/run/systemd/resolve/resolv.conf"
+        for is_foreign, expected in ((True, (REAL,)), (False, (STUB,))):
+            node = _node(knows=(_candidate(), echo))
+            node.stubs = (stub,)
+            node.write(text, link=None if is_foreign else link)
+            assert node.look().wanted == expected
+            assert {u.address for u in _pool(node)} == {
+                REAL,
+                *(() if is_foreign else (OTHER, STUB)),
+            }
 
     def test_a_cluster_address_is_no_candidate_wherever_it_comes_from(self) -> None:
         """A poisoned lease, a poisoned backup, a poisoned memory."""
@@ -377,6 +420,23 @@ class TestTheFileForKubelet:
         """127.0.0.53 is nobody in a pod's network namespace."""
         node = _node(b"nameserver 127.0.0.53\n", knows=(_candidate(),))
         assert promises.used(self._written(node) or b"") == (REAL,)
+
+    def test_the_same_servers_come_in_the_same_order(self) -> None:
+        """In both files, whoever is the faster one, and whatever the order was before."""
+        node = _node(POISON, knows=(_candidate(REAL), _candidate(OTHER)))
+        node.pod_file = b"nameserver 192.0.2.53\nnameserver 10.0.0.2\n"
+        node.answer(REAL, Outcome.ANSWERED, rtt=0.9)
+        node.answer(OTHER, Outcome.ANSWERED, rtt=0.1)
+        assert promises.used(self._written(node) or b"") == (REAL, OTHER)
+        assert promises.used(node.file.content) == (REAL, OTHER)
+
+    @pytest.mark.parametrize("named", ["169.254.25.10", "192.0.2.53", "127.0.0.53"])
+    def test_cluster_dns_never_stays_in_it(self, named: str) -> None:
+        """Known as such, found out in an earlier boot, or a stub: not even for want of others."""
+        node = _node(POISON)
+        node.memory = replace(node.memory, convicts={OTHER: 1.0})
+        node.pod_file = f"nameserver {named}\n".encode()
+        assert promises.used(self._written(node) or b"") == ()
 
     def test_it_is_not_written_with_nobody_in_it(self) -> None:
         """What was there stays, since nothing better is known."""

@@ -82,8 +82,8 @@ def test_answers_are_counted_by_leg() -> None:
         ("", "external_udp", "answered"): 1,
         ("", "external_tcp", "answered"): 1,
         ("", "one_time", "answered"): 1,
-        ("", "upstream", "timed-out"): 1,
-        ("", "upstream_cluster", "timed-out"): 1,
+        ("", "upstream", "timed-out"): 2,
+        ("", "upstream_cluster", "timed-out"): 3,
     }
 
 

@@ -10,6 +10,7 @@ from dnsguard.core import upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.border import Border
+from dnsguard.core.evidence import Services
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
@@ -42,7 +43,7 @@ def _next(
         for text in texts
     ]
     known = upstreams.known(candidates, memory.verdicts, BORDER)
-    memory, asked = questions(memory, now, POLICY, known)
+    memory, asked = questions(memory, now, POLICY, known, Services())
     return memory, [f"{address} {leg}" for address, leg in asked.now], asked.next_at
 
 
@@ -120,11 +121,11 @@ def test_a_healthy_server_that_is_slow_to_answer_is_asked_once_more() -> None:
 def test_a_one_time_name_is_asked_only_when_nothing_else_is_missing() -> None:
     """It goes all the way to the upstream, every time."""
     memory = _memory(health=HEALTHY)
-    _, due = questions(memory, NOW, POLICY, ())
+    _, due = questions(memory, NOW, POLICY, (), Services())
     assert due.now == ()
-    memory, due = questions(memory, NOW, POLICY, (), needs_proof=True)
+    memory, due = questions(memory, NOW, POLICY, (), Services(), needs_proof=True)
     assert due.now == (Query(NODELOCAL, ONE_TIME),)
-    assert questions(memory, NOW + 0.1, POLICY, (), needs_proof=True)[1].now == ()
+    assert questions(memory, NOW + 0.1, POLICY, (), Services(), needs_proof=True)[1].now == ()
 
 
 def test_no_two_one_time_names_are_the_same() -> None:
@@ -171,8 +172,12 @@ def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
     memory, asked, _ = _next(_memory(), *many)
     assert asked == [one for text in many[:MOST_ASKED] for one in _both(text)]
     assert _next(memory, *many)[1] == []
-    answers = [_answer(text, Outcome.TIMED_OUT) for text in many[:MOST_ASKED]]
-    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers))
+    answers = [
+        _answer(text, Outcome.TIMED_OUT, ask)
+        for text in many[:MOST_ASKED]
+        for ask in (Ask.CLUSTER, Ask.UPSTREAM)
+    ]
+    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers, Services()))
     _, asked, _ = _next(memory, *many, now=NOW + 1)
     assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
 
@@ -184,8 +189,8 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
     guess = Candidate(address=B, source=source, origin="here", seen=0.0)
 
     def asked(*answers: Answer) -> set[IPAddress]:
-        known = upstreams.known([guess, better], upstreams.heard({}, answers), BORDER)
-        _, due = questions(_memory(), NOW, POLICY, known)
+        known = upstreams.known([guess, better], upstreams.heard({}, answers, Services()), BORDER)
+        _, due = questions(_memory(), NOW, POLICY, known, Services())
         return {query.address for query in due.now}
 
     assert asked() == {A}
@@ -207,11 +212,12 @@ def test_who_was_found_out_is_asked_seldom() -> None:
     """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
     verdict = Verdict(asked_at=NOW, answered_at=NOW, cleared_at=NOW, is_exposed=True)
     border = replace(BORDER, exposed=frozenset({A}))
+    memory = _memory(convicts={A: 1.0})
     candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
 
     def asked(now: float) -> int:
         known = upstreams.known([candidate], {A: verdict}, border)
-        return len(questions(_memory(), now, POLICY, known)[1].now)
+        return len(questions(memory, now, POLICY, known, Services())[1].now)
 
     assert [asked(NOW + CLEARANCE - 1), asked(NOW + CLEARANCE)] == [0, 2]
 
@@ -226,5 +232,5 @@ def test_an_answer_ends_the_waiting() -> None:
     """What was asked and answered is asked again after its interval, not after LOST."""
     memory, _, _ = _next(_memory(), "10.0.0.1")
     answers = [_answer("10.0.0.1", ask=ask) for ask in Ask]
-    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers))
+    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers, Services()))
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core.model import Candidate, Source
+from dnsguard.core.model import Candidate, Remember, Source
 from dnsguard.host.atomic import write
 from dnsguard.host.store import VERSION, dump, load, set_aside
 
 KNOWN = (
     Candidate(address=ip_address("10.0.0.2"), source=Source.REMEMBERED, origin="a lease", seen=1.5),
     Candidate(address=ip_address("fe80::1%eth0"), source=Source.REMEMBERED, origin="ü", seen=2.0),
+)
+
+CLUSTER_DNS = ip_address("10.233.10.10")
+KEPT = Remember(
+    candidates=KNOWN,
+    convicts={CLUSTER_DNS: 3.5},
+    kubernetes=frozenset({ip_address("10.233.0.1")}),
 )
 
 
@@ -25,7 +32,7 @@ def state(tmp_path: Path) -> Path:
 
 def test_what_was_written_is_read(state: Path) -> None:
     """Addresses, origins and times, and the foreign file byte for byte."""
-    write(state, dump(KNOWN))
+    write(state, dump(KEPT))
     foreign = state.with_name("foreign")
     write(foreign, b"search x\r\n\xff\0")
     found = load(state, foreign)
@@ -34,6 +41,15 @@ def test_what_was_written_is_read(state: Path) -> None:
         b"search x\r\n\xff\0",
         None,
     )
+    assert (found.convicts, found.kubernetes) == (KEPT.convicts, KEPT.kubernetes)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_earlier_state_is_taken_over(state: Path, version: int) -> None:
+    """What was learned before cluster DNS was remembered is not lost with an upgrade."""
+    state.write_bytes(json.dumps({"version": version, "remembered": [_entry()]}).encode())
+    found = load(state, state.with_name("foreign"))
+    assert (len(found.remembered), found.convicts, found.complaint) == (1, {}, None)
 
 
 def test_the_first_start_complains_of_nothing(state: Path) -> None:
@@ -47,7 +63,8 @@ def _entry(**other: object) -> dict[str, object]:
 
 
 def _state(**other: object) -> bytes:
-    return json.dumps({"version": VERSION, "remembered": [_entry()]} | other).encode()
+    state = {"version": VERSION, "remembered": [_entry()], "cluster_dns": [], "kubernetes": []}
+    return json.dumps(state | other).encode()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +72,7 @@ def _state(**other: object) -> bytes:
     [
         pytest.param(_state(version=VERSION + 1), id="from the future"),
         pytest.param(_state(version="1"), id="a version that is no number"),
-        pytest.param(dump(KNOWN)[:-10], id="truncated"),
+        pytest.param(dump(KEPT)[:-10], id="truncated"),
         pytest.param(b"", id="empty"),
         pytest.param(b"\0" * 512, id="zeroes, as after a power cut"),
         pytest.param(b"\xff\xfe", id="no UTF-8"),
@@ -65,6 +82,10 @@ def _state(**other: object) -> bytes:
         pytest.param(b"[" * 100_000, id="deep"),
         pytest.param(b"9" * 5000, id="a number too long for Python"),
         pytest.param(_state(remembered=None), id="no list"),
+        pytest.param(
+            _state(cluster_dns=[{"address": "10.0.0.2"}]), id="cluster DNS without a time"
+        ),
+        pytest.param(_state(kubernetes=["x"]), id="no service address"),
         pytest.param(_state(remembered=[1]), id="no entry"),
         pytest.param(_state(remembered=[{}]), id="an entry without keys"),
         pytest.param(_state(remembered=[_entry(address="10.0.0")]), id="no address"),
