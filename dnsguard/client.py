@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 from dnsguard import PROTOCOL
@@ -24,7 +25,7 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
             connection.settimeout(_TIMEOUT)
             connection.connect(str(path))
             connection.sendall(line)
-            reply = _read_line(connection)
+            reply = _read_line(connection, time.monotonic() + _TIMEOUT)
     except TimeoutError as error:
         raise ProtocolError(
             f"the daemon at {path} does not answer: see journalctl -u dnsguard"
@@ -35,9 +36,13 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
     return _checked(path, reply)
 
 
-def _read_line(connection: socket.socket) -> bytes:
+def _read_line(connection: socket.socket, deadline: float) -> bytes:
     reply = bytearray()
     while not reply.endswith(b"\n") and len(reply) < _MAX_REPLY:
+        left = deadline - time.monotonic()
+        if left <= 0:  # a byte now and then is no answer
+            raise TimeoutError
+        connection.settimeout(left)
         piece = connection.recv(65536)
         if not piece:
             break
@@ -48,13 +53,13 @@ def _read_line(connection: socket.socket) -> bytes:
 def _checked(path: Path, reply: bytes) -> dict[str, object]:
     try:
         data = json.loads(reply)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise ProtocolError(f"{path} answers something else than dnsguard: what listens there?")
     if data.get("version") != PROTOCOL:
         raise ProtocolError(
-            f"the daemon speaks version {data.get('version')!r}, this command {PROTOCOL}:"
+            f"the daemon speaks version {repr(data.get('version'))[:40]}, this command {PROTOCOL}:"
             " systemctl restart dnsguard"
         )
     answer = data.get("answer")

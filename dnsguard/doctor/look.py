@@ -92,7 +92,7 @@ def _seen(directory: Path, logs: Path, process: processes.Process) -> Seen:
     nameservers = resolvconf.addresses(content)
     conf = _option(process.arguments, "conf") or "Corefile"
     blocks = _corefile(directory, conf)
-    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if text.isdecimal()}
+    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if _is_port(text)}
     program = next(
         (one for one in PROGRAMS if one in posixpath.basename(process.arguments[0])), PROGRAMS[0]
     )
@@ -127,6 +127,10 @@ def _seen(directory: Path, logs: Path, process: processes.Process) -> Seen:
         answers_cluster=any(one.plugin == "kubernetes" for block in blocks for one in block.local),
         notes=tuple(notes),
     )
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
 def _option(arguments: Sequence[str], name: str) -> str:

@@ -14,10 +14,15 @@ from pathlib import Path
 from dnsguard.core.address import parse_address
 from dnsguard.core.model import MAX_FILE, Candidate, Source
 from dnsguard.errors import ForeignStateError
+from dnsguard.host.files import read_whole
 
 VERSION = 2
 """1 had neither sources nor answers; what it holds is taken over."""
 _MAX_STATE = 256 * 1024
+_TOO_MUCH = (RecursionError, OverflowError)
+"""5,000 brackets; a number of 400 digits, which no float holds."""
+_LONGEST = 80
+"""Characters of an error that are told; it may quote the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,7 @@ def load(state: Path, foreign: Path) -> State:
     complaint = None
     remembered: tuple[Candidate, ...] = ()
     try:
-        remembered = _parse(_read(state, _MAX_STATE))
+        remembered = _parse(read_whole(state, _MAX_STATE))
     except FileNotFoundError:
         pass
     except (OSError, ForeignStateError) as error:
@@ -43,7 +48,7 @@ def load(state: Path, foreign: Path) -> State:
         complaint = f"{state}: {reason}: starting without what was remembered"
     content = None
     with suppress(OSError):
-        content = _read(foreign, MAX_FILE)
+        content = read_whole(foreign, MAX_FILE)
     return State(remembered=remembered, foreign=content, complaint=complaint)
 
 
@@ -54,11 +59,6 @@ def set_aside(state: Path) -> Path | None:
         state.replace(aside)
         return aside
     return None
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limit)
 
 
 def _parse(content: bytes) -> tuple[Candidate, ...]:
@@ -72,8 +72,8 @@ def _parse(content: bytes) -> tuple[Candidate, ...]:
         if version not in (1, VERSION):
             raise ForeignStateError(f"version {version!r} is not {VERSION}")
         return tuple(_candidate(entry) for entry in data["remembered"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ForeignStateError(f"damaged ({error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, *_TOO_MUCH) as error:
+        raise ForeignStateError(f"damaged ({str(error)[:_LONGEST]})") from error
 
 
 def _candidate(entry: dict[str, object]) -> Candidate:
