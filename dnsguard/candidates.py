@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dnsguard import client, config
@@ -79,8 +79,8 @@ def _milliseconds(answer: Answer) -> float | None:
     return round((answer.rtt or 0.0) * 1000, 1) if is_answer else None
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the table as text, columns as wide as they need."""
+def render(data: Mapping[str, Any]) -> Sequence[str]:
+    """Return the table's lines, columns as wide as they need."""
     head = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
     rows = [head, *(_row(one, data["at"]) for one in data["upstreams"])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -90,7 +90,7 @@ def render(data: Mapping[str, Any]) -> str:
         lines.append("  ".join(cells).rstrip())
         if entry is not None and entry["why_not"]:
             lines.append(f"{'':{widths[0] + 4}}{entry['why_not']}")
-    return "\n".join(lines) if len(rows) > 1 else "no source names any nameserver"
+    return lines if len(rows) > 1 else ["no source names any nameserver"]
 
 
 def _row(entry: _Entry, at: float) -> tuple[str, ...]:

@@ -1,19 +1,17 @@
 """The command line. Imports nothing heavy: each command fetches what it needs.
 
-Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 77 not permitted,
-78 configuration.
+Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 74 output, 77 not
+permitted, 78 configuration; 130 and 141 as a shell has it for SIGINT and SIGPIPE.
 """
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dnsguard import __version__
-from dnsguard.errors import DnsguardError, NoDaemonError, UsageError
+from dnsguard import __version__, page
+from dnsguard.errors import DnsguardError, NoDaemonError, OutputError, UsageError
 from dnsguard.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,7 +26,11 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with one line and sysexits.h's EX_USAGE instead of two and 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see dnsguard --help")
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
+        """``--help`` and ``--version``, which argparse would write by itself."""
+        page.say(*message.rstrip("\n").split("\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,16 +117,27 @@ def _timespan(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    page.occupy()
+    failure = None
+    try:
+        try:
+            status = _obeyed(arguments)
+        finally:
+            page.flush()
+    except OutputError as error:
+        failure, status = error, error.status
+    page.finish(failure)
+    return status
+
+
+def _obeyed(arguments: Sequence[str] | None) -> int:
     try:
         options = _parser().parse_args(arguments)
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except DnsguardError as error:
-        print(f"dnsguard: {error}", file=sys.stderr)
+        page.complain(str(error))
         return error.status
-    except BrokenPipeError:  # the reader of our output has gone: head(1)
-        sys.stderr.close()
-        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -203,9 +216,12 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _shown(data: dict[str, object], *, as_json: bool = False) -> int:
-    from dnsguard import page, render
+    from dnsguard import render
 
-    print(json.dumps(data, indent=2) if as_json else render.status(data, page.stdout()))
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render.status(data, page.stdout()))
     return DEGRADED if data.get("degraded") else 0
 
 
@@ -231,7 +247,7 @@ def _metrics(options: argparse.Namespace) -> int:
         raise _missing(error) from error
     families = data["families"]
     assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
-    sys.stdout.write(text(families).decode())
+    page.say(*text(families).decode().removesuffix("\n").split("\n"))
     return 0
 
 
@@ -239,7 +255,7 @@ def _check(options: argparse.Namespace) -> int:
     from dnsguard.check import check
 
     status, line = check(Paths(options.root))
-    print(line)
+    page.say(line)
     return status
 
 
@@ -290,7 +306,10 @@ def _plan(options: argparse.Namespace) -> int:
         settings = config.load(paths.config)
         cycle = Cycle(paths, settings.policy, lambda _: None)
         data = asyncio.run(preview_alone(cycle))
-    print(json.dumps(data, indent=2) if options.json else render.plan(data))
+    if options.json:
+        page.say_json(data)
+    else:
+        page.say(*render.plan(data))
     return 0
 
 
@@ -298,7 +317,10 @@ def _upstreams(options: argparse.Namespace) -> int:
     from dnsguard import candidates
 
     data = candidates.ask_all(Paths(options.root))
-    print(json.dumps(data, indent=2) if options.json else candidates.render(data))
+    if options.json:
+        page.say_json(data)
+    else:
+        page.say(*candidates.render(data))
     return 0 if candidates.is_served(data) else DEGRADED
 
 
@@ -315,7 +337,7 @@ def _check_config(options: argparse.Namespace) -> int:
     if options.file is not None and not path.exists():
         raise UsageError(f"{path}: no such file")
     config.load(path)
-    print(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
+    page.say(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
     return 0
 
 

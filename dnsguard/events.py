@@ -4,12 +4,13 @@ journalctl(1) reads it: it knows what ``--since`` may say, who may read, and how
 """
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 
 from dnsguard.errors import DnsguardError, UsageError
-from dnsguard.page import Page, stdout
+from dnsguard.page import Line, Page, flush, say, say_json, stdout, wait
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
 _MATCHES = ("SYSLOG_IDENTIFIER=dnsguard", "_SYSTEMD_UNIT=dnsguard.service")
@@ -31,10 +32,15 @@ def events(*, since: str | None, is_followed: bool, as_json: bool) -> int:
     page = stdout()
     try:
         _see_that_it_may_be_read()
-        with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child:
             try:
-                for event in _read(child.stdout or ()):
-                    print(json.dumps(event) if as_json else _row(event, page), flush=is_followed)
+                for event in _read(_lines(child)):
+                    if as_json:
+                        say_json(event, indent=None)
+                    else:
+                        say(*_row(event, page))
+                    if is_followed:
+                        flush()
             finally:
                 child.terminate()
     except FileNotFoundError as error:
@@ -69,7 +75,16 @@ def _point(since: str) -> str:
     return found[0].split()[-1]
 
 
-def _read(lines: Iterator[str] | tuple[str, ...]) -> Iterator[Event]:
+def _lines(child: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    """Yield the lines as they come, for as long as somebody reads what becomes of them."""
+    assert child.stdout is not None  # noqa: S101 -- it is a pipe
+    descriptor, rest = child.stdout.fileno(), b""
+    while wait(None, descriptor) and (piece := os.read(descriptor, 1 << 16)):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+
+
+def _read(lines: Iterator[bytes]) -> Iterator[Event]:
     for line in lines:
         entry = json.loads(line)
         if "DNSGUARD_EVENT" not in entry:
@@ -79,7 +94,7 @@ def _read(lines: Iterator[str] | tuple[str, ...]) -> Iterator[Event]:
             "at": int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000,
             "event": own.pop("DNSGUARD_EVENT"),
             "level": _LEVELS.get(_text(entry.get("PRIORITY", "6")), "info"),
-            "message": _text(entry["MESSAGE"]),
+            "message": _text(entry.get("MESSAGE", "")),
             "fields": {key.removeprefix(_OWN).lower(): own[key] for key in sorted(own)},
         }
 
@@ -91,7 +106,7 @@ def _text(value: object) -> str:
     return _text(value[-1]) if isinstance(value, list) and value else str(value)
 
 
-def _row(event: Event, page: Page) -> str:
+def _row(event: Event, page: Page) -> tuple[Line, ...]:
     at = time.strftime("%b %d %H:%M:%S", time.localtime(float(str(event["at"]))))
     words = str(event["message"]).removeprefix(str(event["event"])).strip()
     return page.row(at, f"   {event['event']} {words}", _STYLES[str(event["level"])], hang=5)

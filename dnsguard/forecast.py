@@ -5,15 +5,13 @@ dnsguard is decided by the daemon's own policy. Only reads and asks, changes not
 """
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from dnsguard import client, config, query
+from dnsguard import client, config, page, query
 from dnsguard.config import Config
 from dnsguard.core import resolvconf
 from dnsguard.core.decide import decide, draw_border
@@ -49,7 +47,10 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     """Print the forecast; 2 if a future is poisoned even with dnsguard."""
     settings = config.load(paths.config)
     data = asyncio.run(foresee(paths, settings))
-    sys.stdout.write((json.dumps(data, indent=2) if as_json else render(data)) + "\n")
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render(data))
     futures = (*data["renewal"], *data["reboot"])
     return POISONED if any(future["with"]["poisoned"] for future in futures) else 0
 
@@ -168,9 +169,9 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the forecast as text for people."""
-    return "\n".join(_lines(data))
+def render(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the forecast's lines for people."""
+    return tuple(_lines(data))
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -219,5 +220,5 @@ def _verdict(guarded: Mapping[str, Any]) -> str:
 
 
 def _indented(text: str) -> Iterator[str]:
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         yield f"      {line}"

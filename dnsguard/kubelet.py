@@ -3,14 +3,12 @@
 Reads the node as it is and works without the daemon.
 """
 
-import json
-import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config
+from dnsguard import config, page
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.effective import effective
@@ -33,7 +31,10 @@ Json = dict[str, Any]
 def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line's option
     """Print what kubelet does; 2 if a pod may get a cluster address as its upstream."""
     data = look(paths)
-    say(json.dumps(data, indent=2) if as_json else render(data))
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render(data))
     return LOOPING if data["can_loop"] else 0
 
 
@@ -71,9 +72,9 @@ def servers(root: Path, name: str) -> list[IPAddress]:
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json) -> str:
-    """Return the data as text for people."""
-    return "\n".join(_lines(data))
+def render(data: Json) -> tuple[str, ...]:
+    """Return the data's lines for people."""
+    return tuple(_lines(data))
 
 
 def _lines(data: Json) -> Iterator[str]:
@@ -117,8 +118,3 @@ def _verdict(data: Json) -> Iterator[str]:
         yield "Pods inherit the node's file, so the node can't be handed to NodeLocalDNS."
     if kubelet["resolv_conf"]["value"] != POD_FILE:
         yield "Remedy: dnsguard kubelet adopt"
-
-
-def say(text: str) -> None:
-    # A file and a command line may hold any bytes, a terminal's may not.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode().rstrip("\n") + "\n")

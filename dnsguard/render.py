@@ -1,14 +1,15 @@
 """The status and the plan as a person reads them: data in, text out."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dnsguard.core.timespan import describe
-from dnsguard.page import Page
+from dnsguard.page import Line, Page
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""
+_Row = tuple[Line, ...]
 _PLAIN = Page()
 _MODES = {"guarding": "good", "handed-over": "good", "held": "loud"}
 _NODELOCAL = {"healthy": "good", "silent": "bad", "warming": "warn"}
@@ -16,8 +17,8 @@ _UPSTREAM = {"verified": "good", "unverified": "warn", "none": "bad"}
 _ASKED = {"cluster": "cluster", "external": "outside", "http": "health URL"}
 
 
-def status(data: Data, page: Page = _PLAIN) -> str:
-    """Return the status as text, a row each idea."""
+def status(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
+    """Return the status, a row each idea."""
     rows = (
         *_mode(data, page),
         *_file(data, page),
@@ -29,10 +30,10 @@ def status(data: Data, page: Page = _PLAIN) -> str:
         *(page.row("" if at else "next", line) for at, line in enumerate(data["next"])),
         *(page.row("DEGRADED", line, "bad") for line in data["degraded"]),
     )
-    return "\n".join(rows)
+    return tuple(line for row in rows for line in row)
 
 
-def _mode(data: Data, page: Page) -> Iterator[str]:
+def _mode(data: Data, page: Page) -> Iterator[_Row]:
     since, reason = _clock(data["mode_since"]), dict(data["because"])["handover"]
     about = f"{data['mode']} for {describe(data['mode_seconds'])}, since {since}"
     if data["mode"] == "guarding":
@@ -47,7 +48,7 @@ def _mode(data: Data, page: Page) -> Iterator[str]:
         yield page.row("HELD", text, "loud")
 
 
-def _file(data: Data, page: Page) -> Iterator[str]:
+def _file(data: Data, page: Page) -> Iterator[_Row]:
     file, because = data["resolv_conf"], dict(data["because"])
     by = file["written_by"]
     named = [f"{one} (by {_who(by[one])})" for one in file["nameservers"]]
@@ -60,7 +61,7 @@ def _file(data: Data, page: Page) -> Iterator[str]:
         yield page.row("", file["trouble"], "bad")
 
 
-def _nodelocal(nodelocal: Data, page: Page) -> Iterator[str]:
+def _nodelocal(nodelocal: Data, page: Page) -> Iterator[_Row]:
     style = _NODELOCAL.get(nodelocal["state"], "")
     yield page.row("NodeLocalDNS", f"{nodelocal['state']}: {nodelocal['detail']}", style)
     for leg in nodelocal["legs"]:
@@ -68,7 +69,7 @@ def _nodelocal(nodelocal: Data, page: Page) -> Iterator[str]:
             yield _leg(leg, page)
 
 
-def _leg(leg: Data, page: Page) -> str:
+def _leg(leg: Data, page: Page) -> _Row:
     name = _ASKED[leg["asked"]] + ("" if leg["asked"] == "http" else f" {leg['protocol'].upper()}")
     if leg["state"] == "answers":
         return page.row("", f"  {name:<12} {leg['rtt_ms']} ms", hang=15)
@@ -76,7 +77,7 @@ def _leg(leg: Data, page: Page) -> str:
     return page.row("", f"! {name:<12} {leg['detail']}, {times}", "bad", hang=15)
 
 
-def _upstream(upstream: Data, page: Page) -> Iterator[str]:
+def _upstream(upstream: Data, page: Page) -> Iterator[_Row]:
     yield page.row("upstream", upstream["state"], _UPSTREAM[upstream["state"]])
     shown = [one for one in upstream["servers"] if one["in_use"] or one["usable"]]
     shown = shown or upstream["servers"][:3]
@@ -90,7 +91,7 @@ def _upstream(upstream: Data, page: Page) -> Iterator[str]:
         yield page.row("", f"  {others} more, not used: dnsguard upstreams", "dim")
 
 
-def _for_kubelet(data: Data, page: Page) -> Iterator[str]:
+def _for_kubelet(data: Data, page: Page) -> Iterator[_Row]:
     named = _list(data["pod_file"]["nameservers"])
     yield page.row("for kubelet", f"{named} in /var/lib/dnsguard/resolv.conf")
     kubelet = data["kubelet"]
@@ -100,7 +101,7 @@ def _for_kubelet(data: Data, page: Page) -> Iterator[str]:
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 
 
-def _dhclient(dhclient: Data, page: Page) -> Iterator[str]:
+def _dhclient(dhclient: Data, page: Page) -> Iterator[_Row]:
     yield page.row("dhclient", f"the enter hook is {dhclient['hook']}")
     for hazard in dhclient["hazards"]:
         is_open = not hazard["defused"]
@@ -108,7 +109,7 @@ def _dhclient(dhclient: Data, page: Page) -> Iterator[str]:
         yield page.row("", ("! " if is_open else "  ") + text, "warn" if is_open else "", hang=2)
 
 
-def _tramples(tramples: Data, page: Page) -> Iterator[str]:
+def _tramples(tramples: Data, page: Page) -> Iterator[_Row]:
     last = tramples["last"]
     if last is None:
         yield page.row("tramples", "0")
@@ -134,11 +135,11 @@ def _list(entries: list[str]) -> str:
     return ", ".join(entries) or "none"
 
 
-def plan(data: Data) -> str:
-    """Return the plan as text: why, what, and the diff."""
+def plan(data: Data) -> Sequence[str]:
+    """Return the plan: why, what, and the diff."""
     lines = [f"mode: {data['mode']}"]
     lines += [f"  {fact}: {value}" for fact, value in data["because"]]
     lines += [f"would {action}" for action in data["actions"]] or ["nothing to do"]
     if data["diff"]:
-        lines += ["", data["diff"]]
-    return "\n".join(lines)
+        lines += ["", *data["diff"].split("\n")]
+    return lines

@@ -54,15 +54,30 @@ def parse_nameserver(text: str) -> IPAddress | None:
         return inet_aton(text)
     address, _, zone = text.partition("%")
     try:
-        return IPv6Address(f"{address}%{zone}" if zone and "%" not in zone else address)
+        return zoned(IPv6Address(f"{address}%{zone}" if zone and "%" not in zone else address))
     except ValueError:
         return None
 
 
 def plain(address: IPAddress) -> IPAddress:
-    """Return the IPv4 address inside an IPv4-mapped one (RFC 4291, 2.5.5.2), else itself."""
+    """Return the IPv4 address inside an IPv4-mapped one (RFC 4291, 2.5.5.2), else itself.
+
+    Without a zone that means nothing, see :func:`zoned`.
+    """
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
+    return zoned(address)
+
+
+def zoned(address: IPAddress) -> IPAddress:
+    """Return the address with its zone only where that says where it is: link-local.
+
+    RA clients write ``2001:db8:1::53%eth0``. glibc drops the zone of a global address
+    (res_init.c, __inet6_scopeid_pton); CoreDNS can't dial it (coredns#6635), and compared
+    with a cluster address it would be another one.
+    """
+    if isinstance(address, IPv6Address) and address.scope_id and not address.is_link_local:
+        return IPv6Address(int(address))
     return address
 
 

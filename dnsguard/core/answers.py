@@ -1,6 +1,6 @@
 """What a nameserver was asked and what came of it: values only, no DNS library."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -23,8 +23,14 @@ class Ask(StrEnum):
     CLUSTER = "cluster"  # a name that cluster DNS alone knows
     UPSTREAM = "upstream"  # a name any real resolver knows
     EXTERNAL = "external"  # the same name, through NodeLocalDNS
-    ONE_TIME = "one-time"  # through NodeLocalDNS, a name outside that no cache can have
+    ONE_TIME = "one-time"  # a name outside that no cache can have, and no stub can make up
+    NONSENSE = "nonsense"  # a name beside the cluster's own that nobody has
+    CONTROL = "control"  # the cluster's own name, in a domain that nobody has
     HTTP = "http"  # its health URL
+
+
+NOERROR, REFUSED, NXDOMAIN = 0, 5, 3
+"""Response codes (RFC 1035, 4.1.1)."""
 
 
 class Leg(NamedTuple):
@@ -69,9 +75,43 @@ class Answer:
     """When this was known, in seconds of CLOCK_MONOTONIC."""
     ask: Ask = Ask.UPSTREAM
     tcp: bool = False
+    rcode: int | None = None
+    """The response code, None where no answer came."""
     has_records: bool = False
-    """Whether the name was found: the answer section holds something (RFC 1035, 4.1.3)."""
+    """Whether the answer section holds something (RFC 1035, 4.1.3)."""
+    has_asked_type: bool = False
+    """Whether a record of the type that was asked for is among them."""
+    records: frozenset[IPAddress] = frozenset()
+    """The addresses among them."""
+    is_authoritative: bool = False
+    is_hollow: bool = False
+    """It says that all is well and names nothing: it may have made that up."""
 
     @property
     def leg(self) -> Leg:
         return Leg(self.ask, self.tcp)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether the name exists, with records of this type or without any (NODATA)."""
+        return self.outcome is Outcome.ANSWERED and (self.has_records or self.rcode == NOERROR)
+
+
+def weigh(answer: Answer, question: Question) -> Answer:
+    """Return the answer for what it is worth about the root, which exists and has NS records.
+
+    systemd-resolved with no server behind it says NOERROR of its own authority and nothing
+    else: a node with 127.0.0.53 in dhclient.conf was dead for good by that (issue 13).
+    Without authority it may be a forwarder that knows no NS; a one-time name tells.
+    """
+    if answer.ask is not Ask.UPSTREAM or question.name.strip("."):
+        return answer
+    if answer.rcode == REFUSED:
+        hint = f"{answer.detail}; if it serves other names: upstream.question"
+        return replace(answer, detail=hint)
+    if answer.outcome is not Outcome.ANSWERED or answer.has_asked_type:
+        return answer
+    if answer.rcode == NXDOMAIN or answer.is_authoritative:
+        detail = f"{answer.detail} of its own, and knows no root"
+        return replace(answer, outcome=Outcome.FAILED, detail=detail)
+    return replace(answer, is_hollow=True)

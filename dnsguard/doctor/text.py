@@ -6,10 +6,9 @@ from typing import Any
 from dnsguard.core import loops
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the findings as text; nothing that a process brings in reaches the terminal raw."""
-    lines = (line for text in _lines(data) for line in text.splitlines())
-    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+def render(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the findings' lines."""
+    return tuple(_lines(data))
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:

@@ -2,26 +2,21 @@
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from fcntl import ioctl
 from pathlib import Path
-from struct import pack
-from termios import TIOCSWINSZ
 
 import jsonschema
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
+from lab.terminal import Terminal
 from lab.wait import until
 
 from dnsguard.core.resolvconf import unguard
@@ -272,52 +267,6 @@ def test_the_status_keeps_to_its_schema(guard: Node) -> None:
         check()
 
 
-class Terminal:
-    """A pseudoterminal of some width, and the program on it."""
-
-    def __init__(self, guard: Node, columns: int, *command: str, **environ: str) -> None:
-        self._master, slave = pty.openpty()
-        ioctl(slave, TIOCSWINSZ, pack("4H", 50, columns, 0, 0))
-        env = environment() | {"TERM": "xterm", **environ}
-        env.pop("COLUMNS", None)
-        with guard.where.inside():
-            self.process = subprocess.Popen(
-                guard.command(*command),
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                env=env,
-                start_new_session=True,
-            )
-        os.close(slave)
-        self.shown = ""
-
-    def read(self) -> str:
-        """Return what is shown until the program ends."""
-        while self._more(5.0):
-            pass
-        self.process.wait(5)
-        os.close(self._master)
-        return self.shown.replace("\r\n", "\n")
-
-    def wait_for(self, text: str) -> None:
-        """Wait until this is shown."""
-        deadline = time.monotonic() + 10
-        while text not in self.shown:
-            assert time.monotonic() < deadline, self.shown
-            self._more(1.0)
-
-    def _more(self, seconds: float) -> bool:
-        if not select.select([self._master], [], [], seconds)[0]:
-            return True
-        try:
-            piece = os.read(self._master, 65536)
-        except OSError:  # EIO: the program has closed it
-            return False
-        self.shown += piece.decode()
-        return bool(piece)
-
-
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_status_fits_the_terminal(guard: Node, columns: int) -> None:
     """No line is wider, nothing is cut, and the labels stay apart from what is folded."""
@@ -346,7 +295,7 @@ def test_colour_can_be_had_off(guard: Node, environ: dict[str, str]) -> None:
     """As no-color.org and dumb terminals ask for."""
     with guard.guarded():
         guard.wait_for(UPSTREAM)
-        assert "\x1b" not in Terminal(guard, 80, "status", **environ).read()
+        assert "\x1b" not in Terminal(guard, 80, "status", environ=environ).read()
         assert "\x1b" not in _done(guard, "status")
 
 
@@ -391,6 +340,6 @@ def test_restore_asks_on_a_terminal(guard: Node) -> None:
     for answer, expected in ((b"\n", [UPSTREAM]), (b"y\n", [NODELOCAL])):
         terminal = Terminal(guard, 80, "restore")
         terminal.wait_for("[y/N]")
-        os.write(terminal._master, answer)
+        terminal.type(answer)
         terminal.read()
         assert guard.servers() == expected

@@ -27,7 +27,7 @@ REFUSED = ENTRY | {
 def test_each_line_says_who_whence_how_old_and_whether_it_answers() -> None:
     """And the line below why one is not used."""
     text = render({"at": 1000.0 + 7200, "upstreams": [ENTRY, REFUSED]})
-    head, used, refused, why = text.splitlines()
+    head, used, refused, why = text
     assert head.split() == ["ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM"]
     assert used.split() == ["*", "10.0.0.2", "lease", "2", "h", "1.5", "ms", "-", ENTRY["origin"]]
     assert refused.split()[0] == "169.254.25.10"
@@ -36,7 +36,7 @@ def test_each_line_says_who_whence_how_old_and_whether_it_answers() -> None:
 
 def test_nobody_known_is_said() -> None:
     """An empty table would look like a fault."""
-    assert render({"at": 0.0, "upstreams": []}) == "no source names any nameserver"
+    assert render({"at": 0.0, "upstreams": []}) == ["no source names any nameserver"]
 
 
 def test_served_is_who_has_one_that_answers_and_may_be_used() -> None:
