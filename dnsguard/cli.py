@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="use the files below DIR"
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", dest="command", required=True, parser_class=_Parser
+    )
 
     def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> _Parser:
         command: _Parser = commands.add_parser(name, help=about, description=about)
@@ -49,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("run", _run, "run the daemon in the foreground")
     status = add("status", _status, "show what the daemon sees and does")
     status.add_argument("--json", action="store_true", help="as JSON")
+    about = "with all that is known, also what says nothing new on this node"
+    status.add_argument("-v", "--verbose", action="store_true", help=about)
     status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
     _with_timeout(status)
     add("watch", _watch, "show the status, drawn anew when it changes")
@@ -132,7 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obeyed(arguments: Sequence[str] | None) -> int:
     try:
-        options = _parser().parse_args(arguments)
+        options, rest = _parser().parse_known_args(arguments)
+        if rest:  # argparse has its top parser complain, which has another --help
+            what = f"unrecognized arguments: {' '.join(rest)}"
+            raise UsageError(f"{what}; see dnsguard {options.command} --help")
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except DnsguardError as error:
@@ -205,23 +212,17 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from dnsguard import client, reach
+    from dnsguard import client, reach, render
 
     paths = Paths(options.root)
     if options.wait is None:
         data = client.ask(paths.socket, "status")
     else:
         data = dict(reach.wait(paths, options.wait, options.timeout))
-    return _shown(data, as_json=options.json)
-
-
-def _shown(data: dict[str, object], *, as_json: bool = False) -> int:
-    from dnsguard import render
-
-    if as_json:
+    if options.json:
         page.say_json(data)
     else:
-        page.say(*render.status(data, page.stdout()))
+        page.say(*render.status(data, page.stdout(), is_full=options.verbose))
     return DEGRADED if data.get("degraded") else 0
 
 
@@ -267,16 +268,20 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _hold(options: argparse.Namespace) -> int:
-    from dnsguard import client
+    from dnsguard import client, render
 
     wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
-    return _shown(client.ask(Paths(options.root).socket, "hold", **wish))
+    data = client.ask(Paths(options.root).socket, "hold", **wish)
+    page.say(render.held(data))
+    return DEGRADED if data["degraded"] else 0
 
 
 def _release(options: argparse.Namespace) -> int:
-    from dnsguard import client
+    from dnsguard import client, render
 
-    return _shown(client.ask(Paths(options.root).socket, "release", by=_operator()))
+    data = client.ask(Paths(options.root).socket, "release", by=_operator())
+    page.say(render.released(data))
+    return DEGRADED if data["degraded"] else 0
 
 
 def _operator() -> str:
@@ -309,7 +314,7 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         page.say_json(data)
     else:
-        page.say(*render.plan(data))
+        page.say(*render.plan(data, page.stdout()))
     return 0
 
 
@@ -320,7 +325,7 @@ def _upstreams(options: argparse.Namespace) -> int:
     if options.json:
         page.say_json(data)
     else:
-        page.say(*candidates.render(data))
+        page.say(*candidates.render(data, page.stdout()))
     return 0 if candidates.is_served(data) else DEGRADED
 
 

@@ -33,7 +33,7 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
     except OSError as error:
         hint = "is it running? systemctl status dnsguard"
         raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
-    return _checked(path, reply)
+    return _checked(path, request, reply)
 
 
 def _read_line(connection: socket.socket, deadline: float) -> bytes:
@@ -50,7 +50,7 @@ def _read_line(connection: socket.socket, deadline: float) -> bytes:
     return bytes(reply)
 
 
-def _checked(path: Path, reply: bytes) -> dict[str, object]:
+def _checked(path: Path, request: str, reply: bytes) -> dict[str, object]:
     try:
         data = json.loads(reply)
     except (ValueError, RecursionError):
@@ -65,5 +65,5 @@ def _checked(path: Path, reply: bytes) -> dict[str, object]:
     answer = data.get("answer")
     if data.get("ok") is not True or not isinstance(answer, dict):
         kind = NotPermittedError if data.get("needs_root") is True else RefusedError
-        raise kind(f"the daemon refused: {data.get('error')}")
+        raise kind(f"{request} refused: {data.get('error')}")
     return answer

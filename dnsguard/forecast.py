@@ -36,6 +36,7 @@ POISONED = 2
 INFORM_TIMEOUT = 2.0
 """Seconds for the DHCP server to answer."""
 
+_PLAIN = page.Page()
 Json = dict[str, Any]
 _EVENTS = (
     ("renewal", "After the next DHCP renewal"),
@@ -50,7 +51,7 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     if as_json:
         page.say_json(data)
     else:
-        page.say(*render(data))
+        page.say(*render(data, page.stdout()))
     futures = (*data["renewal"], *data["reboot"])
     return POISONED if any(future["with"]["poisoned"] for future in futures) else 0
 
@@ -169,9 +170,9 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def render(data: Mapping[str, Any]) -> tuple[str, ...]:
+def render(data: Mapping[str, Any], layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
     """Return the forecast's lines for people."""
-    return tuple(_lines(data))
+    return tuple(one for line in _lines(data) for one in layout.indented(line))
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:

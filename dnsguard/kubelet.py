@@ -25,6 +25,7 @@ LOOPING = 2
 
 _MOST = 1 << 16
 
+_PLAIN = page.Page()
 Json = dict[str, Any]
 
 
@@ -34,7 +35,7 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     if as_json:
         page.say_json(data)
     else:
-        page.say(*render(data))
+        page.say(*render(data, page.stdout()))
     return LOOPING if data["can_loop"] else 0
 
 
@@ -72,9 +73,9 @@ def servers(root: Path, name: str) -> list[IPAddress]:
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json) -> tuple[str, ...]:
+def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
     """Return the data's lines for people."""
-    return tuple(_lines(data))
+    return tuple(one for line in _lines(data) for one in layout.indented(line))
 
 
 def _lines(data: Json) -> Iterator[str]:

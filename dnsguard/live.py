@@ -42,4 +42,4 @@ def _lines(paths: Paths, layout: Page) -> tuple[Line, ...]:
         body = render.status(client.ask(paths.socket, "status"), layout)
     except DnsguardError as error:
         body = layout.row("", str(error), "bad")
-    return (Line("dnsguard, q ends", "dim"), Line(""), *body)
+    return (*body, Line("q ends", "dim"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from dnsguard import page
+from dnsguard import page, sentences
 from dnsguard.core.event import Event, Level, Repeats
 from dnsguard.core.kinds import MESSAGE_IDS
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
@@ -97,6 +97,7 @@ class _Sender:
 
 def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fields:
     """Return the fields of one entry (systemd.journal-fields(7))."""
+    advice = sentences.advice(name, details)
     own = {f"DNSGUARD_{key.upper()}": value[:LONGEST] for key, value in details.items()}
     return {
         "MESSAGE": text[: 2 * LONGEST],
@@ -105,6 +106,9 @@ def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fiel
         "SYSLOG_IDENTIFIER": "dnsguard",
         **own,
         "DNSGUARD_EVENT": name,
+        # For the catalog, which can't tell one case from another.
+        "DNSGUARD_SUMMARY": sentences.summary(name, details)[:LONGEST],
+        **({"DNSGUARD_ADVICE": advice} if advice else {}),
     }
 
 

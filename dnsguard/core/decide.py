@@ -196,8 +196,12 @@ _NONE = _Obstacle("done")
 
 
 def obstacles(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
-    """Return all that stands against a handover now, for people."""
-    return tuple(obstacle.reason for obstacle in _obstacles(memory, seen, policy, pool))
+    """Return all that stands against a handover now, for people.
+
+    Not the proof while others do: it is asked for by itself once they are gone.
+    """
+    found = [*_obstacles(memory, seen, policy, pool)]
+    return tuple(one.reason for one in found if not one.needs_proof or len(found) == 1)
 
 
 def _obstacles(
@@ -216,19 +220,19 @@ def _obstacles(
         yield _Obstacle("handover.mode is never")
     if policy.handover is HandoverMode.AUTO and seen.pods_read == RESOLV_CONF:
         yield _Obstacle(
-            f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
+            f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
             "; remedy: dnsguard kubelet adopt --restart"
         )
     if not pool:
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return
-    if upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
+    if pool and upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
         yield _Obstacle("waits until an upstream answers")
     held, until = memory.flaps.hold_down(policy.hold_down), memory.flaps.until(policy.hold_down)
     if seen.now < until:
-        times = "once" if memory.flaps.count == 1 else f"{memory.flaps.count} times in a row"
-        yield _Obstacle(f"waits for {held:g} s: NodeLocalDNS broke {times}", look_at=until)
+        why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
+        yield _Obstacle(why, look_at=until)
     if not health.is_proven(seen.now):
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""

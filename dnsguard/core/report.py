@@ -109,13 +109,15 @@ def _wrong(memory: Memory, seen: Observation, plan: Plan, trouble: tuple[str, ..
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
-        wrong.append("no upstream answers: the best known one is used")
+        wrong.append("no upstream answers, the best known one is used: dnsguard upstreams")
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.bound is None:
-        wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
+        wrong.append(
+            "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
+        )
     if plan.delay and not trouble:
-        wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
+        wrong.append("something rewrites resolv.conf again and again: dnsguard events")
     return wrong
 
 

@@ -16,7 +16,7 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"{'LOOP' if loop['certain'] else 'MAY LOOP'} ({_names(loop['zones'])}):"
         yield f"  {loop['path']}"
     for one in data["poisoned"]:
-        yield "POISONED (a loop as soon as, or where, somebody answers there):"
+        yield "POISONED: DNS will loop as soon as NodeLocalDNS is up:"
         yield f"  {one['path']}"
     for name in data["looped"]:
         yield f"LOOPED: pod {name} was ended by its loop plugin and doesn't run now"

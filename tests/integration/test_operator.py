@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -64,7 +65,9 @@ def test_hold_upstream_keeps_nodelocaldns_out(guard: Node) -> None:
     """Healthy or not, until it is released; the status says so loudly."""
     with guard.guarded(), _nodelocaldns(guard):
         guard.wait_for(NODELOCAL, UPSTREAM)
-        assert "HELD" in _done(guard, "hold", "upstream")
+        assert _done(guard, "hold", "upstream") == (
+            f"held to upstream, until dnsguard release; resolv.conf {UPSTREAM}\n"
+        )
         assert guard.servers() == [UPSTREAM]
         status = guard.status()
         assert (status["mode"], status["hold"]["serves"]) == ("held", "upstream")
@@ -133,7 +136,7 @@ def test_never_into_a_loop(guard: Node) -> None:
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert "dnsguard kubelet adopt" in done.stderr
         assert guard.status()["mode"] == "guarding"
-        assert guard.run("release").stderr == "dnsguard: the daemon refused: nothing is held\n"
+        assert guard.run("release").stderr == "dnsguard: release refused: nothing is held\n"
 
 
 def _as_nobody(guard: Node, tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -158,7 +161,7 @@ def test_only_root_commands_and_anyone_asks(guard: Node, readable_tree: Path) ->
         for command in (["hold", "upstream"], ["release"]):
             done = _as_nobody(guard, readable_tree, *command)
             assert done.returncode == os.EX_NOPERM
-            assert done.stderr == "dnsguard: the daemon refused: only root may: use sudo\n"
+            assert done.stderr == f"dnsguard: {command[0]} refused: only root may: use sudo\n"
         assert guard.status()["mode"] == "guarding"
         guard.wait_for_line("client_refused", "may not hold", f"uid={NOBODY}")
 
@@ -225,8 +228,8 @@ def test_status_waits_for_a_mode(guard: Node) -> None:
 
 
 def test_check_is_a_line_and_a_status(guard: Node) -> None:
-    """0, 1 and 2, as node-problem-detector and Nagios read them."""
-    assert guard.run("check").returncode == 2
+    """0, 1 and 3, as Nagios reads them."""
+    assert guard.run("check").returncode == 3
     with guard.guarded():
         _done(guard, "wait")
         assert _done(guard, "check") == f"OK: guarding, upstream verified: {UPSTREAM}\n"
@@ -241,13 +244,26 @@ def test_node_problem_detector_is_told(guard: Node) -> None:
     path = TREE / "packaging/node-problem-detector/dnsguard.json"
     plugin = json.loads(path.read_text(encoding="utf-8"))
     (rule,) = plugin["rules"]
-    assert rule["path"] == "/usr/bin/dnsguard"
     assert rule["condition"] in {condition["type"] for condition in plugin["conditions"]}
     longest = plugin["pluginConfig"]["max_output_length"]
+    option, script = rule["args"]
+    script = script.replace("/usr/bin/dnsguard", shlex.join(guard.command()))
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        command = [rule["path"], option, script]
+        with guard.where.inside():
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment()
+            )
+        assert len(done.stdout.rstrip("\n")) <= longest
+        return done
+
     with guard.guarded():
         _done(guard, "wait")
-        assert len(_done(guard, *rule["args"]).rstrip("\n")) <= longest
-    assert len(guard.run(*rule["args"]).stdout.rstrip("\n")) <= longest
+        assert run().returncode == 0
+        guard.run("hold", "nodelocal")
+        assert run().returncode == 1
+    assert run().returncode == 2  # which is what Nagios calls 3
 
 
 def test_the_status_keeps_to_its_schema(guard: Node) -> None:
@@ -306,7 +322,7 @@ def test_watch_draws_what_changes(guard: Node) -> None:
         terminal = Terminal(guard, 100, "watch")
         terminal.wait_for("guarding")
         _done(guard, "hold", "upstream")
-        terminal.wait_for("HELD")
+        terminal.wait_for("OK held to upstream by root")
         terminal.process.send_signal(signal.SIGINT)
         shown = terminal.read()
     assert terminal.process.returncode == 0

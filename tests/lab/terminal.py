@@ -25,7 +25,7 @@ class Terminal:
         rows: int = 50,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._master, slave = pty.openpty()
+        self.master, slave = pty.openpty()
         ioctl(slave, TIOCSWINSZ, pack("4H", rows, columns, 0, 0))
         env = environment() | {"TERM": "xterm", **(environ or {})}
         env.pop("COLUMNS", None)
@@ -47,7 +47,7 @@ class Terminal:
         while self._more(5.0):
             pass
         self.process.wait(5)
-        os.close(self._master)
+        os.close(self.master)
         return self.shown.replace("\r\n", "\n")
 
     def wait_for(self, text: str) -> None:
@@ -59,13 +59,13 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         """Have these keys pressed."""
-        os.write(self._master, keys)
+        os.write(self.master, keys)
 
     def _more(self, seconds: float) -> bool:
-        if not select.select([self._master], [], [], seconds)[0]:
+        if not select.select([self.master], [], [], seconds)[0]:
             return True
         try:
-            piece = os.read(self._master, 65536)
+            piece = os.read(self.master, 65536)
         except OSError:  # EIO: the program has closed it
             return False
         self.shown += self._decoder.decode(piece)
