@@ -188,9 +188,9 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield "Dangers in dhclient's files:"
     for hazard in data["hazards"]:
         where = f" (interface {hazard['interface']})" if hazard["interface"] else ""
-        state = "defused" if hazard["defused"] else "not defused"
         yield f"  {hazard['path']}:{hazard['line']}: {hazard['what']}{where}"
-        yield f"      {state}: {hazard['why']}"
+        why = hazard["why"]
+        yield f"      {why if hazard['defused'] else f'not blocked: {why}'}"
     if not data["hazards"]:
         yield "No danger in dhclient's files."
 

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import select
+import signal
 import sys
 import termios
 import textwrap
@@ -22,7 +23,7 @@ import tty
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, TextIO
+from typing import Any, NamedTuple, NoReturn, Self, TextIO
 
 from dnsguard.errors import OutputError, ReaderGoneError
 
@@ -237,6 +238,7 @@ class Screen:
             self._keys = stdin.fileno()
             self._settings = termios.tcgetattr(self._keys)
             tty.setcbreak(self._keys)
+        signal.signal(signal.SIGTERM, _leave)  # not with the terminal in disorder
         _write(_ENTER)
         return self
 
@@ -270,6 +272,10 @@ class Screen:
         if not typed:  # the terminal's input has ended
             self._keys = None
         return b"q" in typed.lower()
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 # --- the two streams

@@ -126,7 +126,8 @@ def _leg(leg: Data, page: Page) -> _Row:
     if leg["state"] == "answers":
         return page.row("", f"  {name}: {leg['rtt_ms']} ms", hang=2)
     times = "once" if leg["in_a_row"] == 1 else f"{leg['in_a_row']} times in a row"
-    return page.row("", f"! {name}: {leg['detail']}, {times}", "bad", hang=2)
+    told, colon, _ = leg["detail"].partition(": ")  # "refused: nothing listens there"
+    return page.row("", f"! {name}: {told}{'' if colon else ','} {times}", "bad", hang=2)
 
 
 def _upstream(upstream: Data, page: Page) -> Iterator[_Row]:
@@ -216,7 +217,11 @@ def _list(entries: list[str]) -> str:
 def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the plan: why, what, and the diff."""
     rows = [page.folded(f"mode: {data['mode']}")]
-    rows += [page.folded(f"{fact}: {value}", head="  ", hang=4) for fact, value in data["because"]]
+    rows += [
+        page.folded(f"{fact}: {value}", head="  ", hang=4)
+        for fact, value in data["because"]
+        if value != "done"
+    ]
     rows += [page.folded(f"would {action}", hang=2) for action in data["actions"]]
     lines = [line for row in rows for line in row]
     if not data["actions"]:

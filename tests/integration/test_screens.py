@@ -194,6 +194,30 @@ def test_watch_keeps_to_its_window(poisoned: Node, columns: int, rows: int) -> N
         assert re.match(r"\.\.\. \d+ more lines", lines[-1])
 
 
+def test_a_killed_watch_leaves_the_terminal_as_it_was(guard: Node) -> None:
+    """SIGTERM, as from a session that ends."""
+    with guard.guarded():
+        terminal = Terminal(guard, 80, "watch")
+        terminal.wait_for("guarding")
+        terminal.process.terminate()
+        shown = terminal.read()
+    assert terminal.process.returncode == 128 + 15
+    assert shown.endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_a_way_that_fails_is_told_plainly(guard: Node) -> None:
+    """The others are not in the way of the one that counts."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with guard.guarded():
+        until(lambda: bool(guard.status()["nodelocal"]["state"] == "silent"))
+        lines = _shown(guard, (80, 24), "status")
+    assert re.search(
+        r"NodeLocalDNS failing: 169.254.25.10 refused: nothing listens there\n"
+        r" +! cluster names over UDP: refused (once|\d+ times in a row)\n",
+        "\n".join(lines),
+    )
+
+
 def test_a_wrong_option_points_to_its_own_help(guard: Node) -> None:
     """Not to the list of all commands."""
     said = guard.run("hold", "both").stderr + guard.run("hold", "upstream", "--ever").stderr
