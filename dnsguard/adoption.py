@@ -3,7 +3,6 @@
 One line of one file is changed, and nothing is restarted unless told to.
 """
 
-import difflib
 import os
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dnsguard import config
+from dnsguard import diff as texts
 from dnsguard.core import kubelet as core
 from dnsguard.core.effective import effective
 from dnsguard.core.kubelet import RESOLV_CONF, Kubelet, Setting
@@ -20,7 +20,8 @@ from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
 from dnsguard.host.atomic import Attributes
 from dnsguard.host.files import read_bounded
-from dnsguard.kubelet import POD_FILE, say, servers
+from dnsguard.kubelet import POD_FILE, servers
+from dnsguard.page import say
 from dnsguard.paths import Paths
 
 _MOST = 1 << 16
@@ -68,13 +69,13 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     if change is None:
         say(f"Nothing to do: {kubelet.resolv_conf.origin} is {kubelet.resolv_conf.value}")
     elif is_dry_run:
-        say(diff(change))
+        say(*diff(change))
     else:
         _apply(change)
     if not is_dry_run and (change is not None or kubelet.is_stale):
         _finish(is_restart=is_restart, is_running=kubelet.pid is not None)
         if not is_undo:
-            say(_LASTING)
+            say(*_LASTING.split("\n"))
     return 0
 
 
@@ -162,15 +163,10 @@ def _text(path: Path) -> str:
     return os.fsdecode(content)
 
 
-def diff(change: Change) -> str:
+def diff(change: Change) -> list[str]:
     """Return the change as a unified diff."""
-    lines = difflib.unified_diff(
-        change.before.splitlines(keepends=True),
-        change.after.splitlines(keepends=True),
-        change.name,
-        change.name,
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+    before, after = os.fsencode(change.before), os.fsencode(change.after)
+    return texts.diff(before, after, change.name, change.name)
 
 
 def _apply(change: Change) -> None:
@@ -188,7 +184,7 @@ def _apply(change: Change) -> None:
     except OSError as error:
         raise DnsguardError(f"{change.name}: {error.strerror}") from error
     kept = f", what it was is in {backup.name}" if change.backup is None else ""
-    say(f"Changed {change.name}{kept}:\n{diff(change)}")
+    say(f"Changed {change.name}{kept}:", *diff(change))
 
 
 def write(path: Path, text: str, status: os.stat_result) -> None:
@@ -219,9 +215,9 @@ def _finish(*, is_restart: bool, is_running: bool) -> None:
             "It acts when kubelet is restarted: systemctl daemon-reload && systemctl restart kubelet"
         )
     say(
-        "Pods keep the file they were created with. Then, for this node's DNS pods:\n"
+        "Pods keep the file they were created with. Then, for this node's DNS pods:",
         f"  kubectl -n kube-system delete pod -l '{_DNS_PODS}'"
-        f" --field-selector spec.nodeName={socket.gethostname().lower()}"
+        f" --field-selector spec.nodeName={socket.gethostname().lower()}",
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnsguard import client, config
@@ -15,12 +15,16 @@ from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
 from dnsguard.host import kubelet
+from dnsguard.page import Line, Page, visible
 from dnsguard.paths import Paths
 from dnsguard.preview import candidates_alone
 from dnsguard.query import ask
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""
+_PLAIN = Page()
+_HEAD = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
+_BELOW = "     "
 _Entry = dict[str, Any]
 """Parsed JSON; ``Any`` is what JSON is."""
 
@@ -85,18 +89,29 @@ def _milliseconds(answer: Answer) -> float | None:
     return round((answer.rtt or 0.0) * 1000, 1) if is_answer else None
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the table as text, columns as wide as they need."""
-    head = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
-    rows = [head, *(_row(one, data["at"]) for one in data["upstreams"])]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
+def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+    """Return the table's lines, columns as wide as they need; what does not fit goes below."""
+    if not data["upstreams"]:
+        return (Line("no source names any nameserver"),)
+    rows = [_HEAD, *(_row(one, data["at"]) for one in data["upstreams"])]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    lines: list[Line] = []
     for row, entry in zip(rows, [None, *data["upstreams"]], strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append("  ".join(cells).rstrip())
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        lines += _placed("  ".join(cells), row[-1], page)
         if entry is not None and entry["why_not"]:
-            lines.append(f"{'':{widths[0] + 4}}{entry['why_not']}")
-    return "\n".join(lines) if len(rows) > 1 else "no source names any nameserver"
+            lines += page.folded(entry["why_not"], head=_BELOW, hang=len(_BELOW))
+    return tuple(lines)
+
+
+def _placed(cells: str, last: str, page: Page) -> Iterator[Line]:
+    """Yield a row; its last column goes below where the window is too narrow for it."""
+    line = f"{cells}  {last}".rstrip()
+    if page.width is None or len(visible(line)) <= page.width:
+        yield Line(line)
+    else:
+        yield Line(cells.rstrip())
+        yield from page.folded(last, head=f"{_BELOW}from ", hang=len(_BELOW))
 
 
 def _row(entry: _Entry, at: float) -> tuple[str, ...]:

@@ -1,19 +1,23 @@
 """The command line. Imports nothing heavy: each command fetches what it needs.
 
-Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 77 not permitted,
-78 configuration.
+Exit statuses: 0 fine, 1 can't tell (no daemon), 2 degraded, 64 usage, 74 output, 77 not
+permitted, 78 configuration; 130 and 141 as a shell has it for SIGINT and SIGPIPE.
 """
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dnsguard import __version__
-from dnsguard.errors import AlreadyRunningError, DnsguardError, NoDaemonError, UsageError
+from dnsguard import __version__, page
+from dnsguard.errors import (
+    AlreadyRunningError,
+    DnsguardError,
+    NoDaemonError,
+    OutputError,
+    UsageError,
+)
 from dnsguard.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,7 +32,11 @@ class _Parser(argparse.ArgumentParser):
     """argparse, with one line and sysexits.h's EX_USAGE instead of two and 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see dnsguard --help")
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+    def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
+        """``--help`` and ``--version``, which argparse would write by itself."""
+        page.say(*message.rstrip("\n").split("\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, default=Path("/"), metavar="DIR", help="use the files below DIR"
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(
+        metavar="COMMAND", dest="command", required=True, parser_class=_Parser
+    )
 
     def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> _Parser:
         command: _Parser = commands.add_parser(name, help=about, description=about)
@@ -47,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     add("run", _run, "run the daemon in the foreground")
     status = add("status", _status, "show what the daemon sees and does")
     status.add_argument("--json", action="store_true", help="as JSON")
+    about = "with all that is known, also what says nothing new on this node"
+    status.add_argument("-v", "--verbose", action="store_true", help=about)
     status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
     _with_timeout(status)
     add("watch", _watch, "show the status, drawn anew when it changes")
@@ -117,16 +129,30 @@ def _timespan(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    page.occupy()
+    failure = None
     try:
-        options = _parser().parse_args(arguments)
+        try:
+            status = _obeyed(arguments)
+        finally:
+            page.flush()
+    except OutputError as error:
+        failure, status = error, error.status
+    page.finish(failure)
+    return status
+
+
+def _obeyed(arguments: Sequence[str] | None) -> int:
+    try:
+        options, rest = _parser().parse_known_args(arguments)
+        if rest:  # argparse has its top parser complain, which has another --help
+            what = f"unrecognized arguments: {' '.join(rest)}"
+            raise UsageError(f"{what}; see dnsguard {options.command} --help")
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except DnsguardError as error:
-        print(f"dnsguard: {error}", file=sys.stderr)
+        page.complain(str(error))
         return error.status
-    except BrokenPipeError:  # the reader of our output has gone: head(1)
-        sys.stderr.close()
-        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -223,20 +249,17 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from dnsguard import client, reach
+    from dnsguard import client, reach, render
 
     paths = Paths(options.root)
     if options.wait is None:
         data = client.ask(paths.socket, "status")
     else:
         data = dict(reach.wait(paths, options.wait, options.timeout))
-    return _shown(data, as_json=options.json)
-
-
-def _shown(data: dict[str, object], *, as_json: bool = False) -> int:
-    from dnsguard import page, render
-
-    print(json.dumps(data, indent=2) if as_json else render.status(data, page.stdout()))
+    if options.json:
+        page.say_json(data)
+    else:
+        page.say(*render.status(data, page.stdout(), is_full=options.verbose))
     return DEGRADED if data.get("degraded") else 0
 
 
@@ -262,7 +285,7 @@ def _metrics(options: argparse.Namespace) -> int:
         raise _missing(error) from error
     families = data["families"]
     assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
-    sys.stdout.write(text(families).decode())
+    page.say(*text(families).decode().removesuffix("\n").split("\n"))
     return 0
 
 
@@ -270,7 +293,7 @@ def _check(options: argparse.Namespace) -> int:
     from dnsguard.check import check
 
     status, line = check(Paths(options.root))
-    print(line)
+    page.say(line)
     return status
 
 
@@ -282,16 +305,20 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _hold(options: argparse.Namespace) -> int:
-    from dnsguard import client
+    from dnsguard import client, render
 
     wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
-    return _shown(client.ask(Paths(options.root).socket, "hold", **wish))
+    data = client.ask(Paths(options.root).socket, "hold", **wish)
+    page.say(render.held(data))
+    return DEGRADED if data["degraded"] else 0
 
 
 def _release(options: argparse.Namespace) -> int:
-    from dnsguard import client
+    from dnsguard import client, render
 
-    return _shown(client.ask(Paths(options.root).socket, "release", by=_operator()))
+    data = client.ask(Paths(options.root).socket, "release", by=_operator())
+    page.say(render.released(data))
+    return DEGRADED if data["degraded"] else 0
 
 
 def _operator() -> str:
@@ -321,7 +348,10 @@ def _plan(options: argparse.Namespace) -> int:
         settings = config.load(paths.config)
         cycle = Cycle(paths, settings.policy, lambda _: None)
         data = asyncio.run(preview_alone(cycle))
-    print(json.dumps(data, indent=2) if options.json else render.plan(data))
+    if options.json:
+        page.say_json(data)
+    else:
+        page.say(*render.plan(data, page.stdout()))
     return 0
 
 
@@ -329,7 +359,10 @@ def _upstreams(options: argparse.Namespace) -> int:
     from dnsguard import candidates
 
     data = candidates.ask_all(Paths(options.root))
-    print(json.dumps(data, indent=2) if options.json else candidates.render(data))
+    if options.json:
+        page.say_json(data)
+    else:
+        page.say(*candidates.render(data, page.stdout()))
     return 0 if candidates.is_served(data) else DEGRADED
 
 
@@ -346,7 +379,7 @@ def _check_config(options: argparse.Namespace) -> int:
     if options.file is not None and not path.exists():
         raise UsageError(f"{path}: no such file")
     config.load(path)
-    print(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
+    page.say(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
             connection.settimeout(_TIMEOUT)
             with suppress(ConnectionError):  # hung up on; why is there to be read
                 connection.sendall(line)
-            reply = _read_line(connection)
+            reply = _read_line(connection, time.monotonic() + _TIMEOUT)
     except (TimeoutError, BlockingIOError) as error:
         raise ProtocolError(
             f"the daemon at {path} does not answer: see journalctl -u dnsguard"
@@ -35,7 +36,7 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
     except OSError as error:
         hint = "is it running? systemctl status dnsguard"
         raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
-    return _checked(path, reply)
+    return _checked(path, request, reply)
 
 
 def _connected(path: Path) -> socket.socket:
@@ -58,9 +59,13 @@ def _connect(path: Path) -> socket.socket:
     return connection
 
 
-def _read_line(connection: socket.socket) -> bytes:
+def _read_line(connection: socket.socket, deadline: float) -> bytes:
     reply = bytearray()
     while not reply.endswith(b"\n") and len(reply) < _MAX_REPLY:
+        left = deadline - time.monotonic()
+        if left <= 0:  # a byte now and then is no answer
+            raise TimeoutError
+        connection.settimeout(left)
         piece = connection.recv(65536)
         if not piece:
             break
@@ -68,20 +73,20 @@ def _read_line(connection: socket.socket) -> bytes:
     return bytes(reply)
 
 
-def _checked(path: Path, reply: bytes) -> dict[str, object]:
+def _checked(path: Path, request: str, reply: bytes) -> dict[str, object]:
     try:
         data = json.loads(reply)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise ProtocolError(f"{path} answers something else than dnsguard: what listens there?")
     if data.get("version") != PROTOCOL:
         raise ProtocolError(
-            f"the daemon speaks version {data.get('version')!r}, this command {PROTOCOL}:"
+            f"the daemon speaks version {repr(data.get('version'))[:40]}, this command {PROTOCOL}:"
             " systemctl restart dnsguard"
         )
     answer = data.get("answer")
     if data.get("ok") is not True or not isinstance(answer, dict):
         kind = NotPermittedError if data.get("needs_root") is True else RefusedError
-        raise kind(f"the daemon refused: {data.get('error')}")
+        raise kind(f"{request} refused: {data.get('error')}")
     return answer

@@ -18,6 +18,7 @@ from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode, Policy
 from dnsguard.errors import ConfigError
+from dnsguard.host.files import read_whole
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -28,6 +29,10 @@ _NAME_MAX = 253
 _URL = re.compile(r"(http://[!-~]+)?")
 _SHORTEST = 0.05
 _PORT_MAX = 65535
+MAX_BYTES = 1 << 16
+"""Of the file; one with every key and its comments has 4 KiB."""
+_LONGEST = 100
+"""Characters of what is quoted from it in an error."""
 
 
 class Listen(NamedTuple):
@@ -70,7 +75,7 @@ def _address(value: object) -> IPAddress:
     try:
         return parse_address(value)
     except ValueError:
-        raise _InvalidError(f"an IP address, {value!r} is none") from None
+        raise _InvalidError(f"an IP address, {_cut(repr(value))} is none") from None
 
 
 def _addresses(value: object) -> tuple[IPAddress, ...]:
@@ -147,10 +152,10 @@ def _count(value: object) -> int:
 def _seconds(longest: int, shortest: float = _SHORTEST) -> Callable[[object], float]:
     def read(value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        seconds = float(value) if is_number else -1.0  # type: ignore[arg-type]
-        if not shortest <= seconds <= longest:
+        # Compared as it is: no float holds an int of 400 digits.
+        if not is_number or not shortest <= value <= longest:  # type: ignore[operator]
             raise _InvalidError(f"a number of seconds from {shortest:g} to {longest}")
-        return seconds
+        return float(value)  # type: ignore[arg-type]
 
     return read
 
@@ -253,7 +258,7 @@ def load(path: Path) -> Config:
     :raises ConfigError: unreadable, no TOML, an unknown key or an impossible value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_whole(path, MAX_BYTES).decode()
     except FileNotFoundError:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
@@ -261,8 +266,12 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {reason}: make it a readable text file") from error
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}: correct the line, see dnsguard.toml(5)") from error
+    except RecursionError as error:
+        remedy = "no key has lists in lists, see dnsguard.toml(5)"
+        raise ConfigError(f"{path}: nested too deeply: {remedy}") from error
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than int() takes
+        why = _cut(str(error))
+        raise ConfigError(f"{path}: {why}: correct the line, see dnsguard.toml(5)") from error
     return _build(path, dict(_flatten(path, data)))
 
 
@@ -275,18 +284,22 @@ def _flatten(path: Path, data: dict[str, object]) -> Iterator[tuple[str, object]
     tables = {key.partition(".")[0] for key in KEYS}
     for table, content in data.items():
         if table not in tables:
-            raise ConfigError(f"{path}: {table}: unknown table{_nearest(table, tables)}")
+            raise ConfigError(f"{path}: {_cut(table)}: unknown table{_nearest(table, tables)}")
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: {table}: write it as a table, [{table}]")
         for name, value in content.items():
             key = f"{table}.{name}"
             if key not in KEYS:
-                raise ConfigError(f"{path}: {key}: unknown key{_nearest(key, KEYS)}")
+                raise ConfigError(f"{path}: {_cut(key)}: unknown key{_nearest(key, KEYS)}")
             yield key, value
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
 def _nearest(word: str, known: dict[str, Key] | set[str]) -> str:
-    near = difflib.get_close_matches(word, sorted(known), n=1)
+    near = difflib.get_close_matches(_cut(word), sorted(known), n=1)
     return f", did you mean {near[0]}?" if near else ": remove it, see dnsguard.toml(5)"
 
 

@@ -27,6 +27,7 @@ from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
+    MAX_FILE,
     Action,
     EndHold,
     FileSeen,
@@ -46,6 +47,7 @@ from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import atomic, hook, resolvfile, store, trust
+from dnsguard.host.files import read_bounded, read_whole
 from dnsguard.host.kubelet import Lookout
 from dnsguard.host.podsfile import PodsFileReader
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -60,6 +62,8 @@ _REMEDIES = {
     errno.EBUSY: "{path} is mounted over: unmount it",
 }
 _MOST_TRACES = 64
+_MOST_HOLD = 4096
+"""Bytes; the longest has about 200."""
 _TRIES = 3
 """Looks in a row at a file that changes under our hands."""
 RETRY_FIRST, RETRY_LATEST = 0.05, 5.0
@@ -153,11 +157,12 @@ class Cycle:
     def recall(self) -> None:
         """Take in what was pinned before this daemon started."""
         try:
-            hold = holds.load(self.paths.hold.read_bytes())
+            hold = holds.load(read_whole(self.paths.hold, _MOST_HOLD))
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
-            why = f"{self.paths.hold}: {error}; nothing is held"
+            reason = error.strerror if isinstance(error, OSError) else error
+            why = f"{self.paths.hold}: {reason}; nothing is held"
             event = Event(name="state_unreadable", level=Level.WARNING, details=(("why", why),))
             self._news.append(event)
             return
@@ -172,7 +177,7 @@ class Cycle:
             self.facts,
             found=sources.look(self.paths),
             records=hook.records(self.paths.hook_records),
-            pod_file=_read(self.paths),
+            pod_file=read_bounded(self.paths.pod_file, MAX_FILE),
         )
         self._look_at_kubelet()
 
@@ -468,10 +473,3 @@ class Cycle:
 
 def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, str], ...]:
     return (("nameservers", " ".join(str(address) for address in addresses) or "none"),)
-
-
-def _read(paths: Paths) -> bytes | None:
-    try:
-        return paths.pod_file.read_bytes()
-    except OSError:
-        return None

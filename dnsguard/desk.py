@@ -119,7 +119,8 @@ class Desk:
         seen = replace(self._cycle.observe(), hold=hold)
         memory, plan = decide(self._cycle.memory, seen, self._cycle.policy)
         if memory.serves is not hold.serves:
-            raise RefusedError(dict(plan.because)["handover"])
+            why = dict(plan.because)["handover"]
+            raise RefusedError(why.removeprefix(f"{hold.describe()}, but "))
         self._pin(hold)
         seconds = hold.until - hold.since
         span = {} if seconds == math.inf else {"seconds": f"{seconds:g}"}

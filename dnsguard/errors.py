@@ -4,6 +4,7 @@ The exit statuses are sysexits.h's, as systemd and Debian's tools use them.
 """
 
 EX_USAGE = 64
+EX_IOERR = 74
 EX_NOPERM = 77
 EX_CONFIG = 78
 
@@ -12,6 +13,19 @@ class DnsguardError(Exception):
     """Raised when a command can't go on; ``str()`` is one line for the operator."""
 
     status = 1
+
+
+class OutputError(Exception):
+    """Raised when what a command says can't be written: a full disk, a closed descriptor."""
+
+    status = EX_IOERR
+
+
+class ReaderGoneError(OutputError):
+    """Raised when who read it has gone, as head(1) does: no error, and nothing to say."""
+
+    status = 128 + 13
+    """What a shell makes of SIGPIPE, of which C programs die here."""
 
 
 class ConfigError(DnsguardError):

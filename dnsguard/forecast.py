@@ -5,15 +5,13 @@ dnsguard is decided by the daemon's own policy. Only reads and asks, changes not
 """
 
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-from dnsguard import client, config, query
+from dnsguard import client, config, page, query
 from dnsguard.config import Config
 from dnsguard.core import resolvconf
 from dnsguard.core.decide import decide, draw_border
@@ -38,6 +36,7 @@ POISONED = 2
 INFORM_TIMEOUT = 2.0
 """Seconds for the DHCP server to answer."""
 
+_PLAIN = page.Page()
 Json = dict[str, Any]
 _EVENTS = (
     ("renewal", "After the next DHCP renewal"),
@@ -49,7 +48,10 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     """Print the forecast; 2 if a future is poisoned even with dnsguard."""
     settings = config.load(paths.config)
     data = asyncio.run(foresee(paths, settings))
-    sys.stdout.write((json.dumps(data, indent=2) if as_json else render(data)) + "\n")
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render(data, page.stdout()))
     futures = (*data["renewal"], *data["reboot"])
     return POISONED if any(future["with"]["poisoned"] for future in futures) else 0
 
@@ -168,9 +170,9 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the forecast as text for people."""
-    return "\n".join(_lines(data))
+def render(data: Mapping[str, Any], layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
+    """Return the forecast's lines for people."""
+    return tuple(one for line in _lines(data) for one in layout.indented(line))
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -186,9 +188,9 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield "Dangers in dhclient's files:"
     for hazard in data["hazards"]:
         where = f" (interface {hazard['interface']})" if hazard["interface"] else ""
-        state = "defused" if hazard["defused"] else "not defused"
         yield f"  {hazard['path']}:{hazard['line']}: {hazard['what']}{where}"
-        yield f"      {state}: {hazard['why']}"
+        why = hazard["why"]
+        yield f"      {why if hazard['defused'] else f'not blocked: {why}'}"
     if not data["hazards"]:
         yield "No danger in dhclient's files."
 
@@ -219,5 +221,5 @@ def _verdict(guarded: Mapping[str, Any]) -> str:
 
 
 def _indented(text: str) -> Iterator[str]:
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         yield f"      {line}"

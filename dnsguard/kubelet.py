@@ -3,14 +3,12 @@
 Reads the node as it is and works without the daemon.
 """
 
-import json
-import sys
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config
+from dnsguard import config, page
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.core.effective import effective
@@ -28,6 +26,7 @@ CANT_TELL = 1
 
 _MOST = 1 << 16
 
+_PLAIN = page.Page()
 Json = dict[str, Any]
 
 
@@ -37,7 +36,10 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     1 where nobody can tell.
     """
     data = look(paths)
-    say(json.dumps(data, indent=2) if as_json else render(data))
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render(data, page.stdout()))
     if data["can_loop"]:
         return LOOPING
     return CANT_TELL if data.get("doubt") else 0
@@ -80,9 +82,9 @@ def servers(root: Path, name: str) -> list[IPAddress]:
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json) -> str:
-    """Return the data as text for people."""
-    return "\n".join(_lines(data))
+def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
+    """Return the data's lines for people."""
+    return tuple(one for line in _lines(data) for one in layout.indented(line))
 
 
 def _lines(data: Json) -> Iterator[str]:
@@ -130,8 +132,3 @@ def _verdict(data: Json) -> Iterator[str]:
         yield "Pods inherit the node's file, so the node can't be handed to NodeLocalDNS."
     if kubelet["resolv_conf"]["value"] != POD_FILE:
         yield f"Remedy: {kubelet['remedy'] or 'dnsguard kubelet adopt'}"
-
-
-def say(text: str) -> None:
-    # A file and a command line may hold any bytes, a terminal's may not.
-    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode().rstrip("\n") + "\n")

@@ -7,12 +7,14 @@ On a terminal the time stands in front.
 """
 
 import math
-import sys
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
+from dnsguard import page, sentences
 from dnsguard.core.event import Event, Level, Repeats
 from dnsguard.core.kinds import MESSAGE_IDS
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
@@ -23,6 +25,7 @@ _LEVELS = {Level.DEBUG: 10, Level.INFO: 20, Level.WARNING: 30, Level.ERROR: 40}
 LONGEST = 4096
 """Characters of a field's value: entries stay small whatever a file name or an error holds."""
 
+_BLANKS = re.compile(r"[ \t\n]+")
 _Dict = structlog.typing.EventDict
 
 
@@ -34,6 +37,9 @@ class Journal:
         self._is_bare = is_journal()
         self._outbox = Outbox() if self._is_bare and can_send() else None
         self._has_prefix = self._is_bare and self._outbox is None
+        self._send: Callable[[Any], None] = page.log
+        if self._outbox is not None:
+            self._send = self._outbox.put
         self.set_level(level)
 
     def set_level(self, level: Level) -> None:
@@ -42,7 +48,7 @@ class Journal:
             processors.append(structlog.processors.TimeStamper(fmt="iso"))
         processors.append(self._render)
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr) if self._outbox is None else _Sender(self._outbox),
+            _Sender(self._send),
             processors=processors,
             wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         )
@@ -85,12 +91,13 @@ class Journal:
 class _Sender:
     """What structlog writes to in the place of a stream."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self.debug = self.info = self.warning = self.error = outbox.put
+    def __init__(self, write: Callable[[Any], None]) -> None:
+        self.debug = self.info = self.warning = self.error = write
 
 
 def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fields:
     """Return the fields of one entry (systemd.journal-fields(7))."""
+    advice = sentences.advice(name, details)
     own = {f"DNSGUARD_{key.upper()}": value[:LONGEST] for key, value in details.items()}
     return {
         "MESSAGE": text[: 2 * LONGEST],
@@ -99,9 +106,15 @@ def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fiel
         "SYSLOG_IDENTIFIER": "dnsguard",
         **own,
         "DNSGUARD_EVENT": name,
+        # For the catalog, which can't tell one case from another.
+        "DNSGUARD_SUMMARY": sentences.summary(name, details)[:LONGEST],
+        **({"DNSGUARD_ADVICE": advice} if advice else {}),
     }
 
 
 def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
-    """One line stays one line, whatever a file name or an error holds."""
-    return {key: " ".join(str(value).split()) for key, value in line.items()}
+    """One line stays one line that any terminal can show, whatever a file name or an error holds.
+
+    python3-systemd refuses what can't be encoded, and a name on the disk may be such.
+    """
+    return {key: page.visible(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()}

@@ -11,6 +11,8 @@ from dnsguard.paths import Paths
 PEEK = 0.1
 """Seconds between two looks at the status: a millisecond of CPU each."""
 
+_MOST_NAMED = 3
+
 Data = Mapping[str, Any]
 
 
@@ -42,10 +44,19 @@ def wait(paths: Paths, state: str, seconds: float) -> Data:
         else:
             if STATES[state](data):
                 return data
-            found = f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
+            found = _lacking(data, state)
         if time.monotonic() >= deadline:
             raise DnsguardError(f"not {state} within {seconds:g} s: {found}")
         time.sleep(min(PEEK, max(0.0, deadline - time.monotonic())))
+
+
+def _lacking(data: Data, state: str) -> str:
+    """Return what is in the way: a silent upstream, or what keeps the node where it is."""
+    if state != "handed-over" and not _is_safe(data):
+        servers = data["upstream"]["servers"][:_MOST_NAMED]
+        each = ", ".join(f"{one['address']}: {one['detail']}" for one in servers)
+        return f"no upstream answers ({each})" if each else "no upstream is known"
+    return f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
 
 
 def _pairs(data: Data) -> list[tuple[str, str]]:

@@ -4,123 +4,203 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnsguard import sentences
 from dnsguard.core.timespan import describe
-from dnsguard.page import Page
+from dnsguard.page import Line, Page
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""
+_Row = tuple[Line, ...]
 _PLAIN = Page()
 _MODES = {"guarding": "good", "handed-over": "good", "held": "loud"}
 _NODELOCAL = {"healthy": "good", "silent": "bad", "warming": "warn"}
 _UPSTREAM = {"verified": "good", "unverified": "warn", "none": "bad"}
-_ASKED = {"cluster": "cluster", "external": "outside", "http": "health URL"}
+_ASKED = {"cluster": "cluster names", "external": "names outside", "http": "health URL"}
+_FOR_PODS = "/var/lib/dnsguard/resolv.conf"
+_UNKNOWN = "unknown"
+_MOST = 2
+"""Dangers in dhclient's files that are shown unless all are asked for."""
 
 
-def status(data: Data, page: Page = _PLAIN) -> str:
-    """Return the status as text, a row each idea."""
+def status(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
+    """Return the status, the verdict first and a row each idea.
+
+    :param is_full: with the rows that say nothing new on this node, too.
+    """
     rows = (
+        page.folded(*verdict(data), hang=2),
+        *(page.row("DEGRADED", line, "bad") for line in data["degraded"][1:]),
         *_mode(data, page),
         *_file(data, page),
-        *_nodelocal(data["nodelocal"], page),
+        *_nodelocal(data["nodelocal"], page, is_full=is_full),
         *_upstream(data["upstream"], page),
-        *_for_kubelet(data, page),
-        *_dhclient(data["dhclient"], page),
-        *_tramples(data["tramples"], page),
-        *(page.row("" if at else "next", line) for at, line in enumerate(data["next"])),
-        *(page.row("DEGRADED", line, "bad") for line in data["degraded"]),
+        *_for_kubelet(data, page, is_full=is_full),
+        *_dhclient(data["dhclient"], page, is_full=is_full),
+        *_tramples(data["tramples"], page, is_full=is_full),
+        *_next(data, page, is_full=is_full),
     )
-    return "\n".join(rows)
+    return tuple(line for row in rows for line in row)
 
 
-def _mode(data: Data, page: Page) -> Iterator[str]:
-    since, reason = _clock(data["mode_since"]), dict(data["because"])["handover"]
-    about = f"{data['mode']} for {describe(data['mode_seconds'])}, since {since}"
-    if data["mode"] == "guarding":
-        about += f": {reason}"
-    yield page.row("mode", about, _MODES[data["mode"]])
+def verdict(data: Data) -> Line:
+    """Return in one line whether all is well, and if not, what is wrong and what to do."""
+    mode = data["mode"]
+    if data["degraded"]:
+        return Line(f"DEGRADED {mode}: {data['degraded'][0]}", "bad")
+    upstreams = [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
+    answer = "answers" if len(upstreams) == 1 else "answer"
+    if data["hold"] is not None:
+        return Line(f"OK {_holding(data['hold'])}", _MODES[mode])
+    if mode == "handed-over":
+        about = f"NodeLocalDNS answers; behind it {_list(upstreams)}"
+    else:
+        about = f"{_list(upstreams)} {answer}; {dict(data['because'])['handover']}"
+    return Line(f"OK {mode}: {about}", _MODES[mode])
+
+
+def held(data: Data) -> str:
+    """Return the one line that answers ``hold``."""
     hold = data["hold"]
-    if hold is not None:
-        left = "until it is released"
-        if hold["until"] is not None:
-            left = f"until {_clock(hold['until'])}, {describe(hold['seconds_left'])} left"
-        text = f"to {hold['serves']} by {hold['by']}, {left}: dnsguard release"
-        yield page.row("HELD", text, "loud")
+    return f"held to {hold['serves']}, {_until(hold)}; {_outcome(data)}"
 
 
-def _file(data: Data, page: Page) -> Iterator[str]:
+def released(data: Data) -> str:
+    """Return the one line that answers ``release``."""
+    return f"released: {data['mode']}; {_outcome(data)}"
+
+
+def _holding(hold: Data) -> str:
+    return f"held to {hold['serves']} by {hold['by']}, {_until(hold)}"
+
+
+def _outcome(data: Data) -> str:
+    wrong = f"; DEGRADED: {data['degraded'][0]}" if data["degraded"] else ""
+    return f"resolv.conf {_list(data['resolv_conf']['nameservers'])}{wrong}"
+
+
+def _until(hold: Data) -> str:
+    if hold["until"] is None:
+        return "until dnsguard release"
+    left = describe(hold["seconds_left"])
+    return f"until {_clock(hold['until'])} ({left} left) or dnsguard release"
+
+
+def _mode(data: Data, page: Page) -> Iterator[_Row]:
+    about = f"for {describe(data['mode_seconds'])}, since {_clock(data['mode_since'])}"
+    yield page.row("mode", f"{data['mode']} {about}", _MODES[data["mode"]])
+    if data["hold"] is not None and data["degraded"]:
+        yield page.row("", _holding(data["hold"]), "loud")
+
+
+def _file(data: Data, page: Page) -> Iterator[_Row]:
     file, because = data["resolv_conf"], dict(data["because"])
     by = file["written_by"]
-    named = [f"{one} (by {_who(by[one])})" for one in file["nameservers"]]
-    yield page.row("resolv.conf", _list(named))
+    named = _list(
+        [one if by[one] == _UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
+    )
+    held_back = f"; held back: {_list(file['held_back'])}" if file["held_back"] else ""
+    yield page.row("resolv.conf", named + held_back)
     if "write" in because:
         yield page.row("", because["write"], "warn")
-    if file["held_back"]:
-        yield page.row("", f"held back: {_list(file['held_back'])}", "dim")
     if file["trouble"]:
         yield page.row("", file["trouble"], "bad")
 
 
-def _nodelocal(nodelocal: Data, page: Page) -> Iterator[str]:
+def _nodelocal(nodelocal: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
     style = _NODELOCAL.get(nodelocal["state"], "")
-    yield page.row("NodeLocalDNS", f"{nodelocal['state']}: {nodelocal['detail']}", style)
-    for leg in nodelocal["legs"]:
-        if leg["state"] != "not asked":
-            yield _leg(leg, page)
+    told = sentences.nodelocal(f"{nodelocal['state']}: {nodelocal['detail']}")
+    legs = [leg for leg in nodelocal["legs"] if leg["state"] != "not asked"]
+    fine = [leg for leg in legs if leg["state"] == "answers"]
+    if fine and len(fine) == len(legs) and not is_full:
+        slowest = max(leg["rtt_ms"] or 0.0 for leg in fine)
+        told += f" ({len(fine)} ways, at most {slowest} ms)"
+        legs = []
+    yield page.row("NodeLocalDNS", told, style)
+    for leg in legs:
+        yield _leg(leg, page)
 
 
-def _leg(leg: Data, page: Page) -> str:
-    name = _ASKED[leg["asked"]] + ("" if leg["asked"] == "http" else f" {leg['protocol'].upper()}")
+def _leg(leg: Data, page: Page) -> _Row:
+    name = _ASKED[leg["asked"]]
+    name += "" if leg["asked"] == "http" else f" over {leg['protocol'].upper()}"
     if leg["state"] == "answers":
-        return page.row("", f"  {name:<12} {leg['rtt_ms']} ms", hang=15)
+        return page.row("", f"  {name}: {leg['rtt_ms']} ms", hang=2)
     times = "once" if leg["in_a_row"] == 1 else f"{leg['in_a_row']} times in a row"
-    return page.row("", f"! {name:<12} {leg['detail']}, {times}", "bad", hang=15)
+    told, colon, _ = leg["detail"].partition(": ")  # "refused: nothing listens there"
+    return page.row("", f"! {name}: {told}{'' if colon else ','} {times}", "bad", hang=2)
 
 
-def _upstream(upstream: Data, page: Page) -> Iterator[str]:
-    yield page.row("upstream", upstream["state"], _UPSTREAM[upstream["state"]])
-    shown = [one for one in upstream["servers"] if one["in_use"] or one["usable"]]
-    shown = shown or upstream["servers"][:3]
+def _upstream(upstream: Data, page: Page) -> Iterator[_Row]:
+    shown = [one for one in upstream["servers"] if one["in_use"]] or upstream["servers"][:3]
+    others = len(upstream["servers"]) - len(shown)
+    more = f"; {others} more: dnsguard upstreams" if others else ""
+    style = _UPSTREAM[upstream["state"]]
+    yield page.row("upstream", f"{upstream['state']}{more}", style)
     for server in shown:
         mark = "*" if server["in_use"] else " "
         speed = f"{server['rtt_ms']} ms" if server["usable"] else server["detail"]
         about = f"{speed}, from {server['source']} ({server['origin']})"
-        yield page.row("", f"{mark} {server['address']:<15} {about}", hang=18)
-    others = len(upstream["servers"]) - len(shown)
-    if others:
-        yield page.row("", f"  {others} more, not used: dnsguard upstreams", "dim")
+        yield page.row("", f"{mark} {server['address']} {about}", hang=2)
 
 
-def _for_kubelet(data: Data, page: Page) -> Iterator[str]:
-    named = _list(data["pod_file"]["nameservers"])
-    yield page.row("for kubelet", f"{named} in /var/lib/dnsguard/resolv.conf")
-    kubelet = data["kubelet"]
+def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+    kubelet, named = data["kubelet"], _list(data["pod_file"]["nameservers"])
+    if kubelet is None and not is_full:
+        return
+    if kubelet is not None and kubelet["pods_file"] == _FOR_PODS:
+        text = f"{named}; pods get it ({kubelet['set_in']})"
+        yield page.row("for kubelet", text)
+        return
+    yield page.row("for kubelet", f"{named} in {_FOR_PODS}")
     if kubelet is not None:
         is_risky = kubelet["pods_file"] == "/etc/resolv.conf"
         told = f"kubelet gives pods {kubelet['pods_file']} ({kubelet['set_in']})"
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 
 
-def _dhclient(dhclient: Data, page: Page) -> Iterator[str]:
-    yield page.row("dhclient", f"the enter hook is {dhclient['hook']}")
-    for hazard in dhclient["hazards"]:
+def _dhclient(dhclient: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+    hazards = dhclient["hazards"]
+    if not is_full:
+        hazards = [hazard for hazard in hazards if not hazard["defused"]]
+    else:
+        yield page.row("dhclient", f"the enter hook is {dhclient['hook']}")
+    for at, hazard in enumerate(hazards if is_full else hazards[:_MOST]):
         is_open = not hazard["defused"]
         text = f"{hazard['path']}:{hazard['line']} {hazard['what']}: {hazard['why']}"
-        yield page.row("", ("! " if is_open else "  ") + text, "warn" if is_open else "", hang=2)
+        label = "" if is_full or at else "dhclient"
+        style = "warn" if is_open else ""
+        yield page.row(label, ("! " if is_open else "  ") + text, style, hang=2)
+    if not is_full and len(hazards) > _MOST:
+        yield page.row("", f"  {len(hazards) - _MOST} more: dnsguard status -v", "dim")
 
 
-def _tramples(tramples: Data, page: Page) -> Iterator[str]:
+def _tramples(tramples: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
     last = tramples["last"]
     if last is None:
-        yield page.row("tramples", "0")
+        if is_full:
+            yield page.row("tramples", "0")
         return
     counts = sorted(tramples["by_writer"].items(), key=lambda one: int(one[1]), reverse=True)
-    by = ", ".join(f"{count} by {_who(name)}" for name, count in counts)
-    yield page.row("tramples", f"{tramples['count']} since the daemon started: {by}")
-    yield page.row("", f"last {_clock(last['at'])}, by {_who(last['writer'])}: {last['evidence']}")
+    by = ", ".join(f"{count} {_by(name)}" for name, count in counts)
+    evidence = "" if last["writer"] == _UNKNOWN else f": {last['evidence']}"
+    when = f"at {_clock(last['at'])}, {_by(last['writer'])}{evidence}"
+    count = int(tramples["count"])
+    yield page.row("tramples", f"1, {when}" if count == 1 else f"{count} ({by}); the last {when}")
 
 
-def _who(writer: str) -> str:
-    return "somebody unknown" if writer == "unknown" else writer
+def _next(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+    """Yield what has to happen for the mode to change, but for what the verdict says."""
+    told = [str(line) for line in data["next"]]
+    if not is_full:
+        first = f"handover: {dict(data['because'])['handover']}"
+        is_said = data["mode"] == "guarding" and not data["degraded"]
+        told = [] if data["mode"] != "guarding" else told[is_said and told[:1] == [first] :]
+    for at, line in enumerate(told):
+        yield page.row("" if at else "next", line.replace("handover: ", "and ", 1) if at else line)
+
+
+def _by(writer: str) -> str:
+    return "writer unknown" if writer == _UNKNOWN else f"by {writer}"
 
 
 def _clock(at: float) -> str:
@@ -134,11 +214,18 @@ def _list(entries: list[str]) -> str:
     return ", ".join(entries) or "none"
 
 
-def plan(data: Data) -> str:
-    """Return the plan as text: why, what, and the diff."""
-    lines = [f"mode: {data['mode']}"]
-    lines += [f"  {fact}: {value}" for fact, value in data["because"]]
-    lines += [f"would {action}" for action in data["actions"]] or ["nothing to do"]
+def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
+    """Return the plan: why, what, and the diff."""
+    rows = [page.folded(f"mode: {data['mode']}")]
+    rows += [
+        page.folded(f"{fact}: {value}", head="  ", hang=4)
+        for fact, value in data["because"]
+        if value != "done"
+    ]
+    rows += [page.folded(f"would {action}", hang=2) for action in data["actions"]]
+    lines = [line for row in rows for line in row]
+    if not data["actions"]:
+        lines.append(Line("nothing to do"))
     if data["diff"]:
-        lines += ["", data["diff"]]
-    return "\n".join(lines)
+        lines += [Line(""), *map(Line, data["diff"].split("\n"))]
+    return tuple(lines)

@@ -3,14 +3,14 @@
 Only without the daemon, which would repair at once what is put back.
 """
 
-import sys
-
-from dnsguard import client, config
+from dnsguard import client, config, page
 from dnsguard.core.effective import effective
+from dnsguard.core.model import MAX_FILE
 from dnsguard.core.resolvconf import nameservers, unguard
 from dnsguard.diff import diff
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.host import kubelet, resolvfile
+from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
 
@@ -24,11 +24,11 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     foreign = _foreign(paths, seen.content)
     changes = diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
     if seen.trouble is None and not changes:
-        print(f"{path} is as the last foreign writer left it")
+        page.say(f"{path} is as the last foreign writer left it")
         return 0
-    print("\n".join(changes))
+    page.say(*changes)
     if warning := _warning(paths, foreign):
-        print(f"\ndnsguard: {warning}", file=sys.stderr)
+        page.complain(warning)
     _see_that_nobody_guards(paths)
     if not (is_sure or _is_agreed()):
         raise RefusedError(f"{path} stays as it is")
@@ -45,7 +45,7 @@ def _foreign(paths: Paths, content: bytes) -> bytes:
     if content:
         return unguard(content)
     try:
-        return paths.foreign.read_bytes()
+        return read_whole(paths.foreign, MAX_FILE)
     except OSError as error:
         raise DnsguardError(f"nothing to restore: {paths.foreign}: {error.strerror}") from error
 
@@ -72,6 +72,7 @@ def _see_that_nobody_guards(paths: Paths) -> None:
 
 
 def _is_agreed() -> bool:
-    if not sys.stdin.isatty():
+    agreed = page.is_asked("Put it back?")
+    if agreed is None:
         raise UsageError("nobody can be asked here: dnsguard restore --yes puts it back")
-    return input("Put it back? [y/N] ").strip().lower() in ("y", "yes")
+    return agreed

@@ -4,10 +4,9 @@ Knows what is on the disk and asks nobody, so it takes a fraction of a second wh
 the network does.
 """
 
-import sys
 import time
 
-from dnsguard import config
+from dnsguard import config, page
 from dnsguard.core.event import Event, Level
 from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
@@ -44,7 +43,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
-        print(f"dnsguard: {paths.resolv_conf} is not safe: {why}", file=sys.stderr)
+        page.complain(f"{paths.resolv_conf} is not safe: {why}")
     return 0 if plan.is_settled and cycle.failure is None else 1
 
 
@@ -55,7 +54,7 @@ def _say(events: list[Event]) -> None:
     if not is_journal():
         for event in events:
             pairs = " ".join(f"{key}={value}" for key, value in event.details)
-            print(f"dnsguard: {event.name} {pairs}", file=sys.stderr)
+            page.complain(f"{event.name} {pairs}")
         return
     from dnsguard.log import Journal
 
@@ -70,5 +69,5 @@ def _policy(paths: Paths) -> Policy:
     try:
         return config.load(paths.config).policy
     except ConfigError as error:
-        print(f"dnsguard: {error}; going by the defaults", file=sys.stderr)
+        page.complain(f"{error}; going by the defaults")
         return config.defaults().policy

@@ -282,8 +282,12 @@ _NONE = _Obstacle("done")
 
 
 def obstacles(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
-    """Return all that stands against a handover now, for people."""
-    return tuple(obstacle.reason for obstacle in _obstacles(memory, seen, policy, pool))
+    """Return all that stands against a handover now, for people.
+
+    Not the proof while others do: it is asked for by itself once they are gone.
+    """
+    found = [*_obstacles(memory, seen, policy, pool)]
+    return tuple(one.reason for one in found if not one.needs_proof or len(found) == 1)
 
 
 def _obstacles(
@@ -306,12 +310,12 @@ def _obstacles(
         yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return
-    if upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
+    if pool and upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
         yield _Obstacle("waits until an upstream answers")
     held, until = memory.flaps.hold_down(policy.hold_down), memory.flaps.until(policy.hold_down)
     if seen.now < until:
-        times = "once" if memory.flaps.count == 1 else f"{memory.flaps.count} times in a row"
-        yield _Obstacle(f"waits for {held:g} s: NodeLocalDNS broke {times}", look_at=until)
+        why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
+        yield _Obstacle(why, look_at=until)
     if not health.is_proven(seen.now):
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
@@ -337,7 +341,7 @@ def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
     if seen.pods is None:
         return None
     if seen.pods.path == RESOLV_CONF:
-        return f"kubelet hands {RESOLV_CONF} to pods, which would inherit the loop"
+        return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
     if seen.pods.follows or memory.copying == seen.pods.path:
         return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
     return pods.dead_end(seen.pods, draw_border(memory, seen, policy))

@@ -1,5 +1,6 @@
 """How long NodeLocalDNS has to wait for the next handover, by how often it broke lately."""
 
+import math
 from dataclasses import dataclass
 
 LONGEST = 300.0
@@ -14,6 +15,8 @@ class Flaps:
 
     count: int = 0
     broke_at: float = 0.0
+    since: float = 0.0
+    """When the first of them was."""
 
     def hold_down(self, first: float) -> float:
         """Return the seconds from the last break to the next handover."""
@@ -24,7 +27,16 @@ class Flaps:
     def broke(self, now: float, first: float) -> "Flaps":
         """Return these with a break more."""
         is_old = now - self.broke_at > LONGEST + FORGIVEN * self.hold_down(first)
-        return Flaps(count=1 if is_old else self.count + 1, broke_at=now)
+        if is_old or not self.count:
+            return Flaps(count=1, broke_at=now, since=now)
+        return Flaps(count=self.count + 1, broke_at=now, since=self.since)
+
+    def describe(self) -> str:
+        """Return how often and in which time, for people; the same until the next break."""
+        if self.count <= 1:
+            return "has just failed"
+        minutes = max(1, math.ceil((self.broke_at - self.since) / 60))
+        return f"has failed {self.count} times in the last {minutes} min"
 
     def until(self, first: float) -> float:
         """Return when the next handover may be."""

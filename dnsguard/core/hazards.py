@@ -26,7 +26,7 @@ MARKER = b"dhclient.lock"
 MOST_INTERFACES = 64
 
 _SCRIPTS = ("/sbin/dhclient-script", "/usr/sbin/dhclient-script")
-_DEFUSED = "the enter hook dnsguard keeps dhclient from resolv.conf"
+_DEFUSED = "blocked by dnsguard's enter hook"
 _REPAIRS = "while the daemon runs, it repairs what is written"
 
 

@@ -165,7 +165,7 @@ def _listened(health: Health, seen: Observation, policy: Policy) -> Health:
     return Health(
         address=health.address,
         state=NodeLocal.SILENT,
-        detail=f"{health.address} is bound but nothing listens on its port 53",
+        detail=f"nothing listens on {health.address} any more",
         streaks={leg: _given_up(streak) for leg, streak in health.streaks.items()},
     )
 

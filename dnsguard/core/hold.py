@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 VERSION = 1
+_MOST = 1e12
+"""Seconds; 30,000 years."""
 MOST_NAME = 64
 """Characters of a name that are kept: it is shown to people."""
 
@@ -65,7 +67,7 @@ def load(content: bytes) -> Hold:
     try:
         return _read(json.loads(content))
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise ValueError(f"no hold can be read from it: {error!r}") from error
+        raise ValueError(f"no hold can be read from it: {repr(error)[:80]}") from error
 
 
 def _read(kept: dict[str, object]) -> Hold:
@@ -86,6 +88,8 @@ def name(text: object) -> str:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no time")
-    return float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Compared as it is: no float holds an int of 400 digits, and a NaN is less than nothing.
+    if not is_number or not -_MOST <= value <= _MOST:  # type: ignore[operator]
+        raise ValueError(f"{repr(value)[:40]} is no time")
+    return float(value)  # type: ignore[arg-type]

@@ -181,7 +181,7 @@ class Policy:
     """From NodeLocalDNS's break to the next handover, doubled with each further break."""
 
 
-PROOF_AWAITED = "waits for an answer to a one-time name outside"
+PROOF_AWAITED = "waiting for a fresh (uncached) lookup to succeed"
 """Against a handover for the milliseconds that the question takes."""
 
 

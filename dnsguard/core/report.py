@@ -121,11 +121,13 @@ def degraded(
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
         dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
-        wrong += [f"{dead}; remedy: {pods.REMEDY}"] if dead else []
+        wrong += [f"{dead}: {pods.REMEDY}"] if dead else []
     if seen.bound is None:
-        wrong.append("the node's addresses can't be listed, so NodeLocalDNS can't be judged")
+        wrong.append(
+            "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
+        )
     if plan.delay and not trouble:
-        wrong.append("something rewrites resolv.conf again and again; repairs are delayed")
+        wrong.append("something rewrites resolv.conf again and again: dnsguard events")
     return tuple(wrong)
 
 
@@ -133,7 +135,7 @@ def _unverified(plan: Plan) -> str:
     """Return what is so where no upstream is usable, and what helps."""
     why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
     used = "the best known one is used" if plan.wanted else "nobody is named"
-    return f"no upstream is verified, {why}: {used}; dnsguard upstreams says why"
+    return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
 
 
 def _file(memory: Memory, seen: Observation) -> Json:

@@ -211,13 +211,13 @@ def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     file = seen.file
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if file.being_written:
-        return since + PATIENCE, ("write", "put off: its writer has the file open")
+        return since + PATIENCE, ("write", "delayed: its writer has the file open")
     if file.trouble is Trouble.NOT_READ:
-        return since + UNREAD, ("write", f"put off: could not be read just now: {file.detail}")
+        return since + UNREAD, ("write", f"delayed: could not be read just now: {file.detail}")
     if file.trouble is Trouble.MISSING or (file.trouble is None and not file.content.strip()):
-        return since + GRACE, ("write", "put off: empty or missing, as while it is replaced")
+        return since + GRACE, ("write", "delayed: empty or missing, as while it is replaced")
     fight = memory.fight
-    return fight.until, ("write", f"put off by {fight.delay:g} s: rewritten again and again")
+    return fight.until, ("write", f"delayed {fight.delay:g} s: rewritten again and again")
 
 
 def _describe(file: FileSeen, reading: Reading) -> str:

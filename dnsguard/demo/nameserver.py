@@ -20,6 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from dnsguard import page
 from dnsguard.core import resolvconf
 
 CLUSTER = dns.name.from_text("cluster.local.")
@@ -35,8 +36,8 @@ def main() -> None:
     pods = Path(pod_file[0]) if pod_file else None
     udp = socketserver.ThreadingUDPServer((address, 53), partial(_Datagram, pods))
     tcp = _Tcp((address, 53), partial(_Stream, pods))
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    page.say("ready")
+    page.flush()
     Thread(target=tcp.serve_forever).start()
     udp.serve_forever()
 

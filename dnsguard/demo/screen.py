@@ -1,22 +1,20 @@
 """The story on the terminal: 80 columns of ASCII, colour only where somebody looks."""
 
-import os
-import sys
 import textwrap
 import time
 from collections.abc import Iterable
 
+from dnsguard import page
+
 _WIDTH = 80
 _INDENT = " " * 5
-_BOLD, _DIM, _RED, _GREEN = "1", "2", "31", "32"
+_BOLD, _DIM, _RED, _GREEN = "bold", "dim", "bad", "good"
 
 
 class Screen:
     """Writes lines, each at once: the story is read while it happens."""
 
     def __init__(self) -> None:
-        is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-        self._has_colour = sys.stdout.isatty() and not is_plain
         self._started = time.monotonic()
         self._chapter = -1
 
@@ -72,10 +70,8 @@ class Screen:
             self._write(line, colour)
 
     def _write(self, line: str, colour: str = "") -> None:
-        if self._has_colour and colour:
-            line = f"\x1b[{colour}m{line}\x1b[0m"
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        page.say(page.Line(line, colour))
+        page.flush()
 
 
 def _cut(line: str) -> str:

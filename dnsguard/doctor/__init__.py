@@ -6,11 +6,9 @@ asked, which may need DNS itself, and no daemon. :mod:`.findings` is what that m
 :mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
 """
 
-import json
 import os
-import sys
 
-from dnsguard import config
+from dnsguard import config, page
 from dnsguard.core.effective import effective
 from dnsguard.doctor.findings import examine
 from dnsguard.doctor.look import look
@@ -36,7 +34,10 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     node = look(paths, policy)
     data = examine(node)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
-    sys.stdout.write((json.dumps(data, indent=2) if as_json else render(data)) + "\n")
+    if as_json:
+        page.say_json(data)
+    else:
+        page.say(*render(data))
     is_proven = data["trace"] is not None and data["trace"]["is_loop"]
     if data["loops"] or data["poisoned"] or data["looped"] or is_proven:
         return FOUND

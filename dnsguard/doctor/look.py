@@ -142,7 +142,7 @@ def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> 
     nameservers = resolvconf.addresses(content)
     conf = _option(process.arguments, "conf") or "Corefile"
     blocks = _corefile(directory, conf)
-    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if text.isdecimal()}
+    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if _is_port(text)}
     program = _program(process)
     listens = pods.listens(directory)
     notes = []
@@ -174,6 +174,10 @@ def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> 
         answers_cluster=any(one.plugin == "kubernetes" for block in blocks for one in block.local),
         notes=tuple(notes),
     )
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5
 
 
 def _option(arguments: Sequence[str], name: str) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 from dnsguard.core import loops
 
 
-def render(data: Mapping[str, Any]) -> str:
-    """Return the findings as text; nothing that a process brings in reaches the terminal raw."""
-    lines = (line for text in _lines(data) for line in text.splitlines())
-    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+def render(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the findings' lines."""
+    return tuple(_lines(data))
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -17,7 +16,7 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"{'LOOP' if loop['certain'] else 'MAY LOOP'} ({_names(loop['zones'])}):"
         yield f"  {loop['path']}"
     for one in data["poisoned"]:
-        yield "POISONED (a loop as soon as, or where, somebody answers there):"
+        yield "POISONED: DNS will loop as soon as NodeLocalDNS is up:"
         yield f"  {one['path']}"
     for name in data["looped"]:
         yield f"LOOPED: pod {name} was ended by its loop plugin and doesn't run now"

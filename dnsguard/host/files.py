@@ -1,5 +1,10 @@
-"""Small files of other programs, read so that none of them can hold us up."""
+"""Files that others may have put anything in the place of, read so that none can hold us up.
 
+A FIFO waits for a writer, a device for a tape, and a sparse file has no end: only regular
+files are opened, and only so much of them is read as any good one has.
+"""
+
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -11,13 +16,37 @@ def read_bounded(path: Path, limit: int, *, tail: bool = False) -> bytes | None:
 
     :param tail: its last bytes instead of its first.
     """
-    # Path.open() takes no opener; os.fdopen() would leave a directory's descriptor open.
-    with suppress(OSError, ValueError), open(path, "rb", opener=_at_once) as file:
-        found = os.fstat(file.fileno())
-        if stat.S_ISREG(found.st_mode):
-            file.seek(max(0, found.st_size - limit) if tail else 0)
-            return file.read(limit)
+    with suppress(OSError, ValueError):
+        return _read(path, limit, tail=tail)
     return None
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file; its first half would be another file.
+
+    :raises OSError: it can't be read, is no regular file, or has more than ``limit`` bytes.
+    """
+    content = _read(path, limit + 1)
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"longer than {limit >> 10} KiB", str(path))
+    return content
+
+
+def _read(path: Path, limit: int, *, tail: bool = False) -> bytes:
+    _see_that_it_is_regular(path, os.stat(path))  # noqa: PTH116 -- opening some devices acts
+    # Path.open() takes no opener; os.fdopen() would leave a directory's descriptor open.
+    with open(path, "rb", opener=_at_once) as file:
+        found = os.fstat(file.fileno())
+        _see_that_it_is_regular(path, found)
+        file.seek(max(0, found.st_size - limit) if tail else 0)
+        return file.read(limit)
+
+
+def _see_that_it_is_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -39,7 +39,9 @@ async def ask(
         outcome, detail = Outcome.TIMED_OUT, f"gives no answer in {timeout:g} s"
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, str(error))
-        outcome, detail = Outcome.UNREACHABLE, f"is unreachable ({name})"
+        is_refused = error.errno == errno.ECONNREFUSED
+        why = "refused: nothing listens there" if is_refused else f"is unreachable ({name})"
+        outcome, detail = Outcome.UNREACHABLE, why
     return Answer(
         address=address,
         outcome=outcome,

@@ -13,7 +13,6 @@ import os
 import queue
 import select
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -37,7 +36,7 @@ Send = Callable[[Fields], None]
 def is_journal() -> bool:
     """Tell whether journald reads stderr (systemd.exec(5), $JOURNAL_STREAM)."""
     try:
-        status = os.fstat(sys.stderr.fileno())
+        status = os.fstat(2)
     except OSError:
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

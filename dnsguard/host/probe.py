@@ -67,7 +67,7 @@ async def ask(
         with exchange.open(address) as sock:
             outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
     except OSError as error:
-        outcome, detail = Outcome.UNREACHABLE, f"is unreachable ({_name(error)})"
+        outcome, detail = Outcome.UNREACHABLE, unreachable(error)
     if exchange.told.is_truncated and outcome is Outcome.ANSWERED and not tcp:
         left = timeout - (time.monotonic() - exchange.sent_at)
         whole = await ask(address, question, timeout=max(left, 0.0), port=port, tcp=True)
@@ -104,6 +104,13 @@ async def ask_all(
     """Ask all of them side by side; the answers are in the order of the addresses."""
     asks = (ask(address, question, timeout=timeout, port=port) for address in addresses)
     return tuple(await asyncio.gather(*asks))
+
+
+def unreachable(error: OSError) -> str:
+    """Return why nobody was reached, for people."""
+    if error.errno == errno.ECONNREFUSED:
+        return "refused: nothing listens there"
+    return f"is unreachable ({_name(error)})"
 
 
 @dataclass(frozen=True, slots=True)

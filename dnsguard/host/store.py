@@ -14,11 +14,17 @@ from pathlib import Path
 from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.model import MAX_FILE, Candidate, Remember, Source
 from dnsguard.errors import ForeignStateError
+from dnsguard.host.files import read_whole
 
 VERSION = 3
 """1 had neither sources nor answers, 2 nobody who was found to be cluster DNS; what they
 hold is taken over."""
 _MAX_STATE = 256 * 1024
+_TRIES = 3
+_TOO_MUCH = (RecursionError, OverflowError)
+"""5,000 brackets; a number of 400 digits, which no float holds."""
+_LONGEST = 80
+"""Characters of an error that are told; it may quote the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,7 @@ def load(state: Path, foreign: Path) -> State:
     complaint = None
     kept = Remember(candidates=())
     try:
-        kept = _parse(_read(state, _MAX_STATE))
+        kept = _parse(_read_surely(state))
     except FileNotFoundError:
         pass
     except (OSError, ForeignStateError) as error:
@@ -46,7 +52,7 @@ def load(state: Path, foreign: Path) -> State:
         complaint = f"{state}: {reason}: starting without what was remembered"
     content = None
     with suppress(OSError):
-        content = _read(foreign, MAX_FILE)
+        content = read_whole(foreign, MAX_FILE)
     return State(
         remembered=kept.candidates,
         convicts=kept.convicts,
@@ -65,9 +71,15 @@ def set_aside(state: Path) -> Path | None:
     return None
 
 
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limit)
+def _read_surely(path: Path) -> bytes:
+    """Read a state, once more where the kernel could not just then: a good one is not set aside.
+
+    :raises OSError: it can't be read, or is too big.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(OSError):
+            return read_whole(path, _MAX_STATE)
+    return read_whole(path, _MAX_STATE)
 
 
 def _parse(content: bytes) -> Remember:
@@ -87,8 +99,8 @@ def _parse(content: bytes) -> Remember:
             convicts={parse_address(str(one["address"])): _time(one["seen"]) for one in found},
             kubernetes=frozenset(parse_address(str(one)) for one in services),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ForeignStateError(f"damaged ({error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError, *_TOO_MUCH) as error:
+        raise ForeignStateError(f"damaged ({str(error)[:_LONGEST]})") from error
 
 
 def _candidate(entry: dict[str, object]) -> Candidate:

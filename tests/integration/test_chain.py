@@ -204,7 +204,7 @@ def test_flapping_is_met_with_patience(world: World, node: Node, tell: Teller) -
             node.wait_for(UPSTREAM)
             world.nodelocal.start(_pod_file(node))
             node.wait_for(*HANDED_OVER, within=LONG)
-        node.wait_for_line("healthy", "waits for 4 s: NodeLocalDNS broke 3 times in a row")
+        node.wait_for_line("healthy", "waits for 4 s: NodeLocalDNS has failed 3 times in the last")
         assert _breaks(node) == 3
         count = application.count()
         tell("three breaks", count)
@@ -236,7 +236,7 @@ def test_where_pods_inherit_the_file_there_is_no_handover(world: World, node: No
         world.add_address()
         until(lambda: _state(node) == "healthy", within=LONG)
         status = dict(node.status()["because"])
-        assert "kubelet hands /etc/resolv.conf to pods" in status["handover"]
+        assert "kubelet gives /etc/resolv.conf to pods" in status["handover"]
         assert "remedy: dnsguard kubelet adopt" in status["handover"]
         assert node.servers() == [UPSTREAM]
     log = node.log.read_text()

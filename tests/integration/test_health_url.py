@@ -83,4 +83,4 @@ def test_what_is_said_has_its_outcome(path: str, outcome: Outcome, detail: str) 
 @pytest.mark.usefixtures("node")
 def test_nobody_there_is_known_at_once() -> None:
     """The kernel says so."""
-    assert _ask("/200").detail == "is unreachable (ECONNREFUSED)"
+    assert _ask("/200").detail == "refused: nothing listens there"

@@ -2,26 +2,22 @@
 
 import json
 import os
-import pty
 import re
-import select
+import shlex
 import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from fcntl import ioctl
 from pathlib import Path
-from struct import pack
-from termios import TIOCSWINSZ
 
 import jsonschema
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
+from lab.terminal import Terminal
 from lab.wait import until
 
 from dnsguard.core.resolvconf import unguard
@@ -69,7 +65,9 @@ def test_hold_upstream_keeps_nodelocaldns_out(guard: Node) -> None:
     """Healthy or not, until it is released; the status says so loudly."""
     with guard.guarded(), _nodelocaldns(guard):
         guard.wait_for(NODELOCAL, UPSTREAM)
-        assert "HELD" in _done(guard, "hold", "upstream")
+        assert _done(guard, "hold", "upstream") == (
+            f"held to upstream, until dnsguard release; resolv.conf {UPSTREAM}\n"
+        )
         assert guard.servers() == [UPSTREAM]
         status = guard.status()
         assert (status["mode"], status["hold"]["serves"]) == ("held", "upstream")
@@ -138,7 +136,7 @@ def test_never_into_a_loop(guard: Node) -> None:
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert "dnsguard kubelet adopt" in done.stderr
         assert guard.status()["mode"] == "guarding"
-        assert guard.run("release").stderr == "dnsguard: the daemon refused: nothing is held\n"
+        assert guard.run("release").stderr == "dnsguard: release refused: nothing is held\n"
 
 
 def _as_nobody(guard: Node, tree: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -163,7 +161,7 @@ def test_only_root_commands_and_anyone_asks(guard: Node, readable_tree: Path) ->
         for command in (["hold", "upstream"], ["release"]):
             done = _as_nobody(guard, readable_tree, *command)
             assert done.returncode == os.EX_NOPERM
-            assert done.stderr == "dnsguard: the daemon refused: only root may: use sudo\n"
+            assert done.stderr == f"dnsguard: {command[0]} refused: only root may: use sudo\n"
         assert guard.status()["mode"] == "guarding"
         guard.wait_for_line("client_refused", "may not hold", f"uid={NOBODY}")
 
@@ -230,8 +228,8 @@ def test_status_waits_for_a_mode(guard: Node) -> None:
 
 
 def test_check_is_a_line_and_a_status(guard: Node) -> None:
-    """0, 1 and 2, as node-problem-detector and Nagios read them."""
-    assert guard.run("check").returncode == 2
+    """0, 1 and 3, as Nagios reads them."""
+    assert guard.run("check").returncode == 3
     with guard.guarded():
         _done(guard, "wait")
         assert _done(guard, "check") == f"OK: guarding, upstream verified: {UPSTREAM}\n"
@@ -246,13 +244,26 @@ def test_node_problem_detector_is_told(guard: Node) -> None:
     path = TREE / "packaging/node-problem-detector/dnsguard.json"
     plugin = json.loads(path.read_text(encoding="utf-8"))
     (rule,) = plugin["rules"]
-    assert rule["path"] == "/usr/bin/dnsguard"
     assert rule["condition"] in {condition["type"] for condition in plugin["conditions"]}
     longest = plugin["pluginConfig"]["max_output_length"]
+    option, script = rule["args"]
+    script = script.replace("/usr/bin/dnsguard", shlex.join(guard.command()))
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        command = [rule["path"], option, script]
+        with guard.where.inside():
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment()
+            )
+        assert len(done.stdout.rstrip("\n")) <= longest
+        return done
+
     with guard.guarded():
         _done(guard, "wait")
-        assert len(_done(guard, *rule["args"]).rstrip("\n")) <= longest
-    assert len(guard.run(*rule["args"]).stdout.rstrip("\n")) <= longest
+        assert run().returncode == 0
+        guard.run("hold", "nodelocal")
+        assert run().returncode == 1
+    assert run().returncode == 2  # which is what Nagios calls 3
 
 
 def test_the_status_keeps_to_its_schema(guard: Node) -> None:
@@ -272,52 +283,6 @@ def test_the_status_keeps_to_its_schema(guard: Node) -> None:
         check()
 
 
-class Terminal:
-    """A pseudoterminal of some width, and the program on it."""
-
-    def __init__(self, guard: Node, columns: int, *command: str, **environ: str) -> None:
-        self._master, slave = pty.openpty()
-        ioctl(slave, TIOCSWINSZ, pack("4H", 50, columns, 0, 0))
-        env = environment() | {"TERM": "xterm", **environ}
-        env.pop("COLUMNS", None)
-        with guard.where.inside():
-            self.process = subprocess.Popen(
-                guard.command(*command),
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                env=env,
-                start_new_session=True,
-            )
-        os.close(slave)
-        self.shown = ""
-
-    def read(self) -> str:
-        """Return what is shown until the program ends."""
-        while self._more(5.0):
-            pass
-        self.process.wait(5)
-        os.close(self._master)
-        return self.shown.replace("\r\n", "\n")
-
-    def wait_for(self, text: str) -> None:
-        """Wait until this is shown."""
-        deadline = time.monotonic() + 10
-        while text not in self.shown:
-            assert time.monotonic() < deadline, self.shown
-            self._more(1.0)
-
-    def _more(self, seconds: float) -> bool:
-        if not select.select([self._master], [], [], seconds)[0]:
-            return True
-        try:
-            piece = os.read(self._master, 65536)
-        except OSError:  # EIO: the program has closed it
-            return False
-        self.shown += piece.decode()
-        return bool(piece)
-
-
 @pytest.mark.parametrize("columns", [80, 200])
 def test_the_status_fits_the_terminal(guard: Node, columns: int) -> None:
     """No line is wider, nothing is cut, and the labels stay apart from what is folded."""
@@ -329,7 +294,7 @@ def test_the_status_fits_the_terminal(guard: Node, columns: int) -> None:
     assert plain != shown
     assert max(map(len, plain.splitlines())) <= columns
     assert _words(plain) == _words(piped)
-    assert [line[:13].strip() for line in plain.splitlines() if line[:1] != " "][:3] == [
+    assert [line[:13].strip() for line in plain.splitlines() if line[:1] != " "][1:4] == [
         "mode",
         "resolv.conf",
         "NodeLocalDNS",
@@ -346,7 +311,7 @@ def test_colour_can_be_had_off(guard: Node, environ: dict[str, str]) -> None:
     """As no-color.org and dumb terminals ask for."""
     with guard.guarded():
         guard.wait_for(UPSTREAM)
-        assert "\x1b" not in Terminal(guard, 80, "status", **environ).read()
+        assert "\x1b" not in Terminal(guard, 80, "status", environ=environ).read()
         assert "\x1b" not in _done(guard, "status")
 
 
@@ -357,7 +322,7 @@ def test_watch_draws_what_changes(guard: Node) -> None:
         terminal = Terminal(guard, 100, "watch")
         terminal.wait_for("guarding")
         _done(guard, "hold", "upstream")
-        terminal.wait_for("HELD")
+        terminal.wait_for("OK held to upstream by root")
         terminal.process.send_signal(signal.SIGINT)
         shown = terminal.read()
     assert terminal.process.returncode == 0
@@ -391,6 +356,6 @@ def test_restore_asks_on_a_terminal(guard: Node) -> None:
     for answer, expected in ((b"\n", [UPSTREAM]), (b"y\n", [NODELOCAL])):
         terminal = Terminal(guard, 80, "restore")
         terminal.wait_for("[y/N]")
-        os.write(terminal._master, answer)
+        terminal.type(answer)
         terminal.read()
         assert guard.servers() == expected

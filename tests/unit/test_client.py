@@ -72,6 +72,11 @@ BAD = [
     pytest.param(b'{"version": 1, "ok": false, "error": "no"}\n', "refused: no", id="a refusal"),
     pytest.param(b'{"version": 1, "ok": true}\n', "refused", id="no answer in it"),
     pytest.param(b'{"version": 1, "ok": 1, "answer": {}}\n', "refused", id="not quite true"),
+    pytest.param(b"[" * 5000 + b"\n", "answers something else than dnsguard", id="brackets"),
+    pytest.param(
+        b'{"version": 1' + b"0" * 400 + b"}\n", "speaks version 1000", id="a large number"
+    ),
+    pytest.param(b'{"version": 1' + b"0" * 5000 + b"}\n", "something else", id="a huge one"),
     pytest.param(b"x" * (3 << 20), "answers something else than dnsguard", id="without an end"),
 ]
 

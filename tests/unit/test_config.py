@@ -1,6 +1,8 @@
 """dnsguard.toml: what it may say, and what is said where it may not."""
 
+import os
 import tomllib
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -183,3 +185,39 @@ def test_every_key_is_explained() -> None:
     for name, key in config.KEYS.items():
         assert key.about.endswith(".") or key.about.endswith('".'), name
         key.read(key.default)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = " + "[" * 5000, "nested too deeply"),
+        ("x = " + "{a=" * 5000, "nested too deeply"),
+        ("[health]\nfast = 1" + "0" * 400, "health.fast: must be a number of seconds"),
+        ("[health]\nfast = 1" + "0" * 5000, "correct the line"),
+        ("[health]\nfast = 0x1" + "0" * 5000, "health.fast: must be a number of seconds"),
+        ("[health]\nfast = nan", "health.fast: must be a number of seconds"),
+        ("[health]\nfast = 1e999", "health.fast: must be a number of seconds"),
+        ("[health]\nsuccesses = 1" + "0" * 400, "health.successes: must be a whole number"),
+        ("[log]\nlevel = 0x1" + "0" * 5000, "log.level: must be one of"),
+        ('[upstream]\nservers = ["' + "x" * 5000 + '"]', "upstream.servers: must be an IP"),
+        ("[upstream]\n" + "x" * 5000 + " = 1", "unknown key"),
+        ("x" * 5000 + " = 1", "unknown table"),
+        ("#" * config.MAX_BYTES + "\n", "longer than 64 KiB"),
+    ],
+    ids=lambda value: value[:24] if isinstance(value, str) else None,
+)
+def test_what_is_too_much_is_one_clear_line(path: Path, text: str, expected: str) -> None:
+    """Numbers of 400 digits, 5,000 brackets: named like any other mistake."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        config.load(path)
+    assert expected in str(raised.value)
+    assert len(str(raised.value)) < 400 + len(str(path))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(path: Path, make: Callable[[Path], object]) -> None:
+    """A FIFO would be waited for, and a device never ends."""
+    make(path)
+    with pytest.raises(ConfigError, match="not a regular file: make it a readable text file"):
+        config.load(path)

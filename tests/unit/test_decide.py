@@ -520,7 +520,7 @@ class TestWhen:
             plan = node.look()
             node.now += 0.01
         assert len(node.written_at) < fight.BURST + 12
-        assert dict(plan.because)["write"].startswith("put off by")
+        assert dict(plan.because)["write"].startswith("delayed")
         node.quiet(within=fight.LONGEST)
         assert node.file.content == GUARDED
 

@@ -201,7 +201,7 @@ def test_our_hook_defuses(enter: tuple[Hook, ...], text: bytes) -> None:
     """If the last word on make_resolv_conf is its own, and it is asked at all."""
     hazard = _judge(replace(NODE, conf=POISON + text, enter=enter))[0]
     assert hazard.defused
-    assert "keeps dhclient from resolv.conf" in hazard.why
+    assert hazard.why == "blocked by dnsguard's enter hook"
 
 
 def test_a_hook_that_writes_is_repaired_after_not_defused() -> None:

@@ -209,7 +209,7 @@ def test_the_last_listener_gone_is_the_end_at_once() -> None:
     health = _after(_healthy(), listening=served)
     gone = _after(health, listening=nobody)
     assert gone.state is NodeLocal.SILENT
-    assert gone.detail == "169.254.25.10 is bound but nothing listens on its port 53"
+    assert gone.detail == "nothing listens on 169.254.25.10 any more"
     assert _after(gone, *_answers("+"), listening=served).state is NodeLocal.WARMING
 
 

@@ -38,6 +38,8 @@ def test_what_is_kept_is_read_back(until: float) -> None:
         dump(HOLD).replace(b"1810.0", b'"soon"'),
         dump(HOLD).replace(b"1810.0", b"NaN"),
         dump(HOLD).replace(b"1810.0", b"true"),
+        dump(HOLD).replace(b"1810.0", b"1" + b"0" * 400),
+        dump(HOLD).replace(b"1810.0", b"1" + b"0" * 5000),
         dump(HOLD).replace(b"10.0", b"null", 1),
     ],
 )
@@ -65,6 +67,7 @@ def test_a_request() -> None:
         {"serves": "upstream", "seconds": "30m"},
         {"serves": "upstream", "seconds": math.nan},
         {"serves": "upstream", "seconds": True},
+        {"serves": "upstream", "seconds": 10**400},
     ],
 )
 def test_nonsense_is_refused(wish: dict[str, object]) -> None:

@@ -81,6 +81,10 @@ def _state(**other: object) -> bytes:
         pytest.param(b"{}", id="no version"),
         pytest.param(b"[" * 100_000, id="deep"),
         pytest.param(b"9" * 5000, id="a number too long for Python"),
+        pytest.param(_state(remembered=[_entry(seen=10**400)]), id="a number no float holds"),
+        pytest.param(_state(version=10**400), id="a version of 400 digits"),
+        pytest.param(_state(remembered=[_entry(seen=[] * 5000)]), id="a list for a time"),
+        pytest.param(_state() + b" " * (1 << 18), id="longer than any"),
         pytest.param(_state(remembered=None), id="no list"),
         pytest.param(
             _state(cluster_dns=[{"address": "10.0.0.2"}]), id="cluster DNS without a time"
@@ -105,9 +109,17 @@ def test_a_damaged_state_is_said_and_left(state: Path, content: bytes) -> None:
     assert state.read_bytes() == content
 
 
-@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path.name)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("/dev/zero"),
+    ],
+)
 def test_a_state_that_is_no_file_is_said(state: Path, make: Callable[[Path], None]) -> None:
-    """A directory, a loop of links: the same, in the kernel's words."""
+    """A directory, a FIFO, a loop of links, a device: the same, and nothing waits for it."""
     make(state)
     found = load(state, state.with_name("foreign"))
     assert found.complaint is not None

@@ -1,0 +1,159 @@
+"""What happened, and what to do about it, as sentences: ``events`` and ``journalctl -x``.
+
+Made from an event's own fields, so that lines of an older daemon are told, too.
+"""
+
+from collections.abc import Callable, Mapping
+
+from dnsguard.core.timespan import describe
+
+Fields = Mapping[str, str]
+
+WORDS = {"silent": "failing"}
+"""What people are told where the data's word would mislead: SERVFAIL is not silence."""
+_SILENT = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
+_NOTHING = "Nothing to do."
+
+
+def summary(event: str, fields: Fields) -> str:
+    """Return what happened in one sentence."""
+    told = _SENTENCES.get(event)
+    try:
+        text = _listed(event, fields) if told is None else told(fields)
+    except KeyError:  # of another version
+        text = _listed(event, fields)
+    more = fields.get("lines_held_back")
+    return f"{text} ({more} more like this)" if more else text
+
+
+def advice(event: str, fields: Fields) -> str:
+    """Return what to do in this very case; empty where the catalog's words are enough."""
+    told = _ADVICE.get(event)
+    return "" if told is None else told(fields)
+
+
+def nodelocal(value: str) -> str:
+    """Return ``silent: 169.254.25.10 answers SERVFAIL`` as people say it."""
+    state, _, detail = value.partition(": ")
+    return f"{WORDS.get(state, state)}: {detail}" if detail else WORDS.get(state, state)
+
+
+def _listed(event: str, fields: Fields) -> str:
+    pairs = ", ".join(f"{key} {value}" for key, value in fields.items())
+    return f"{event.replace('_', ' ')}: {pairs}".removesuffix(": ")
+
+
+def _mode(fields: Fields) -> str:
+    mode, named = fields["mode"], f"resolv.conf {fields['nameservers']}"
+    if mode == "held":
+        return f"{fields['handover']}; {named}"
+    if mode == "handed-over":
+        return f"{mode}: NodeLocalDNS answers; {named}"
+    state = fields["nodelocal"].partition(":")[0]
+    if state in ("healthy", "unknown"):
+        return f"{mode}: {fields['handover']}; {named}"
+    return f"{mode}: NodeLocalDNS {nodelocal(fields['nodelocal'])}; {named}"
+
+
+def _upstream(fields: Fields) -> str:
+    state, _, detail = fields["upstream"].partition(": ")
+    named = fields.get("nameservers", "none")
+    if state == "verified":
+        return f"an upstream answers; resolv.conf {named}"
+    if state == "none":
+        return "no upstream is known"
+    return f"no upstream answers ({detail}); resolv.conf {named}"
+
+
+def _written(fields: Fields) -> str:
+    return f"resolv.conf {fields['nameservers']}; before, it {fields['file']}"
+
+
+def _trampled(fields: Fields) -> str:
+    writer = fields["writer"]
+    if writer == "unknown":
+        return "/etc/resolv.conf was overwritten (writer unknown)"
+    return f"/etc/resolv.conf was overwritten by {writer} ({fields['evidence']})"
+
+
+def _fought(fields: Fields) -> str:
+    writer = fields["writer"]
+    who = "a program" if writer == "unknown" else writer
+    return f"{who} rewrites /etc/resolv.conf again and again; repairs are delayed"
+
+
+def _held(fields: Fields) -> str:
+    seconds = fields.get("seconds")
+    span = f" for {describe(float(seconds))}" if seconds else ""
+    return f"held to {fields['hold']} by {fields['by']}{span}"
+
+
+_SENTENCES: Mapping[str, Callable[[Fields], str]] = {
+    "started": lambda f: f"dnsguard {f['version']} has started",
+    "stopped": lambda _: "dnsguard has stopped; resolv.conf names upstreams, nobody repairs it",
+    "mode_changed": _mode,
+    "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
+    "handover_reason_changed": lambda f: f"no handover: {f['handover']}",
+    "upstream_changed": _upstream,
+    "resolv_conf_written": _written,
+    "resolv_conf_trampled": _trampled,
+    "resolv_conf_fought_over": _fought,
+    "resolv_conf_not_written": lambda f: f["why"],
+    "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
+    "hold_set": _held,
+    "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",
+    "hold_expired": lambda f: f"the hold is over; it was {f['hold']}",
+    "state_unreadable": lambda f: f["why"],
+    "state_not_written": lambda f: f"could not {f['what']}: {f['error']}",
+    "dhclient_hazard_found": lambda f: (
+        f"{f['at']} would poison resolv.conf ({f['what']}): {f['why']}"
+    ),
+    "dhclient_hazard_gone": lambda f: f"{f['at']} is no danger any more ({f['what']})",
+    "dhcp_server_asked": lambda f: f"{f['interface']}: {f['said']}",
+    "hook_unavailable": lambda f: f"dhclient can't be kept from resolv.conf: {f['error']}",
+    "addresses_not_listed": lambda f: f"the node's addresses can't be listed: {f['error']}",
+    "hints_unavailable": lambda f: f"changes of {f['source']} are seen late: {f['error']}",
+    "control_socket_failed": lambda f: f"dnsguard can't be asked: {f['error']}",
+    "client_refused": lambda f: f"a client (uid {f['uid']}, pid {f['pid']}) {f['what']}",
+    "lines_lost": lambda f: f"{f['lines']} lines are missing here: {f['means']}",
+    "metrics_failed": lambda f: f"metrics can't be handed over: {f['what']}: {f['why']}",
+    "reloaded": lambda f: f"{f['path']} was read anew",
+    "reload_refused": lambda f: f"{f['why']}; the old configuration stays",
+    "look_failed": lambda f: f"a fault in dnsguard: {f['error']}",
+}
+
+
+def _about_mode(fields: Fields) -> str:
+    if fields["mode"] == "held":
+        return "To end it: dnsguard release"
+    if fields["mode"] == "handed-over":
+        return _NOTHING
+    return _about_nodelocal(fields)
+
+
+def _about_nodelocal(fields: Fields) -> str:
+    return _SILENT if fields.get("nodelocal", "").startswith("silent") else _NOTHING
+
+
+def _about_upstream(fields: Fields) -> str:
+    state = fields["upstream"].partition(":")[0]
+    return {
+        "unverified": "Look at the node's network: dnsguard upstreams; ip route",
+        "none": "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"
+        " systemctl reload dnsguard",
+    }.get(state, _NOTHING)
+
+
+def _about_written(fields: Fields) -> str:
+    return {
+        "in-place": "It is a mount, could not be replaced, and was overwritten in place.",
+        "link-replaced": "It was a symbolic link, and is a file now.",
+    }.get(fields.get("result", ""), _NOTHING)
+
+
+_ADVICE: Mapping[str, Callable[[Fields], str]] = {
+    "mode_changed": _about_mode,
+    "nodelocal_changed": _about_nodelocal,
+    "upstream_changed": _about_upstream,
+    "resolv_conf_written": _about_written,
+}
