@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import needs
 from lab.wait import until
 
 import dnsguard
@@ -153,15 +154,14 @@ def _await_network(pid: int) -> str:
 
 
 def _needs_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    needs.require("root", "namespaces")
 
 
 def _needs_user_namespaces(*prefix: str) -> None:
     command = [*prefix, "unshare", "--user", "--map-root-user", "--net", "true"]
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     if tried.returncode != 0:
-        pytest.skip(f"the kernel permits no user namespace here: {tried.stderr.strip()}")
+        needs.leave_out(f"user namespaces: {tried.stderr.strip()}")
 
 
 def _assert_told(story: str, milestones: tuple[str, ...] = MILESTONES) -> None:

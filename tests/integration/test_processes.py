@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import wait
+from lab import needs, wait
 
 from dnsguard.host import processes
 from dnsguard.host.processes import Process
@@ -85,6 +85,7 @@ def test_the_owner_is_not_what_a_command_line_says(start: Start) -> None:
 
 def test_a_containers_process_is_told_from_the_nodes() -> None:
     """It lives in a PID namespace of its own."""
+    needs.require("root", "namespaces")
     inside = f"exec -a {NAME} sleep 60"
     command = ["unshare", "--pid", "--fork", "--kill-child", "bash", "-c", inside]
     with subprocess.Popen(command) as outside:
@@ -121,6 +122,7 @@ def test_its_files_are_seen_as_it_sees_them(start: Start) -> None:
 @pytest.mark.parametrize("user", [0, 65534])
 def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> None:
     """ProtectProc=invisible, ProcSubset=pid, no capability: group root sees everybody."""
+    needs.require("root", "namespaces")
     started = start(NAME, user=user)
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"
