@@ -111,6 +111,12 @@ def _run_mmdebstrap(*recipe: str, target: Path) -> None:
         raise RuntimeError(f"mmdebstrap could not make the base tree:\n{made.stdout[-4000:]}")
 
 
+def archive() -> str:
+    """Return where this machine gets Debian 12 itself from: a URI."""
+    sources = _host_sources() or _PUBLIC_MIRROR
+    return next(line.split()[1] for line in sources if " bookworm main" in line).rstrip("/")
+
+
 def _host_sources() -> tuple[str, ...]:
     """Return this machine's own mirrors of bookworm, as apt itself understands its files."""
     form = "$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)"
