@@ -52,8 +52,11 @@ def test_install_ends_with_the_story(box: Box) -> None:
 
 
 def test_the_tests_run_as_far_as_they_can(box: Box) -> None:
-    """A line for each ring, what is left out with its reason, and exit status 0."""
-    done = box.run("tests/run", timeout=2400)
+    """A line for each ring, what is left out with its reason, and exit status 0.
+
+    The default rings, and one that can't run here at all.
+    """
+    done = box.run("tests/run", "unit", "static", "integration", "boot", timeout=2400)
     assert done.returncode == 0, done.stdout[-20000:]
     for ring in ("unit", "static", "integration"):
         assert re.search(rf"^{ring} +ok +\d+ passed", done.stdout, re.MULTILINE), done.stdout
