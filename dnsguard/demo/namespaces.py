@@ -5,15 +5,13 @@ container, gets one in which it is root. All of it ends with this process. Nothi
 left on the disk either: files go to a tmpfs that only this mount namespace has.
 """
 
-import atexit
 import ctypes
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from dnsguard.demo.setting import scratch
 from dnsguard.errors import DnsguardError
 
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
@@ -54,7 +52,7 @@ def enter() -> Path:
             _unshare(_NEWUSER | spaces)
             _become_root(user, group)
         if not _is_private():
-            return _temporary()
+            return scratch()
         _mount("tmpfs", STAGE, "tmpfs", _MS_NOSUID | _MS_NODEV)
     except OSError as error:
         reason = " ".join(filter(None, (error.strerror, error.filename)))
@@ -80,13 +78,6 @@ def _is_private() -> bool:
             return False
         raise
     return True
-
-
-def _temporary() -> Path:
-    """Return a directory on the disk, removed when this process ends by itself."""
-    path = Path(tempfile.mkdtemp(prefix="dnsguard-demo-"))
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
 
 
 def _become_root(user: int, group: int) -> None:

@@ -15,24 +15,20 @@ from dnsguard import client
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
 from dnsguard.demo import nameserver
+from dnsguard.demo.setting import Setting
 from dnsguard.errors import DnsguardError, NoDaemonError
 from dnsguard.paths import Paths
 
-UPSTREAM = IPv4Address("192.0.2.53")
-NODELOCAL = IPv4Address("169.254.25.10")
-POISONED = f"""\
+POISONED = """\
 domain cluster.local
 search cluster.local default.svc.cluster.local. svc.cluster.local.
-nameserver {NODELOCAL}
+nameserver {nodelocal}
 """
 """What dhclient writes at a boot after Kubespray (FACTS.md)."""
 BACKUP = "etc/resolv.conf.4711.2024-05-02@10:11:12~"
 """The copy that Kubespray left beside the file: the one place that knows the upstream."""
-_FILES = {
-    "etc/resolv.conf": POISONED,
-    BACKUP: f"search example.net\nnameserver {UPSTREAM}\n",
-    "etc/kubernetes/kubelet-config.yaml": 'resolvConf: "/var/lib/dnsguard/resolv.conf"\n',
-}
+KUBELET = "etc/kubernetes/kubelet-config.yaml"
+_WORLD_FILE = "etc/resolv.conf.world"
 _DIRECTORIES = ("etc/dhcp", "run", "var/lib/dhcp")
 
 PATIENCE = 5.0
@@ -53,8 +49,10 @@ class UnexpectedError(DnsguardError):
 class Node:
     """``with node(root) as ...`` is how to get one; its processes end with it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, setting: Setting) -> None:
         self.paths = Paths(root)
+        self._setting = setting
+        self._poison = POISONED.format(nodelocal=setting.nodelocal)
         self._log = root / "log"
         self._log.touch()
         self._told = 0
@@ -62,9 +60,26 @@ class Node:
         self._daemon: subprocess.Popen[str] | None = None
         for name in _DIRECTORIES:
             (root / name).mkdir(parents=True)
-        for name, content in _FILES.items():
+        for name, content in self._files():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content, "ascii")
+
+    def _files(self) -> Iterator[tuple[str, str]]:
+        setting = self._setting
+        yield "etc/resolv.conf", self._poison
+        yield BACKUP, f"search example.net\nnameserver {setting.upstream}\n"
+        if setting.is_private:
+            yield KUBELET, 'resolvConf: "/var/lib/dnsguard/resolv.conf"\n'
+        else:
+            # A loopback address is nobody in a pod: no file for pods, so no kubelet.
+            yield _WORLD_FILE, f"nameserver {setting.upstream}\n"
+            yield "etc/dnsguard/dnsguard.toml", setting.config
+
+    @property
+    def _forwards_by(self) -> Path:
+        """The resolv.conf that NodeLocalDNS has inherited."""
+        is_private = self._setting.is_private
+        return self.paths.pod_file if is_private else self.paths.root / _WORLD_FILE
 
     def start_daemon(self) -> None:
         """Start the daemon as its unit does; it isn't waited for."""
@@ -82,16 +97,16 @@ class Node:
         self.until(lambda: process.poll() is not None, "dnsguard secure to end")
 
     def start_upstream(self) -> None:
-        self._start_nameserver(UPSTREAM)
+        self._start_nameserver(self._setting.upstream)
 
     def start_nodelocal(self) -> Callable[[], None]:
         """Start NodeLocalDNS and return how to kill it with -9; its address must be bound."""
-        process = self._start_nameserver(NODELOCAL, str(self.paths.pod_file))
+        process = self._start_nameserver(self._setting.nodelocal, str(self._forwards_by))
         return lambda: self._end(process)
 
     def poison(self) -> None:
         """Write as dhclient-script does: over the file, in place."""
-        self.paths.resolv_conf.write_text(POISONED, "ascii")
+        self.paths.resolv_conf.write_text(self._poison, "ascii")
 
     def servers(self) -> tuple[IPAddress, ...]:
         """Return the nameservers that resolv.conf names at this moment."""
@@ -152,7 +167,7 @@ class Node:
     ) -> "subprocess.Popen[str]":
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*self._prefix, sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=log,
@@ -164,6 +179,11 @@ class Node:
         self._processes.append(process)
         return process
 
+    @property
+    def _prefix(self) -> tuple[str, ...]:
+        """In namespaces all processes end with their init; elsewhere with this process."""
+        return () if self._setting.is_private else ("setpriv", "--pdeathsig=KILL")
+
     def _end(self, process: "subprocess.Popen[str]") -> None:
         process.kill()
         process.wait()
@@ -172,7 +192,7 @@ class Node:
 
 
 @contextmanager
-def node(root: Path) -> Iterator[Node]:
+def node(root: Path, setting: Setting) -> Iterator[Node]:
     """Set the node up; at the end nothing of it runs any more.
 
     The first process is the init of the process id namespace. It reads from a pipe, and so
@@ -181,7 +201,7 @@ def node(root: Path) -> Iterator[Node]:
     inner, outer = os.pipe()
     init = subprocess.Popen(["cat"], stdin=inner, stdout=subprocess.DEVNULL, process_group=0)
     os.close(inner)
-    made = Node(root)
+    made = Node(root, setting)
     try:
         yield made
     finally:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -10,8 +10,9 @@ from statistics import median
 from dnsguard.demo import lookup, namespaces
 from dnsguard.demo.lookup import Lookup, look_up
 from dnsguard.demo.net import Net
-from dnsguard.demo.node import BACKUP, NODELOCAL, UPSTREAM, Node, UnexpectedError, node
+from dnsguard.demo.node import BACKUP, Node, UnexpectedError, node
 from dnsguard.demo.screen import Screen
+from dnsguard.demo.setting import PRIVATE, SCRATCH, Setting, is_scratch_possible, scratch
 
 WORLD = "registry.k8s.io"
 CLUSTER = "kubernetes.default.svc.cluster.local"
@@ -34,16 +35,27 @@ class Times:
 
 
 def play() -> int:
-    """Play it in new namespaces.
+    """Play it in new namespaces, or where there are none, on this machine's loopback addresses.
 
-    :raises DnsguardError: there are none, or it went otherwise; the log is shown then.
+    :raises DnsguardError: neither can be had, or it went otherwise; the log is shown then.
     """
-    root = namespaces.enter()
-    with (
-        node(root) as made,
-        closing(Net(nodelocal=NODELOCAL, upstream=UPSTREAM)) as net,
-    ):
-        story = Story(made, net, Screen())
+    try:
+        root = namespaces.enter()
+    except namespaces.NoNamespacesError:
+        if not is_scratch_possible():
+            raise
+        return _play(scratch(), SCRATCH)
+    return _play(root, PRIVATE)
+
+
+def _play(root: Path, setting: Setting) -> int:
+    with ExitStack() as stack:
+        made = stack.enter_context(node(root, setting))
+        net = None
+        if setting.is_private:
+            net = Net(nodelocal=setting.nodelocal, upstream=setting.upstream)
+            stack.enter_context(closing(net))
+        story = Story(made, setting, net, Screen())
         try:
             story.tell()
         except UnexpectedError:
@@ -55,18 +67,20 @@ def play() -> int:
 class Story:
     """The chapters share a node and what was measured on it."""
 
-    def __init__(self, made: Node, net: Net, screen: Screen) -> None:
+    def __init__(self, made: Node, setting: Setting, net: Net | None, screen: Screen) -> None:
+        """Prepare to tell it.
+
+        :param net: the node's network, where it has one of its own.
+        """
         self.screen = screen
         self._node = made
+        self._setting = setting
         self._net = net
         self._times = Times()
 
     def tell(self) -> None:
         self.screen.title(
-            "dnsguard demo: a Kubespray node after an unplanned reboot",
-            "The daemon, inotify, netlink and DNS are real; network, processes and files are"
-            " private to this demo, and nothing of this machine is touched. Lookups go as"
-            f" glibc's do, but with a timeout of {lookup.TIMEOUT:g} s instead of 5 s.",
+            "dnsguard demo: a Kubespray node after an unplanned reboot", self._about()
         )
         self._node.start_upstream()
         self._without()
@@ -74,9 +88,28 @@ class Story:
         self._is_trampled()
         kill = self._hands_over()
         self._nodelocal_dies(kill)
-        self._address_goes()
+        if self._net is not None:
+            self._address_goes(self._net)
         self._daemon_dies()
         self._sum_up()
+
+    def _about(self) -> str:
+        lookups = (
+            f" Lookups go as glibc's do, but with a timeout of {lookup.TIMEOUT:g} s instead of 5 s."
+        )
+        if self._setting.is_private:
+            return (
+                "The daemon, inotify, netlink and DNS are real; network, processes and files are"
+                " private to this demo, and nothing of this machine is touched." + lookups
+            )
+        return (
+            "This machine gives no namespaces (a container?), so the story is told in a scratch"
+            " directory. The daemon, inotify and DNS are real, and nothing of this machine is"
+            f" changed. What is different: NodeLocalDNS is {self._setting.nodelocal} instead of"
+            f" {PRIVATE.nodelocal} and the upstream {self._setting.upstream}, loopback addresses"
+            " both; so the upstream stands in dnsguard.toml, there is no file for pods, and the"
+            " chapter in which NodeLocalDNS takes its address away is left out." + lookups
+        )
 
     def _without(self) -> None:
         self.screen.chapter("Without dnsguard: the file that dhclient wrote at boot")
@@ -85,7 +118,7 @@ class Story:
         if result.answer is not None:
             raise UnexpectedError(f"demo: expected no answer without dnsguard, got {result.answer}")
         self.screen.bad(
-            f"{WORLD}: nothing answers on {NODELOCAL}, asked {lookup.ATTEMPTS} times in"
+            f"{WORLD}: nothing answers on {self._setting.nodelocal}, asked {lookup.ATTEMPTS} times in"
             f" {_time(result.seconds)}. No image can be pulled, so NodeLocalDNS can't start."
         )
 
@@ -97,7 +130,8 @@ class Story:
         self._times.start = self._node.until(self._is_guarding, expected) - started
         self.screen.good(f"repaired {_time(self._times.start)} after the process was started")
         self._show_file()
-        self.screen.say(f"Kubespray's backup knew it: /{BACKUP}")
+        if self._setting.is_private:
+            self.screen.say(f"Kubespray's backup knew it: /{BACKUP}")
         self._await_status("upstream", "verified")
         self._must_resolve(WORLD)
         self._show_log()
@@ -117,11 +151,11 @@ class Story:
         self._show_log()
 
     def _hands_over(self) -> Callable[[], None]:
-        self.screen.chapter(f"NodeLocalDNS comes up on {NODELOCAL}")
-        self._net.bind()
+        self.screen.chapter(f"NodeLocalDNS comes up on {self._setting.nodelocal}")
+        self._bind()
         self._await_status("nodelocal", "silent")
         self._must_guard()
-        self.screen.say("Its address is bound, nothing answers yet: the file stays as it is.")
+        self.screen.say("Its address is there, nothing answers yet: the file stays as it is.")
         kill = self._node.start_nodelocal()
         self._times.handover = self._await_handover()
         self.screen.good(
@@ -131,7 +165,8 @@ class Story:
         self._show_file()
         self._must_resolve(CLUSTER)
         self._must_resolve(WORLD)
-        self._show_pod_file()
+        if self._setting.is_private:
+            self._show_pod_file()
         self._show_log()
         return kill
 
@@ -160,13 +195,17 @@ class Story:
         )
         self._show_log()
 
-    def _address_goes(self) -> None:
+    def _bind(self) -> None:
+        if self._net is not None:
+            self._net.bind()
+
+    def _address_goes(self, net: Net) -> None:
         self.screen.chapter("NodeLocalDNS is back, then stops and takes its address away")
         kill = self._node.start_nodelocal()
         again = self._await_handover()
         self.screen.say(f"Handed over again, {_time(again)} after it began to listen.")
         removed = time.monotonic()
-        self._net.unbind()
+        net.unbind()
         expected = "the upstream back in the file"
         self._times.removal = self._node.until(self._is_guarding, expected) - removed
         kill()
@@ -178,7 +217,7 @@ class Story:
 
     def _daemon_dies(self) -> None:
         self.screen.chapter("The worst moment: handed over, and dnsguard is killed with -9")
-        self._net.bind()
+        self._bind()
         kill = self._node.start_nodelocal()
         self._await_handover()
         self._node.kill_daemon()
@@ -193,13 +232,14 @@ class Story:
 
     def _sum_up(self) -> None:
         times = self._times
+        went = f", and {_time(times.removal)} after its address went" if self._net else ""
         self.screen.end(
             "Measured",
             f"From the start of the process to a safe file: {_time(times.start)}. A foreign"
             f" write repaired: {_time(median(times.repairs))} (median). Handed over to NodeLocalDNS:"
             f" {_time(times.handover)} after it came up. Back to the upstream:"
             f" {_time(times.death)} after its death, with 0 of {times.lookups} lookups failed"
-            f" meanwhile, and {_time(times.removal)} after its address went.",
+            f" meanwhile{went}.",
         )
         self.screen.end(
             "What to do next",
@@ -209,13 +249,13 @@ class Story:
         )
 
     def _is_guarding(self) -> bool:
-        return self._node.servers() == (UPSTREAM,)
+        return self._node.servers() == (self._setting.upstream,)
 
     def _await_handover(self) -> float:
         """Return the seconds until NodeLocalDNS stands first, the upstream behind it."""
         listening = time.monotonic()
-        wanted = (NODELOCAL, UPSTREAM)
-        expected = f"nameservers {NODELOCAL}, {UPSTREAM} in the file"
+        wanted = (self._setting.nodelocal, self._setting.upstream)
+        expected = f"nameservers {self._setting.nodelocal}, {self._setting.upstream} in the file"
         return self._node.until(lambda: self._node.servers() == wanted, expected) - listening
 
     def _await_status(self, part: str, state: str) -> None:
@@ -227,9 +267,11 @@ class Story:
 
     def _must_guard(self) -> None:
         servers = self._node.servers()
-        if servers != (UPSTREAM,):
+        if servers != (self._setting.upstream,):
             found = ", ".join(str(server) for server in servers) or "none"
-            raise UnexpectedError(f"demo: expected {UPSTREAM} alone in the file, found {found}")
+            raise UnexpectedError(
+                f"demo: expected {self._setting.upstream} alone in the file, found {found}"
+            )
 
     def _must_resolve(self, name: str) -> None:
         result = look_up(name, self._node.paths.resolv_conf)

@@ -64,6 +64,11 @@ def unpack(tar: Path, tree: Path) -> None:
     subprocess.run(["tar", "--extract", f"--file={tar}", f"--directory={tree}"], check=True)
 
 
+def make_minimal(tree: Path) -> None:
+    """Make ``tree`` a Debian 12 with nothing added, as a container's image is."""
+    _run_mmdebstrap("--variant=minbase", target=tree)
+
+
 def _cache() -> Path:
     cache = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
     cache.mkdir(parents=True, exist_ok=True)
@@ -85,28 +90,31 @@ def _locked(path: Path) -> Iterator[None]:
 def _make(tar: Path) -> None:
     """Write the tar under another name first: a cut run must not leave half of one."""
     partial = tar.with_suffix(".partial.tar")
+    try:
+        _run_mmdebstrap(*_RECIPE, target=partial)
+    except RuntimeError:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(tar)
+
+
+def _run_mmdebstrap(*recipe: str, target: Path) -> None:
+    sources = _host_sources() or _PUBLIC_MIRROR
     made = subprocess.run(
-        _mmdebstrap(partial),
+        ["mmdebstrap", *recipe, *_proxy_options(), "bookworm", str(target), *sources],
         check=False,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     if made.returncode != 0:
-        partial.unlink(missing_ok=True)
         raise RuntimeError(f"mmdebstrap could not make the base tree:\n{made.stdout[-4000:]}")
-    partial.replace(tar)
 
 
-def _mmdebstrap(tar: Path) -> list[str]:
-    return [
-        "mmdebstrap",
-        *_RECIPE,
-        *_proxy_options(),
-        "bookworm",
-        str(tar),
-        *(_host_sources() or _PUBLIC_MIRROR),
-    ]
+def archive() -> str:
+    """Return where this machine gets Debian 12 itself from: a URI."""
+    sources = _host_sources() or _PUBLIC_MIRROR
+    return next(line.split()[1] for line in sources if " bookworm main" in line).rstrip("/")
 
 
 def _host_sources() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import needs
 from lab.wait import until
 
 import dnsguard
@@ -153,22 +154,21 @@ def _await_network(pid: int) -> str:
 
 
 def _needs_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+    needs.require("root", "namespaces")
 
 
 def _needs_user_namespaces(*prefix: str) -> None:
     command = [*prefix, "unshare", "--user", "--map-root-user", "--net", "true"]
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     if tried.returncode != 0:
-        pytest.skip(f"the kernel permits no user namespace here: {tried.stderr.strip()}")
+        needs.leave_out(f"user namespaces: {tried.stderr.strip()}")
 
 
-def _assert_told(story: str) -> None:
+def _assert_told(story: str, milestones: tuple[str, ...] = MILESTONES) -> None:
     """Assert that every milestone is there, in its order."""
     plain = " ".join(re.sub(r"\x1b\[\d*m", "", story).split())
     at = 0
-    for milestone in MILESTONES:
+    for milestone in milestones:
         found = plain.find(milestone, at)
         assert found != -1, f"{milestone!r} is missing in:\n{story}"
         at = found + len(milestone)
@@ -259,6 +259,52 @@ def test_without_namespaces_it_says_so(program: Program, case: str) -> None:
     (line,) = errors.splitlines()
     assert line.startswith("dnsguard: demo needs namespaces of its own")
     assert line.endswith(remedy)
+
+
+IN_A_CONTAINER = """\
+ip link set lo up
+echo 0 >/proc/sys/user/max_user_namespaces
+exec setpriv --bounding-set=-sys_admin,-net_admin --inh-caps=-sys_admin,-net_admin "$@"
+"""
+"""What Docker's root has: no namespaces and no network to change, but port 53 on loopback."""
+LEFT_OUT = ("takes its address away", "back to the upstream")
+"""The chapter that a scratch directory can't tell."""
+
+
+def _scratch_milestones() -> tuple[str, ...]:
+    at = MILESTONES.index(LEFT_OUT[0])
+    told = MILESTONES[:at] + MILESTONES[at + len(LEFT_OUT) :]
+    moved = (it.replace("169.254.25.10", "127.0.25.10") for it in told)
+    return ("What is different", *(it.replace("192.0.2.53", "127.0.2.53") for it in moved))
+
+
+def test_a_container_is_told_the_story_in_a_scratch_directory(program: Program) -> None:
+    """Without namespaces it plays on loopback addresses, says so, and leaves nothing behind."""
+    _needs_user_namespaces()
+    prefix = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", IN_A_CONTAINER, "sh")
+    with program.demo(*prefix, stdout=subprocess.PIPE) as process:
+        network = _await_network(process.pid)
+        story, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    _assert_told(story, _scratch_milestones())
+    assert LEFT_OUT[0] not in story.partition("0  Without")[2]
+    assert _inhabitants(network) == set()
+
+
+def test_a_killed_story_in_a_scratch_directory_leaves_no_process(program: Program) -> None:
+    """Nobody's init ends them there: the kernel does when the demo dies."""
+    _needs_user_namespaces()
+    prefix = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", IN_A_CONTAINER, "sh")
+    with program.demo(*prefix, stdout=subprocess.PIPE) as process:
+        network = _await_network(process.pid)
+        assert process.stdout is not None
+        next(line for line in process.stdout if "NodeLocalDNS comes up" in line)
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+    until(lambda: not _inhabitants(network))
+    for left in program.temporary.glob("dnsguard-demo-*"):
+        shutil.rmtree(left)  # a killed process removes no directory
 
 
 def test_a_daemon_that_fails_is_shown_with_its_log(program: Program, tmp_path: Path) -> None:

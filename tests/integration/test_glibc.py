@@ -14,15 +14,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
+from lab import needs
 from property.text import foreign_files, servers
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress, plain
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace needs root"),
-]
+pytestmark = pytest.mark.integration
 
 _MAXNS = 3
 
@@ -122,6 +120,7 @@ class Oracle:
 
 @pytest.fixture(scope="module")
 def oracle() -> Iterator[Oracle]:
+    needs.require("root", "namespaces")
     command = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__]
     tests = Path(__file__).parents[1]
     environ = os.environ | {"PYTHONPATH": f"{tests.parent}:{tests}"}

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lab import needs
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("systemd.journal", reason="python3-systemd is not in this environment")
@@ -37,6 +38,7 @@ PLAY = """if True:
 
 def test_a_full_queue_stops_nobody_and_what_is_lost_is_counted() -> None:
     """Played by a socket that is read late; every line is heard or counted, in order."""
+    needs.require("root", "namespaces")
     script = 'mount --make-rprivate / && mount -t tmpfs none /run && exec "$@"'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", PLAY],

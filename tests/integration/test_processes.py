@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import wait
+from lab import needs, wait
 
 from dnsguard.host import processes
 from dnsguard.host.processes import Process
@@ -106,6 +106,7 @@ def test_a_search_without_proc(tmp_path: Path) -> None:
 
 def test_a_containers_process_is_told_from_the_nodes() -> None:
     """It lives in a PID namespace of its own."""
+    needs.require("root", "namespaces")
     inside = f"exec -a {NAME} sleep 60"
     command = ["unshare", "--pid", "--fork", "--kill-child", "bash", "-c", inside]
     with subprocess.Popen(command) as outside:
@@ -142,6 +143,7 @@ def test_its_files_are_seen_as_it_sees_them(start: Start) -> None:
 @pytest.mark.parametrize("user", [0, 65534])
 def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> None:
     """ProtectProc=invisible, ProcSubset=pid, no capability: group root sees everybody."""
+    needs.require("root", "namespaces")
     started = start(NAME, user=user)
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab import needs
 from lab.mounts import bound
 from lab.wait import readable
 
@@ -39,11 +40,6 @@ def watch(etc: Path) -> Iterator[Watch]:
     assert made.cover([etc])
     yield made
     made.close()
-
-
-def needs_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("mount(8) needs root")
 
 
 # What is seen
@@ -227,13 +223,12 @@ def test_two_names_of_one_directory_are_both_told(watch: Watch, etc: Path, tmp_p
 )
 def test_the_kernels_limits_are_reported(limit: str, check: str) -> None:
     """No watch left is a report, no instance left an OSError; both are sysctls of inotify."""
+    needs.require("user-namespaces")
     code = f"from pathlib import Path\nfrom dnsguard.host.watch import Watch\n{check}"
     script = f'echo 1 >/proc/sys/user/{limit} && exec "$0" -c "$1"'
     command = ["unshare", "--user", "--map-root-user", "sh", "-c", script, sys.executable, code]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     told = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if "unshare failed" in told.stderr:
-        pytest.skip("no user namespaces here")
     expected = errno.ENOSPC if limit == "max_inotify_watches" else errno.EMFILE
     assert (told.stdout, told.stderr) == (f"{expected}\n", "")
 
@@ -336,7 +331,6 @@ def test_a_replaced_link_is_followed(tmp_path: Path, etc: Path) -> None:
 
 def test_a_bind_mounted_file_is_watched_itself(tmp_path: Path, etc: Path) -> None:
     """As in a container: what happens to it never shows in the directory it is mounted in."""
-    needs_root()
     source = tmp_path / "source"
     source.touch()
     file = etc / "resolv.conf"

@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
+from lab import needs
 from lab.netns import Namespace, namespace
 from lab.wait import until
 
@@ -323,11 +322,10 @@ def network(interfaces: Sequence[str] = ("eth0",)) -> Iterator[tuple[Namespace, 
 
     IPv6 addresses are usable at once, without the second of duplicate address detection.
     """
-    if os.geteuid() != 0:
-        pytest.skip("a network namespace needs root")
+    needs.require("root", "namespaces")
     for program in ("dhclient", "dnsmasq"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-            pytest.skip(f"no {program} here")
+            needs.leave_out(program)
     with namespace() as node, namespace() as other:
         for end in (node, other):
             with end.inside():

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from lab import needs
+
 _CLONE_NEWNET = 0x40000000
 _HERE = "/proc/thread-self/ns/net"
 _libc = ctypes.CDLL(None, use_errno=True)  # os.setns and os.unshare come with Python 3.12
@@ -70,7 +72,11 @@ class Namespace:
 
 @contextmanager
 def namespace() -> Iterator[Namespace]:
-    """Make a network namespace with ``lo`` up and nothing else in it."""
+    """Make a network namespace with ``lo`` up and nothing else in it.
+
+    A test is skipped where this machine gives none.
+    """
+    needs.require("root", "namespaces")
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc.unshare(_CLONE_NEWNET))
     try:

@@ -164,3 +164,17 @@ def test_the_way_to_a_safe_file_loads_no_library(tmp_path: Path) -> None:
     (tmp_path / "etc/resolv.conf").write_bytes(b"nameserver 10.0.0.2\n")
     heavy = set(HEAVY) - {"tomllib"}
     assert not _imported_by(tmp_path, "secure") & heavy
+
+
+@pytest.mark.subprocess
+def test_secure_needs_the_standard_library_alone(tmp_path: Path) -> None:
+    """packaging/install runs it out of the tree, on a node that can't fetch a package yet."""
+    (tmp_path / "etc/kubernetes").mkdir(parents=True)
+    (tmp_path / "etc/kubernetes/kubelet-config.yaml").write_text("resolvConf: /etc/resolv.conf\n")
+    (tmp_path / "etc/resolv.conf").write_text("nameserver 169.254.25.10\n")
+    (tmp_path / "etc/resolv.conf.bak").write_text("nameserver 192.0.2.53\n")
+    # -S: without site-packages, where every library lies.
+    command = [sys.executable, "-SEsB", "-m", "dnsguard", "--root", str(tmp_path), "secure"]
+    done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "etc/resolv.conf").read_text().endswith("\nnameserver 192.0.2.53\n")

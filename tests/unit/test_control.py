@@ -213,8 +213,11 @@ def test_a_thousand_idle_clients_make_room(run: Run, path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_root_commands(run: Run, path: Path) -> None:
-    """The command gets the whole request, and its refusal reaches the client."""
+def test_root_commands(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command gets the whole request, and its refusal reaches the client.
+
+    Whoever runs the tests counts as root (the real root is in tests/integration).
+    """
     asked: list[Data] = []
 
     def hold(request: Data) -> dict[str, object]:
@@ -233,6 +236,7 @@ def test_root_commands(run: Run, path: Path) -> None:
             {"version": PROTOCOL, "ok": False, "error": "not twice", "needs_root": False},
         ]
 
+    monkeypatch.setattr(Peer, "is_root", True)
     run(scene())
     assert [request["serves"] for request in asked] == ["upstream"] * 2
 
