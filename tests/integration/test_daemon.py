@@ -129,7 +129,7 @@ OURS = "resolv-conf: /var/lib/dnsguard/resolv.conf\n"
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet hands /etc/resolv.conf to pods"),
+        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet gives /etc/resolv.conf to pods"),
         ("run/containerd/containerd.sock", "", "nobody can tell which resolv.conf pods get"),
         (K3S, OURS, None),
     ],
