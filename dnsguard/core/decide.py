@@ -254,7 +254,8 @@ def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
 ) -> tuple[Memory, inform.Due]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
-    better = [u for u in pool if RANK[u.candidate.source] < RANK[Source.INFORM]]
+    # What it said earlier is among these (upstreams.recall): it is not asked for ever.
+    better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
     is_stranded = all((u.verdict.failures or u.verdict.doubts) and not u.is_usable for u in better)
     informs, due = inform.due(
         memory.informs,

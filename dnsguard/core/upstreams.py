@@ -426,12 +426,11 @@ def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
 
     What never did is worth no more than a backup of the file that named it. What did is not
     worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names. What a DHCP server said itself is as good as a lease.
+    ahead of what else it names.
     """
     for candidate in remembered:
         worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
-        is_behind = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
-        is_low = is_behind and candidate.source is not Source.INFORM
+        is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
         yield replace(
             candidate,
             source=candidate.source if is_low else worth,
