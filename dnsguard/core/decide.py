@@ -336,8 +336,8 @@ def _made_by_others(
     memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
 ) -> Iterator[_Obstacle]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if why := _inherits(memory, seen, policy):
-        yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
+    if seen.pods is not None and (why := _inherits(memory, seen, policy)):
+        yield _Obstacle(f"{why}; remedy: {seen.pods.remedy}")
     if seen.pods_doubt is not None:
         yield _Obstacle(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
     link, border = links.owned(seen.file), draw_border(memory, seen, policy)

@@ -122,7 +122,7 @@ def degraded(
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
         dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
-        wrong += [f"{dead}: {pods.REMEDY}"] if dead else []
+        wrong += [f"{dead}: {seen.pods.remedy}"] if dead else []
     if seen.bound is None:
         wrong.append(
             "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"

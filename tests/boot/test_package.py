@@ -140,7 +140,10 @@ def test_removal_tells_of_a_kubelet_that_still_reads_its_file(node: Node) -> Non
     said = node.run("dpkg", "--remove", "dnsguard")
 
     assert f"kubelet still gives pods {POD_FILE} (/etc/kubernetes/kubelet-config.yaml)" in said
+    assert "dnsguard kubelet adopt --undo --restart" in said
     assert "kubelet still" not in quiet
+    for told in (quiet, said):
+        assert "poisons /etc/resolv.conf again: /etc/dhcp/dhclient.conf:" in told
     assert nameservers((node.tree / POD_FILE.lstrip("/")).read_text()) == [UPSTREAM]
 
 
