@@ -22,7 +22,7 @@ from dnsguard.core.decide import decide
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
-from dnsguard.core.hold import Hold
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
@@ -239,7 +239,7 @@ class Cycle:
         between a foreign write and its repair.
         """
         self.counters.heard(answers, self.policy.cluster)
-        if answers:
+        if answers and self.memory.serves is Serves.UPSTREAM:
             # An answer may hand the node over: not on what kubelet did seconds ago.
             self._look_at_kubelet()
         for _ in range(_TRIES):

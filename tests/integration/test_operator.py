@@ -287,6 +287,7 @@ def test_the_status_keeps_to_its_schema(guard: Node) -> None:
 
     (guard.root / "var/lib/kubelet").mkdir(parents=True)
     (guard.root / "var/lib/kubelet/config.yaml").write_text("resolvConf: /else\n")
+    (guard.root / "else").write_text(f"nameserver {UPSTREAM}\n")
     with guard.guarded(), _nodelocaldns(guard):
         check()
         guard.wait_for(NODELOCAL, UPSTREAM)
