@@ -136,6 +136,7 @@ class Upstream:
 Verdicts = Mapping[IPAddress, Verdict]
 Pool = tuple[Upstream, ...]
 _UNKNOWN = Verdict()
+SILENT = "none of the known ones answers"
 
 
 def state(among: Pool) -> tuple[UpstreamState, str]:
@@ -145,7 +146,7 @@ def state(among: Pool) -> tuple[UpstreamState, str]:
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
     is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among)
-    reason = "none of the known ones answers" if is_asked else NOT_ASKED
+    reason = SILENT if is_asked else NOT_ASKED
     doubted = next((upstream for upstream in among if upstream.verdict.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
