@@ -186,7 +186,7 @@ def test_another_script_is_not_foreseen() -> None:
     assert _one(reboots(node)).text is not None
 
 
-def test_hooks_are_caveats() -> None:
+def test_hooks_are_told() -> None:
     """Kubespray's, which writes after dhclient-script, and resolvconf's, which replaces it."""
     resolvconf_hook = Hook(
         path=f"{ENTER}.d/resolvconf", content=b"make_resolv_conf() {\n resolvconf -a x\n}\n"
@@ -203,8 +203,8 @@ def test_hooks_are_caveats() -> None:
     assert [caveat.partition(" ")[0] for caveat in future.caveats] == [
         f"{ENTER}.d/resolvconf",
         f"{ENTER}.d/resolvconf:2",
-        f"{EXIT}.d/zdnsupdate:1",
     ]
+    assert dict(future.because)[f"{EXIT}.d/zdnsupdate:1"] == "writes resolv.conf with sed -i"
 
 
 def test_without_dhclient_nothing_moves() -> None:

@@ -43,6 +43,25 @@ def resolv_conf(told: Told, current: bytes) -> bytes | None:
     return lines.encode() + kept
 
 
+def variables(told: Told) -> dict[str, str]:
+    """Return the variables that its hooks find, as far as they are known."""
+    prefix, servers = ("new_", "domain_name_servers")
+    if told.version == 6:
+        prefix, servers = ("new_dhcp6_", "name_servers")
+    known = {
+        "reason": str(told.reason),
+        "interface": told.interface,
+        "new_domain_name_servers": "",
+        "new_domain_search": "",
+        "new_domain_name": told.domain or "",
+        "new_dhcp6_name_servers": "",
+        "new_dhcp6_domain_search": "",
+    }
+    known[prefix + servers] = " ".join(map(_text, told.nameservers))
+    known[f"{prefix}domain_search"] = " ".join(told.search)
+    return known
+
+
 def _head4(told: Told) -> Sequence[str]:
     domain, search = told.domain, " ".join(told.search)
     if not domain:
