@@ -139,17 +139,19 @@ def _renewal(node: Node, running: Running) -> Future:
         "dhclient",
         f"process {running.pid} has the {CONF} of its start, {_date(running.started)}{later}",
     )
-    if lease is None:
+    if lease is None and running.version == 4:
         missing = (since, ("lease", "none of it is found"))
         return Future(interface=interface, text=None, because=missing)
-    path, block = lease
     other = running.script or replaced_script(node.dhclient.parse(), interface)
-    because: Pairs = (since, ("lease", f"the newest in {path} says {_servers(block.nameservers)}"))
-    if running.version == 6:
+    because: Pairs = (since,)
+    if lease is not None:
+        says = _servers(lease[1].nameservers)
+        because = (since, ("lease", f"the newest in {lease[0]} says {says}"))
+    if lease is None or running.version == 6:
         # dhclient-script writes for RENEW6 only if the server says something new.
         because = (*because, ("dhclient-script", "writes when it is new, so the file stays"))
         return Future(interface=interface, text=resolvconf.unguard(node.content), because=because)
-    told = from_lease(block, reason=Reason.RENEW)
+    told = from_lease(lease[1], reason=Reason.RENEW)
     return _written(node, (told,), because, script_instead=other)
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from dnsguard.core.forecast import Running
 from dnsguard.core.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook
+from dnsguard.core.sources import ifupdown
 from dnsguard.core.sources.dhclient import conf, hooks, leases, shell
 from dnsguard.core.sources.dhclient.leases import Lease
 from dnsguard.host import units
 from dnsguard.host.files import read_bounded
 
 LEASES = ("var/lib/dhcp", "var/lib/dhclient")
+INTERFACES = "/etc/network/interfaces"
 MOST_FILES = 64
 """Hooks of a directory, lease files, processes: more than these are no node's."""
 
@@ -66,6 +68,23 @@ def running(root: Path) -> tuple[Running, ...]:
             if entry.name.isdigit() and len(found) < MOST_FILES:
                 found += _running(entry, booted)
     return tuple(sorted(found, key=lambda one: one.pid))
+
+
+def configured(root: Path) -> tuple[tuple[str, int], ...]:
+    """Return the interfaces and versions of IP for which ifupdown starts dhclient at boot.
+
+    A stateless one (``-S``) leaves no lease, and unless it asks for the time of the next
+    refresh, no process.
+    """
+    programs = root / "usr/sbin"
+    if programs.is_dir() and not (programs / "dhclient").exists():
+        return ()  # trixie's ifupdown has dhcpcd instead
+    directory = "/etc/network/interfaces.d"
+    names = [name for name in _names(_below(root, directory)) if _RUN_PARTS.fullmatch(name)]
+    paths = [INTERFACES, *(f"{directory}/{name}" for name in names)]
+    read = [read_bounded(_below(root, path), ifupdown.MAX_BYTES) or b"" for path in paths]
+    stanzas = [one for content in read for one in ifupdown.parse(content).ifaces]
+    return tuple(dict.fromkeys((one.name, one.dhcp) for one in stanzas if one.dhcp is not None))
 
 
 def _running(process: Path, booted: float) -> Iterator[Running]:
