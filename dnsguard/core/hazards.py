@@ -188,7 +188,7 @@ def _gate(dhclient: DhclientFiles, *, hook_is_active: bool) -> _Gate:
     keeper = next(iter(others), None)
     if keeper is not None and all(map(_keeps_out, others)) and keeper.replaced is not None:
         path = keeper.replaced.path
-        return _Gate(True, f"blocked by {path}: its make_resolv_conf takes nothing from DHCP")
+        return _Gate(True, f"blocked by {path}: its make_resolv_conf takes no nameserver from DHCP")
     if not ours:
         return _Gate(False, f"dnsguard's enter hook {OURS} is not there")
     late = _replacements(dhclient, after)

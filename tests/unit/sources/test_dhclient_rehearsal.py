@@ -144,3 +144,17 @@ def test_a_hook_is_named_with_its_lines() -> None:
 def test_the_reason_counts() -> None:
     """Kubespray's hook does nothing but at BOUND."""
     assert _rehearse(leave=KUBESPRAY, reason="REBOOT").text == POISON
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        b"f() { f; }\nf\n",
+        b"f() { " + b"if true; then " * 30 + b"f; " + b"fi; " * 30 + b"}\nf\n",
+        b"for a in 1 2 3 4 5 6 7 8; do for b in 1 2 3 4 5 6 7 8; do " * 15 + b"x;" + b"done;" * 30,
+    ],
+    ids=["itself", "itself, deep within", "loops within loops"],
+)
+def test_a_hook_without_an_end_has_one(script: bytes) -> None:
+    """It can't be told what it does; nothing is exhausted by it."""
+    assert _rehearse(script).text is None

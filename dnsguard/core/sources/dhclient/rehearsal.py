@@ -19,7 +19,8 @@ from dnsguard.core.sources.dhclient.shell import UNKNOWN, Body, Simple
 FUNCTION = "make_resolv_conf"
 _FILE = "/etc/resolv.conf"
 _MOST_STEPS = 4096
-_DEEPEST_CALL = 16
+_DEEPEST_CALL = 50
+"""Constructs and calls within each other: a function that calls itself has an end here."""
 _LONGEST = 1 << 16
 """Characters of a text; dhclient-script's are never so long."""
 
@@ -147,7 +148,7 @@ class _Shell:
         self._may_have_ended = False
         self._has_ended = False
         self._steps = 0
-        self._depth = 0
+        self._nesting = 0
         self._wrote: list[Place] = []
         self._may: list[Place] = []
         self._unclear: list[str] = []
@@ -235,6 +236,16 @@ class _Shell:
 
     def _run(self, body: Body, given: str = "") -> tuple[bool | None, str]:
         """Run commands; return the last one's status and all that they say."""
+        if self._nesting > _DEEPEST_CALL:
+            self._unclear.append("the hooks do more than can be followed")
+            raise _Left(is_all=True)
+        self._nesting += 1
+        try:
+            return self._run_each(body, given)
+        finally:
+            self._nesting -= 1
+
+    def _run_each(self, body: Body, given: str) -> tuple[bool | None, str]:
         status: bool | None = True
         said = ""
         for pipeline in body:
@@ -441,9 +452,6 @@ class _Shell:
             if self._is_certain:
                 self._write_own()
             return True, ""
-        if self._depth >= _DEEPEST_CALL:
-            return None, UNKNOWN
-        self._depth += 1
         path, self._path = self._path, defined.path
         may_have_left = self._may_have_left
         try:
@@ -454,7 +462,6 @@ class _Shell:
                 raise
             return None, UNKNOWN
         finally:
-            self._depth -= 1
             self._path = path
             self._may_have_left = may_have_left or self._may_have_ended
 

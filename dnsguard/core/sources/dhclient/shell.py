@@ -7,6 +7,7 @@ Nothing is run here; what the tree would do is gone through by
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from dnsguard.core.sources.dhclient.hooks import MAX_BYTES, RESOLVED, lexemes
 
@@ -122,6 +123,7 @@ class Pipeline:
 Body = list[Pipeline]
 
 
+@lru_cache(maxsize=64)  # dhclient's hooks are looked at again and again, and seldom change
 def parse(script: bytes) -> Body | None:
     """Return a script's commands, None where they are nested too deep to be followed."""
     text = RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
