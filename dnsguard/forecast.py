@@ -42,6 +42,7 @@ INFORM_TIMEOUT = 2.0
 
 _OFF = (State.DISABLED, State.MASKED)
 _POISONED, _UNTOLD = "POISONED", "can't be told"
+_EMPTY, _FINE = "NO NAMESERVER", "fine"
 _PLAIN = page.Page()
 Json = dict[str, Any]
 _EVENTS = (
@@ -227,8 +228,16 @@ whose unit nobody knows is started by something else."""
 
 
 def _worst(files: Sequence[Mapping[str, Any]]) -> str:
-    states = [one["poisoned"] for one in files]
-    return _POISONED if True in states else _UNTOLD if None in states else "fine"
+    states = {_state(one) for one in files}
+    return next(one for one in (_POISONED, _EMPTY, _UNTOLD, _FINE) if one in states)
+
+
+def _state(file: Mapping[str, Any]) -> str:
+    if file["poisoned"] is None:
+        return _UNTOLD
+    if not file["poisoned"]:
+        return _FINE
+    return _POISONED if file["nameservers"] else _EMPTY
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
@@ -270,7 +279,7 @@ def _future(future: Mapping[str, Any], *, can_act: bool) -> Iterator[str]:
         else:
             yield f"  with dnsguard, whatever comes, at least: {servers}"
     else:
-        yield "  without dnsguard: " + (_POISONED if without["poisoned"] else "fine")
+        yield f"  without dnsguard: {_state(without)}"
         yield from _indented(without["text"])
         is_same = guarded["text"] == without["text"]
         yield (
@@ -287,8 +296,8 @@ def _future(future: Mapping[str, Any], *, can_act: bool) -> Iterator[str]:
 def _verdict(guarded: Mapping[str, Any], *, can_act: bool) -> str:
     if guarded["poisoned"]:
         remedy = ": set upstream.servers in /etc/dnsguard/dnsguard.toml" if can_act else ""
-        return _POISONED + remedy
-    return "NodeLocalDNS answers" if guarded["mode"] == Mode.HANDED_OVER else "fine"
+        return _state(guarded) + remedy
+    return "NodeLocalDNS answers" if guarded["mode"] == Mode.HANDED_OVER else _FINE
 
 
 def _indented(text: str) -> Iterator[str]:

@@ -331,6 +331,7 @@ def test_a_write_that_is_put_off_is_one(lab: World, content: bytes | None) -> No
         lab.machine.file.write_bytes(content)
     (reboot,) = _foresee(lab)["reboot"]
     assert reboot["with"]["nameservers"] == ["10.1.1.2", "10.1.1.1"]
+    assert reboot["without"]["nameservers"] == []
     paths = Paths(lab.machine.root)
     cycle = Cycle(paths, config.load(paths.config).policy, lambda _: None)
     with lab.machine.where.inside():
