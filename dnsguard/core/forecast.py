@@ -222,8 +222,8 @@ def _unlocks(files: DhclientFiles) -> bool:
 
 
 def _rehearsed(node: Node, told: Told) -> Outcome:
-    def own(text: str) -> str | None:
-        made = script.resolv_conf(told, _bytes(text))
+    def own(text: str, changed: Mapping[str, str]) -> str | None:
+        made = script.resolv_conf(script.changed(told, changed), _bytes(text))
         return None if made is None else _text(made)
 
     current = _text(resolvconf.unguard(node.content))

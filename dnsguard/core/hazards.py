@@ -207,7 +207,7 @@ def _replacements(dhclient: DhclientFiles, enter: Sequence[Hook]) -> list[Outcom
     names = sorted({lease.interface for _, lease in dhclient.leases if lease.interface})
     told = {"reason": "BOUND", "new_domain_name_servers": "192.0.2.53"}
     scenes = [{**told, "interface": name} for name in names[:MOST_INTERFACES]] or [told]
-    return [alone.rehearse(values, "", lambda _: None) for values in scenes]
+    return [alone.rehearse(values, "", lambda *_: None) for values in scenes]
 
 
 def _keeps_out(outcome: Outcome) -> bool:

@@ -208,6 +208,18 @@ HOOKS: dict[str, tuple[bytes, dict[str, bytes], list[str]]] = {
         },
         ["169.254.25.10"],
     ),
+    "an enter hook that says otherwise": (
+        SUPERSEDE,
+        {
+            "enter/own": b'case $reason in BOUND|REBOOT) new_domain_name_servers="10.1.1.7" ;; esac\n'
+        },
+        ["10.1.1.7"],
+    ),
+    "an enter hook that unsets": (
+        SUPERSEDE,
+        {"enter/own": b"unset new_domain_name_servers\n"},
+        ["10.9.9.9"],
+    ),
     "an exit hook that poisons": (DEBIAN, {"exit/own": POISONING}, ["169.254.25.10"]),
     "an exit hook that copies": (
         DEBIAN,

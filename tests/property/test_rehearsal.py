@@ -26,5 +26,5 @@ def test_any_hooks_come_to_an_end(enter: bytes, leave: bytes) -> None:
     shell.paths(enter)
     shell.units(enter)
     found = [[Script(path="/hook", content=one)] for one in (enter, leave)]
-    outcome = rehearse(found[0], found[1], Scene(), "nameserver 10.1.1.1\n", lambda text: text)
+    outcome = rehearse(found[0], found[1], Scene(), "nameserver 10.1.1.1\n", lambda text, _: text)
     assert (outcome.text is None) == bool(outcome.unclear)

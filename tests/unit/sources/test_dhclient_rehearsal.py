@@ -1,5 +1,7 @@
 """What hooks would leave in resolv.conf, told from their text."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from dnsguard.core.sources.dhclient.rehearsal import Outcome, Scene, Script, rehearse
@@ -38,13 +40,18 @@ fi
 RESOLVED_FILE = "/lib/systemd/systemd-resolved"
 
 
+def _own(_: str, changed: Mapping[str, str]) -> str:
+    given = changed.get("new_domain_name_servers", "169.254.25.10").split()
+    return "".join(f"nameserver {one}\n" for one in given)
+
+
 def _rehearse(
     enter: bytes = b"", leave: bytes = b"", scene: Scene | None = None, **values: str
 ) -> Outcome:
     given = scene or Scene()
     whole = Scene(values=VALUES | values, files=given.files, enabled=given.enabled)
     first, last = Script(path="/enter", content=enter), Script(path="/exit", content=leave)
-    return rehearse([first], [last], whole, BEFORE, lambda _: POISON)
+    return rehearse([first], [last], whole, BEFORE, _own)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +84,9 @@ def _rehearse(
             None,
             POISON + "nameserver 8.8.8.8\n",
         ),
+        (b'new_domain_name_servers="10.0.0.2"\n', None, "nameserver 10.0.0.2\n"),
+        (b"unset new_domain_name_servers\n", None, ""),
+        (b"new_domain_name_servers=$(program)\n", None, None),
         (DEBIAN, None, POISON),
         (b"{ " * 5000, None, None),
     ],

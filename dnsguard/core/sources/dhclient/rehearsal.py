@@ -40,6 +40,13 @@ _QUIET = frozenset(
 )
 """Programs that leave resolv.conf alone if they are not told its name."""
 _PREFIXES = frozenset({"sudo", "command", "exec", "builtin", "busybox", "env", "nohup"})
+_DNS = frozenset(
+    {
+        *("new_domain_name_servers", "new_domain_name", "new_domain_search"),
+        *("new_dhcp6_name_servers", "new_dhcp6_domain_search"),
+    }
+)
+"""dhclient's variables that dhclient-script makes resolv.conf from."""
 _DECLARING = frozenset({"local", "export", "readonly", "declare", "typeset"})
 
 
@@ -93,8 +100,11 @@ class Outcome:
     """Why it can't be told."""
 
 
-Writer = Callable[[str], str | None]
-"""What dhclient-script's own make_resolv_conf makes of a file, None: nothing."""
+Writer = Callable[[str, Mapping[str, str]], str | None]
+"""What dhclient-script's own make_resolv_conf makes of a file, None: nothing.
+
+It is given dhclient's variables that hooks have set to something else.
+"""
 
 
 def rehearse(
@@ -201,7 +211,11 @@ class _Shell:
             self._unclear.append(f"{defined.path} writes on a condition that can't be told")
 
     def _write_own(self) -> None:
-        text = self._own(self._files[_FILE]) if self._own is not None else None
+        if self._own is None:
+            return
+        changed = {name: value for name, value in self._variables.items() if name in _DNS}
+        is_known = UNKNOWN not in "".join(changed.values())
+        text = self._own(self._files[_FILE], changed) if is_known else UNKNOWN
         if text is not None:
             self._files[_FILE] = text
 
@@ -428,6 +442,12 @@ class _Shell:
             case "grep" | "egrep" if "-v" in words and arguments:
                 source = self._read(arguments[1]) if arguments[1:] else given
                 return None, filters.grep(arguments[0], source)
+            case "unset":
+                for one in arguments:
+                    self._set(one, "")
+                    if "-f" in words and self._is_certain:
+                        self._functions.pop(one, None)
+                return True, ""
             case "systemctl":
                 return self._systemctl(words), ""
             case "rm" | "unlink" | "truncate" | "ln" | "dd" | "rsync" | "ed" | "ex" | "perl":
