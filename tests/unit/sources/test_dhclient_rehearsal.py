@@ -129,6 +129,14 @@ def test_enter_hooks_decide_whether_the_file_is_written(
             b"{ echo nameserver 10.0.0.2; echo search $new_domain_name; } >/etc/resolv.conf",
             "nameserver 10.0.0.2\nsearch x\n",
         ),
+        (
+            (
+                b"if ! grep -q 10.0.0.2 /etc/resolv.conf; then"
+                b" sed -i '1s/^/nameserver 10.0.0.2\\n/' /etc/resolv.conf; fi"
+            ),
+            "nameserver 10.0.0.2\n" + POISON,
+        ),
+        (b"grep -q 169.254 /etc/resolv.conf || rm /etc/resolv.conf", POISON),
         (b"rm -f /etc/resolv.conf", None),
         (b"echo nameserver $(program) > /etc/resolv.conf", None),
         (b"program && echo nameserver 10.0.0.2 > /etc/resolv.conf", POISON),

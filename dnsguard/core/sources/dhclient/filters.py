@@ -46,7 +46,9 @@ def edited(programs: Sequence[str], text: str) -> str:
     """Return what sed(1) makes of a text, UNKNOWN where it may be about nameservers."""
     for program in programs:
         lines = text.split("\n")
-        if (match := _INSERT.fullmatch(program)) is not None:
+        if program.startswith("1s") and (change := _change(program[1:])) is not None:
+            text = "\n".join((change(lines[0]), *lines[1:]))
+        elif (match := _INSERT.fullmatch(program)) is not None:
             new = match[3].split("\\n")
             last = lines[:-1] if lines[-1] == "" else lines
             at = {"1i": 0, "1a": 1, "$i": len(last) - 1}.get(match[1] + match[2], len(last))
@@ -66,7 +68,7 @@ def _change(program: str) -> Callable[[str], str] | None:
         return partial(_without, gone)
     found = None if substitute is None else _compiled(substitute[2])
     if substitute is not None and found is not None:
-        new = re.sub(r"\\([/|#,@!.&])", r"\1", substitute[3])
+        new = re.sub(r"\\([/|#,@!.])", r"\1", substitute[3].replace("\\n", "\n"))
         count = 0 if "g" in substitute[4] else 1
         if "&" in new or "\\" in new:
             return None
@@ -97,3 +99,11 @@ def grep(pattern: str, text: str) -> str:
     if found is None:
         return UNKNOWN if re.search(r"nameserver|[0-9]\.[0-9]", pattern) else text
     return "".join(f"{line}\n" for line in text.splitlines() if not found.search(line))
+
+
+def has(pattern: str, text: str) -> bool | None:
+    """Tell whether a line has a pattern (``grep -q``), None where that can't be told."""
+    found = _compiled(pattern)
+    if found is None or UNKNOWN in text:
+        return None
+    return any(found.search(line) for line in text.split("\n"))

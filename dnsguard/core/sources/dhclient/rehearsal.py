@@ -448,6 +448,8 @@ class _Shell:
                     if "-f" in words and self._is_certain:
                         self._functions.pop(one, None)
                 return True, ""
+            case "grep" | "egrep" if "-q" in words and len(arguments) == 2:
+                return filters.has(arguments[0], self._read(arguments[1])), ""
             case "systemctl":
                 return self._systemctl(words), ""
             case "rm" | "unlink" | "truncate" | "ln" | "dd" | "rsync" | "ed" | "ex" | "perl":
