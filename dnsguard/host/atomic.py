@@ -26,6 +26,8 @@ _EARLIER = r"\.{name}\.[0-9]+"
 """The same, of files or in directories that are named for us; elsewhere anybody's."""
 _RENAME_NOREPLACE = 1
 """<linux/fs.h>"""
+_FALLOC_FL_KEEP_SIZE = 1
+"""<linux/falloc.h>"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,22 @@ def write_all(descriptor: int, content: bytes, at: int | None = None) -> None:
         if not written:
             raise OSError(errno.ENOSPC, "write(2) takes no more bytes")
         rest = rest[written:]
+
+
+def reserve(descriptor: int, length: int) -> bool:
+    """Take the blocks that a file of this length needs, and leave the file as it is.
+
+    :returns: False where the filesystem can't do that (fallocate(2), FALLOC_FL_KEEP_SIZE).
+    :raises OSError: the disk is full.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)  # Python's posix_fallocate() makes the file longer
+    start, size = ctypes.c_int64(0), ctypes.c_int64(length)
+    if not length or not libc.fallocate64(descriptor, _FALLOC_FL_KEEP_SIZE, start, size):
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+        raise OSError(number, os.strerror(number))
+    return False
 
 
 def see_that_later(file: int | str, after: int) -> None:

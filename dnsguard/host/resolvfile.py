@@ -415,13 +415,14 @@ def put_link(path: Path, link: str, seen: FileSeen) -> Replacement:
 def _write_over(descriptor: int, content: bytes, old: bytes) -> None:
     """Write a text over another one, the whole of it or nothing.
 
-    What the file lacks in length is taken first, as blank lines that mean nothing to any
-    reader; after that no write needs another block.
+    What the file lacks in length is taken first; after that no write needs another block.
 
     :raises OSError: it can't be written; the old text is back.
     """
     try:
-        atomic.write_all(descriptor, b"\n" * (len(content) - len(old)), at=len(old))
+        if not atomic.reserve(descriptor, len(content)):
+            # Blank lines mean nothing to any reader.
+            atomic.write_all(descriptor, b"\n" * (len(content) - len(old)), at=len(old))
         atomic.write_all(descriptor, content, at=0)
         os.ftruncate(descriptor, len(content))
         if os.pread(descriptor, len(content) + 1, 0) != content:
