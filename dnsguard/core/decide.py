@@ -67,7 +67,10 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
         ("handover", _why(memory.hold, obstacle)),
     )
-    memory, file = rewrite(memory, seen, pool, border, announced=announced)
+    reaches_pods = _reaches_pods(memory, seen, policy)
+    memory, file = rewrite(
+        memory, seen, pool, border, announced=announced, reaches_pods=reaches_pods
+    )
     memory, asked = questions(
         memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
     )
@@ -345,6 +348,19 @@ def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
     if seen.pods.follows or memory.copying == seen.pods.path:
         return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
     return pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+
+
+def _reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
+    """Tell whether what resolv.conf says may become what pods get.
+
+    What stands in another file of theirs, nobody for want of an upstream, is no matter here.
+    """
+    if policy.handover is HandoverMode.ALWAYS:
+        return False  # the operator says so
+    if seen.pods is None:
+        return seen.pods_doubt is not None
+    is_same = seen.pods.path == RESOLV_CONF or seen.pods.follows
+    return is_same or memory.copying == seen.pods.path
 
 
 def _note_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:

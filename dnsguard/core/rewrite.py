@@ -76,12 +76,19 @@ def read(content: bytes, border: Border) -> Reading:
     )
 
 
-def rewrite(
-    memory: Memory, seen: Observation, pool: Pool, border: Border, *, announced: bytes | None
+def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
+    memory: Memory,
+    seen: Observation,
+    pool: Pool,
+    border: Border,
+    *,
+    announced: bytes | None,
+    reaches_pods: bool,
 ) -> tuple[Memory, Rewrite]:
     """Decide about resolv.conf; ``memory.serves`` is already the new one.
 
     :param announced: the file that dhclient would have written since the last look.
+    :param reaches_pods: what resolv.conf says may become what pods are given.
     """
     file = seen.file
     if memory.serves is Serves.UPSTREAM and (left := _left_to_its_manager(memory, seen, border)):
@@ -89,6 +96,8 @@ def rewrite(
     judged = file if announced is None else FileSeen(content=announced)
     reading = read(judged.content if judged.trouble is None else b"", border)
     wanted, why = _wanted(memory, judged, reading, pool)
+    if wanted is None and not why and not reaches_pods:
+        wanted, why = _given_back(memory, reading, pool)
     because = (("file", _describe(judged, reading)), *why)
     link = links.owned(file)
     if link is not None and wanted is None and announced is not None:
@@ -271,6 +280,25 @@ def _of_nothing(
     return reading.real, (
         ("write", "no upstream is known: cluster addresses are held back all the same"),
     )
+
+
+def _given_back(
+    memory: Memory, reading: Reading, pool: Pool
+) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
+    """Give the held-back NodeLocalDNS back where it has come up and no upstream is known.
+
+    It was down at boot, its line was held back, and the file stayed empty for ever (issue 13).
+    Only into a file that pods don't get: they would inherit the loop.
+    """
+    health = memory.health
+    if health.state is not NodeLocal.HEALTHY or health.address is None:
+        return None, ()
+    held_back = {one.address for one in resolvconf.nameservers(memory.foreign or b"") if one.glibc}
+    is_needed = not reading.poison and not upstreams.eligible(pool)
+    if not is_needed or health.address not in held_back:
+        return None, ()
+    why = ("write", "given back: no upstream is known, and NodeLocalDNS is healthy")
+    return (health.address, *reading.real[:MOST_BACKUPS]), (why,)
 
 
 def pod_file(

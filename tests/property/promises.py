@@ -145,13 +145,14 @@ def _check_written(
 ) -> None:
     content, file = action.content, seen.file
     written = addresses(content)
-    assert not is_dead_end(content, policy)
+    handed = _handed(after, policy) | _given_back(seen, policy, after)
+    assert not is_dead_end(content, policy) or set(written) <= _given_back(seen, policy, after)
     assert used(content) == action.wanted
     # A DHCP server that names one twice is taken at its word, as dhclient takes it.
     assert seen.records or len(set(action.wanted)) == len(action.wanted)
     assert set(written) == set(action.wanted)
-    assert set(written) <= set(_known(before, seen, policy)) | _handed(after, policy)
-    assert set(written) & policy.cluster <= _handed(after, policy)
+    assert set(written) <= set(_known(before, seen, policy)) | handed
+    assert set(written) & policy.cluster <= handed
     assert not set(written) & convicts(policy, after)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
@@ -181,6 +182,21 @@ def _check_harm(before: Memory, seen: Observation, policy: Policy, after: Memory
 def _handed(after: Memory, policy: Policy) -> set[IPAddress]:
     is_handed_over = after.serves is Serves.NODELOCAL
     return {after.health.address or policy.nodelocal[0]} if is_handed_over else set()
+
+
+def _given_back(seen: Observation, policy: Policy, after: Memory) -> set[IPAddress]:
+    """Return the cluster address that may be given back: the only server that works.
+
+    Never into a file that pods may get, and never one that the foreign file did not name.
+    """
+    is_upstream = after.serves is Serves.UPSTREAM
+    if not is_upstream or after.health.state is not NodeLocal.HEALTHY:
+        return set()
+    if policy.handover is not HandoverMode.ALWAYS:
+        is_told = seen.pods is None or seen.pods.path == RESOLV_CONF or seen.pods.follows
+        if seen.pods_doubt is not None or (seen.pods is not None and is_told):
+            return set()
+    return {one for one in addresses(after.foreign or b"") if one == after.health.address}
 
 
 def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:

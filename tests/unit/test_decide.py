@@ -165,6 +165,53 @@ class TestGuarding:
         node.look()
         assert promises.used(node.file.content) == ()
 
+    def _held_back(self, pods: PodsFile | None, **policy: Any) -> Node:  # noqa: ANN401
+        """Return a node that knew nobody at boot, and whose NodeLocalDNS is healthy by now."""
+        node = _node(POISON, **policy)
+        node.pods = pods
+        node.look()
+        assert promises.used(node.file.content) == ()
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, NODELOCAL, times=3)
+        node.look()
+        return node
+
+    @pytest.mark.parametrize("pods", [None, OWN, NOBODY, UNREAD, NAMES_IT])
+    def test_the_last_server_is_given_back(self, pods: PodsFile | None) -> None:
+        """Held back at boot, for nobody was known: once healthy it is all that works."""
+        node = self._held_back(pods)
+        assert node.file.content == POISON
+        assert node.plan is not None
+        assert (node.plan.mode, node.plan.wanted) == (Mode.GUARDING, (NODELOCAL,))
+
+    def test_what_was_given_back_goes_when_it_is_silent_and_when_an_upstream_comes(self) -> None:
+        """It is an exception for as long as it is the only server that works."""
+        node = self._held_back(None)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.look()
+        assert promises.used(node.file.content) == ()
+        node = self._held_back(None, handover=HandoverMode.NEVER)
+        node.found = (_candidate(),)
+        node.look()
+        assert node.file.content == GUARDED
+
+    @pytest.mark.parametrize("pods", [SAME, COPY])
+    def test_what_pods_get_is_given_nothing_back(self, pods: PodsFile) -> None:
+        """CoreDNS would be started with it and forward to itself."""
+        assert promises.used(self._held_back(pods).file.content) == ()
+        assert self._held_back(pods, handover=HandoverMode.ALWAYS).file.content == POISON
+
+    def test_where_nobody_can_tell_what_pods_get_nothing_is_given_back(self) -> None:
+        """A kubelet that is not understood may give them resolv.conf."""
+        node = _node(POISON)
+        node.pods_doubt = "nobody understands its kubelet"
+        node.look()
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, NODELOCAL, times=3)
+        node.look()
+        assert promises.used(node.file.content) == ()
+
     def test_the_operator_has_the_first_and_the_last_word(self) -> None:
         """upstream.servers before all that is found, upstream.fallback behind it."""
         node = _node(POISON, servers=(OTHER,), fallback=(STUB,), knows=(_candidate(),))
