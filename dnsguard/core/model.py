@@ -200,7 +200,7 @@ MAX_FILE = 64 * 1024
 """A foreign resolv.conf over this many bytes is set aside, not edited."""
 MAX_GUARDED = 4 * MAX_FILE
 """What becomes of one below that is never longer: a shortest nameserver line ("nameserver 1",
-13 bytes with its end) that is held back grows by 24."""
+13 bytes with its end) that is held back grows by 24; an options line to three times its size."""
 
 
 @dataclass(frozen=True, slots=True)

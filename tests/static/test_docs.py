@@ -603,7 +603,9 @@ def test_what_is_given_back_in_states_md_is_what_is_planned() -> None:
                 {"NodeLocalDNS": str(nodelocal), "for pods": read, "handover.mode": str(handover)},
                 {"resolv.conf": planned(nodelocal, read, handover)},
             )
-            for nodelocal, read, handover in product(NodeLocal, pods, HandoverMode)
+            for nodelocal in NodeLocal
+            for read in pods
+            for handover in HandoverMode
         ),
     )
 

@@ -94,6 +94,23 @@ def _handed_over() -> Node:
     return node
 
 
+def test_rotate_is_held_back_while_nodelocal_shares_the_file() -> None:
+    """With it glibc would ask the upstream for every second of the cluster's names."""
+    text = b"nameserver 169.254.25.10\nnameserver 10.0.0.2\noptions ndots:2 rotate\n"
+    node = _node(text)
+    node.bound = frozenset({NODELOCAL})
+    _answers(node, REAL, NODELOCAL, times=3)
+    assert node.look().mode is Mode.HANDED_OVER
+    assert node.file.content == (
+        b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n"
+        b"# held back by dnsguard: options ndots:2 rotate\noptions ndots:2\n"
+    )
+    node.write(b"nameserver 10.0.0.2\n" + b"".join(node.file.content.splitlines(True)[2:]))
+    node.bound = frozenset()
+    node.look()
+    assert node.file.content == b"nameserver 10.0.0.2\noptions ndots:2 rotate\n"
+
+
 class TestGuarding:
     """While NodeLocalDNS is not healthy."""
 
