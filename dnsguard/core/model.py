@@ -67,6 +67,7 @@ class Source(StrEnum):
     INFORM = "dhcp-server"  # the DHCP server itself, asked (RFC 2131, 3.4)
     GUESS = "guess"  # routers and DHCP servers: used only once they answered
     FALLBACK = "fallback"  # upstream.fallback
+    DELETED = "deleted"  # a person took it out of resolv.conf: the last resort
 
 
 RANK = {source: rank for rank, source in enumerate(Source)}
@@ -325,6 +326,8 @@ class Remember:
     """Who was shown to be cluster DNS, and when (seconds since the epoch)."""
     kubernetes: frozenset[IPAddress] = frozenset()
     """What NodeLocalDNS said of the cluster's own name."""
+    deleted: Mapping[IPAddress, float] = field(default_factory=dict)
+    """Whom a person took out of resolv.conf, and when (seconds since the epoch)."""
 
     def describe(self) -> str:
         known = ", ".join(str(candidate.address) for candidate in self.candidates)
@@ -353,6 +356,16 @@ class Remedy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unused:
+    """A nameserver of the foreign file that is not used, for people."""
+
+    address: IPAddress
+    why: str
+    otherwise: str
+    """How to have it otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to do now, and why."""
 
@@ -370,6 +383,8 @@ class Plan:
     informs: tuple[HeldLease, ...]
     """Whose DHCP servers are to be asked now."""
     remedy: Remedy | None
+    unused: tuple[Unused, ...]
+    """What is to be told of the foreign file's nameservers, and was not yet."""
     tramples: Tramples
     delay: float
     """Seconds that a fight for the file puts repairs off by; 0 in peace."""

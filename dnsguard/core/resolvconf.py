@@ -128,6 +128,14 @@ def unguard(content: bytes) -> bytes:
     return b"\n".join(kept)
 
 
+def as_left(content: bytes) -> bytes:
+    """Return the file with ours counted as theirs, too: whoever edited it has left it there."""
+    if not is_guarded(content):
+        return content
+    lines = _released_lines(content.split(b"\n"))
+    return b"\n".join(line for line in lines if not line.startswith((ADDED, LINK)))
+
+
 def _released_lines(lines: Sequence[bytes]) -> list[bytes]:
     """Return the lines with what was held back in its place, and without what stood in for it."""
     released: list[bytes] = []
