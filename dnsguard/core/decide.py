@@ -121,7 +121,7 @@ def _news(
     """Return what is to be told of the foreign file's lines, once it is decided."""
     if not file.is_settled:
         return memory, ()
-    return unused(memory, known, file.wanted, policy.cluster)
+    return unused(memory, known, file.wanted, policy)
 
 
 def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:

@@ -119,7 +119,8 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
 
 
 def _unused(one: Unused) -> Event:
-    details = (("server", str(one.address)), ("why", one.why), ("otherwise", one.otherwise))
+    what = ("server", str(one.address)), ("kind", one.kind)
+    details = (*what, ("why", one.why), ("otherwise", one.otherwise))
     return Event(name="nameserver_unused", details=details)
 
 

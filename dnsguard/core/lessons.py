@@ -11,7 +11,7 @@ from dataclasses import replace
 from dnsguard.core import links, resolvconf, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source
+from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source, UnusedKind
 from dnsguard.core.sources.dhclient import script
 from dnsguard.core.sources.dhclient.told import Reason, Told
 from dnsguard.core.tramples import Trample
@@ -169,7 +169,7 @@ def _foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
     named = {one.address for one in learned}
     deleted = {one: at for one, at in memory.deleted.items() if one not in named}
     newest = sorted(deleted, key=lambda one: deleted[one], reverse=True)[:MOST_DELETED]
-    told = memory.told if foreign == memory.foreign else frozenset[tuple[IPAddress, str]]()
+    told = memory.told if foreign == memory.foreign else frozenset[tuple[IPAddress, UnusedKind]]()
     return replace(
         memory,
         foreign=foreign,

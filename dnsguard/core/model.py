@@ -355,10 +355,22 @@ class Remedy:
     content: bytes
 
 
+class UnusedKind(StrEnum):
+    """Why a nameserver of the foreign file is not used."""
+
+    NODELOCAL = "nodelocal"  # waits until NodeLocalDNS is healthy
+    REFUSED = "refused"  # is no upstream at all
+    SILENT = "silent"  # does not answer
+    SPARE = "spare"  # others are used
+    DELETED = "deleted"  # was taken out by hand
+    BACK = "back"  # the same, but is used for want of another
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unused:
     """A nameserver of the foreign file that is not used, for people."""
 
+    kind: UnusedKind
     address: IPAddress
     why: str
     otherwise: str
