@@ -26,6 +26,7 @@ from dnsguard.paths import Paths
 
 _MOST = 1 << 16
 _DNS_PODS = "k8s-app in (kube-dns, node-local-dns, nodelocaldns)"
+_DNS_NAMES = "^(coredns|nodelocaldns|node-local-dns)-"
 _LASTING = f"""\
 To make it last:
   Kubespray: kube_resolv_conf: {POD_FILE} in the inventory
@@ -215,9 +216,12 @@ def _finish(*, is_restart: bool, is_running: bool) -> None:
             "It acts when kubelet is restarted: systemctl daemon-reload && systemctl restart kubelet"
         )
     say(
-        "Pods keep the file they were created with. Then, for this node's DNS pods:",
+        "Pods keep the file they were created with. Then, for this node's DNS pods, on a control"
+        " plane:",
         f"  kubectl -n kube-system delete pod -l '{_DNS_PODS}'"
         f" --field-selector spec.nodeName={socket.gethostname().lower()}",
+        "or here, where kubectl has no credentials:",
+        f"  crictl rmp -f $(crictl pods -q --namespace '^kube-system$' --name '{_DNS_NAMES}')",
     )
 
 

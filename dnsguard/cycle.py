@@ -22,7 +22,7 @@ from dnsguard.core.decide import decide, forget, kept
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
-from dnsguard.core.hold import Hold
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
@@ -43,7 +43,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods import RESTART, PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import atomic, hook, resolvfile, store, trust
@@ -245,7 +245,7 @@ class Cycle:
         between a foreign write and its repair.
         """
         self.counters.heard(answers, self.policy.cluster)
-        if answers:
+        if answers and self.memory.serves is Serves.UPSTREAM:
             # An answer may hand the node over: not on what kubelet did seconds ago.
             self._look_at_kubelet()
         for _ in range(_TRIES):
@@ -346,7 +346,10 @@ class Cycle:
     def look_at_pods(self) -> PodsFile | None:
         """Return the file that kubelet hands to pods, as it is now."""
         kubelet = self.facts.kubelet
-        return None if kubelet is None else self._pods.look(kubelet.pods_file)
+        if kubelet is None:
+            return None
+        found = self._pods.look(kubelet.pods_file)
+        return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
 
     def settle(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""

@@ -102,6 +102,7 @@ class Desk:
         return {
             "pods_file": kubelet.pods_file,
             "set_in": kubelet.resolv_conf.origin,
+            "needs_restart": kubelet.needs_restart,
             "nameservers": None if named is None else [str(address) for address in named],
         }
 

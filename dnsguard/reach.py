@@ -52,11 +52,15 @@ def wait(paths: Paths, state: str, seconds: float) -> Data:
 
 def _lacking(data: Data, state: str) -> str:
     """Return what is in the way: a silent upstream, or what keeps the node where it is."""
-    if state != "handed-over" and not _is_safe(data):
-        servers = data["upstream"]["servers"][:_MOST_NAMED]
-        each = ", ".join(f"{one['address']}: {one['detail']}" for one in servers)
-        return f"no upstream answers ({each})" if each else "no upstream is known"
-    return f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
+    mode = f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
+    servers = data["upstream"]["servers"]
+    if any(one["usable"] for one in servers) and (state == "handed-over" or _is_safe(data)):
+        return mode
+    # Those in the file first: the boot waits for them, and NodeLocalDNS asks them.
+    named = sorted(servers, key=lambda one: not one["in_use"])[:_MOST_NAMED]
+    each = ", ".join(f"{one['address']}: {one['detail']}" for one in named)
+    blamed = f"no upstream answers ({each})" if each else "no upstream is known"
+    return f"{blamed}; {mode}" if state == "handed-over" else blamed
 
 
 def _pairs(data: Data) -> list[tuple[str, str]]:

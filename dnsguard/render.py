@@ -162,6 +162,11 @@ def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
     if kubelet is not None:
         is_risky = kubelet["pods_file"] == "/etc/resolv.conf"
         told = f"kubelet gives pods {kubelet['pods_file']} ({kubelet['set_in']})"
+        if kubelet["needs_restart"]:
+            told = (
+                f"kubelet gives pods {kubelet['pods_file']} until it is restarted"
+                f" ({kubelet['set_in']}): systemctl restart kubelet"
+            )
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 
 

@@ -4,6 +4,7 @@ Only without the daemon, which would repair at once what is put back.
 """
 
 from dnsguard import client, config, page
+from dnsguard.core import links
 from dnsguard.core.effective import effective
 from dnsguard.core.model import MAX_FILE
 from dnsguard.core.resolvconf import nameservers, unguard
@@ -27,12 +28,17 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
         page.say(f"{path} is as the last foreign writer left it")
         return 0
     page.say(*changes)
+    if (link := links.taken(seen)) is not None:
+        page.say(f"It was a link to {link}, and becomes one again.")
     if warning := _warning(paths, foreign):
         page.complain(warning)
     _see_that_nobody_guards(paths)
     if not (is_sure or _is_agreed()):
         raise RefusedError(f"{path} stays as it is")
-    outcome = resolvfile.replace(path, foreign, seen)
+    if link is not None:
+        outcome = resolvfile.put_link(path, link, seen)
+    else:
+        outcome = resolvfile.replace(path, foreign, seen)
     if outcome.result in (Replaced.FAILED, Replaced.CHANGED):
         why = outcome.error or "somebody else has just written it: look again"
         raise DnsguardError(f"{path} could not be written: {why}")

@@ -40,6 +40,10 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
         cycle.give_link_back()
     cycle.sync()
     cycle.sweep()
+    if gives_link_back:
+        from dnsguard import farewell  # only now: the file is safe
+
+        farewell.bid(paths, cycle.policy)
     _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")

@@ -81,6 +81,11 @@ def zoned(address: IPAddress) -> IPAddress:
     return address
 
 
+def is_unique_local(address: IPAddress) -> bool:
+    """Tell whether it is one of fc00::/7 (RFC 4193)."""
+    return address.version == 6 and address.packed[0] & 0xFE == 0xFC
+
+
 def parse_address(text: str) -> IPAddress:
     """Return the address that a person wrote in a configuration.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dnsguard.core import inform, lessons, links, pods, resolvconf, upstreams
-from dnsguard.core.address import IPAddress
+from dnsguard.core.address import IPAddress, is_unique_local
 from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services, is_private
@@ -133,7 +133,7 @@ def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
         exposed=frozenset(memory.convicts),
         stubs=seen.found.stubs,
         are_stubs_echoes=_echoes(seen),
-        services=services(policy, memory.kubernetes),
+        services=services(policy, memory.kubernetes, memory.health.address),
     )
 
 
@@ -147,9 +147,18 @@ def kept(memory: Memory) -> Remember:
     )
 
 
-def services(policy: Policy, kubernetes: frozenset[IPAddress] = frozenset()) -> Services:
-    """Return what is known of the cluster's services; where NodeLocalDNS listens is none."""
-    nodelocal = frozenset(policy.nodelocal) if policy.require_binding else frozenset[IPAddress]()
+def services(
+    policy: Policy,
+    kubernetes: frozenset[IPAddress] = frozenset(),
+    listens: IPAddress | None = None,
+) -> Services:
+    """Return what is known of the cluster's services; where NodeLocalDNS listens is none.
+
+    :param listens: there it does, as far as is known. A unique local address may be either.
+    """
+    open_ = (one for one in policy.told if one != listens and is_unique_local(one))
+    own = frozenset(policy.nodelocal) - frozenset(open_)
+    nodelocal = own if policy.require_binding else frozenset[IPAddress]()
     return Services(
         kubernetes=kubernetes,
         told=policy.told - nodelocal,
@@ -220,7 +229,8 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     verdicts = _with_convicts(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
-        verdicts = upstreams.heard(verdicts, answers, services(policy, memory.kubernetes))
+        known = services(policy, memory.kubernetes, memory.health.address)
+        verdicts = upstreams.heard(verdicts, answers, known)
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
@@ -295,7 +305,8 @@ def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
 ) -> tuple[Memory, inform.Due]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
-    better = [u for u in pool if RANK[u.candidate.source] < RANK[Source.INFORM]]
+    # What it said earlier is among these (upstreams.recall): it is not asked for ever.
+    better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
     is_stranded = all((u.verdict.failures or u.verdict.doubts) and not u.is_usable for u in better)
     informs, due = inform.due(
         memory.informs,
@@ -367,8 +378,8 @@ def _made_by_others(
     memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
 ) -> Iterator[_Obstacle]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if why := _inherits(memory, seen, policy):
-        yield _Obstacle(f"{why}; remedy: {pods.REMEDY}")
+    if seen.pods is not None and (why := _inherits(memory, seen, policy)):
+        yield _Obstacle(f"{why}; remedy: {seen.pods.remedy}")
     if seen.pods_doubt is not None:
         yield _Obstacle(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
     link, border = links.owned(seen.file), draw_border(memory, seen, policy)

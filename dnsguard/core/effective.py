@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
-from dnsguard.core.address import IPAddress
+from dnsguard.core.address import IPAddress, is_unique_local
 from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.model import Policy
 
@@ -38,6 +38,13 @@ def effective(policy: Policy, kubelet: Kubelet | None) -> Policy:
 
 
 def _found(inside: tuple[IPAddress, ...], policy: Policy) -> tuple[IPAddress, ...]:
-    """Return where NodeLocalDNS may be. With a redirect it has cluster DNS's own address."""
-    first = (a for a in inside if a.is_link_local or not policy.require_binding)
-    return tuple(dict.fromkeys((*first, *KNOWN_NODELOCAL)))
+    """Return where NodeLocalDNS may be. With a redirect it has cluster DNS's own address.
+
+    A unique local address may be a service's as well (:mod:`dnsguard.core.health` tells); it
+    stands first where kubelet names an IPv6 address first: the cluster is one of IPv6 then.
+    """
+    first = [a for a in inside if a.is_link_local or not policy.require_binding]
+    local = [a for a in inside if is_unique_local(a)]
+    if inside and inside[0].version == 6:
+        first = [a for a in inside if a in first or a in local]
+    return tuple(dict.fromkeys((*first, *KNOWN_NODELOCAL, *local)))

@@ -8,7 +8,7 @@ and names outside go different ways, UDP and TCP too: each is a leg of its own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.address import IPAddress
+from dnsguard.core.address import IPAddress, is_unique_local
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.model import NodeLocal, Observation, Policy
 from dnsguard.core.upstreams import Verdict, Verdicts
@@ -133,10 +133,9 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdic
     """Return the health after this look; ``upstreams`` is how these have answered."""
     if seen.bound is None:
         return health
-    address = _address(seen, policy)
+    address = _address(seen, policy, health.address)
     if address is None:
-        names = ", ".join(str(address) for address in policy.nodelocal)
-        return Health(state=NodeLocal.ABSENT, detail=f"no interface has {names}")
+        return Health(state=NodeLocal.ABSENT, detail=_absent(seen.bound, policy))
     if address != health.address:
         health = Health(address=address, detail=f"{address} is there, not asked yet")
     for answer in seen.answers:
@@ -145,9 +144,27 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdic
     return _listened(health, seen, policy)
 
 
-def _address(seen: Observation, policy: Policy) -> IPAddress | None:
+def _absent(bound: frozenset[IPAddress], policy: Policy) -> str:
+    missing = [str(address) for address in policy.nodelocal if address not in bound]
+    unserved = [str(address) for address in policy.nodelocal if address in bound]
+    words = [f"no interface has {', '.join(missing)}"] if missing else []
+    words += [f"nothing listens on {', '.join(unserved)}"] if unserved else []
+    return "; ".join(words)
+
+
+def _may_be_service(address: IPAddress, seen: Observation, policy: Policy) -> bool:
+    """Tell whether it may be cluster DNS's: kube-proxy binds those, too (kube-ipvs0).
+
+    Nobody listens there.
+    """
+    is_open = is_unique_local(address) and address in policy.told and policy.require_binding
+    return is_open and address not in (seen.listening or ())
+
+
+def _address(seen: Observation, policy: Policy, known: IPAddress | None) -> IPAddress | None:
     """Return the first address that is bound, and listened on if any is."""
     bound = [address for address in policy.nodelocal if address in (seen.bound or ())]
+    bound = [one for one in bound if one == known or not _may_be_service(one, seen, policy)]
     if not bound and not policy.require_binding:
         bound = list(policy.nodelocal[:1])
     served = [address for address in bound if address in (seen.listening or ())]

@@ -128,6 +128,14 @@ class Kubelet:
         return self.used is None or self.used.value != self.resolv_conf.value
 
     @property
+    def needs_restart(self) -> bool:
+        """Tell whether pods would get another file if kubelet were only restarted.
+
+        So it is after ``adopt`` without ``--restart``.
+        """
+        return self.is_stale and self.resolv_conf.value not in (DEFAULT, self.pods_file)
+
+    @property
     def pods_file(self) -> str:
         """Return the file to reckon with: /etc/resolv.conf if a new pod may get it.
 

@@ -55,7 +55,7 @@ class Source(StrEnum):
     RESOLV_CONF = "resolv.conf"  # as someone else wrote it last
     DHCP = "dhcp"  # what dhclient was told, by our own enter hook
     REMEMBERED = "remembered"  # answered earlier, kept in the state
-    LEASE = "lease"  # dhclient's lease files and what dhclient.conf itself names
+    LEASE = "lease"  # dhclient's leases, the initramfs's, and what dhclient.conf itself names
     BACKUP = "backup"  # a copy of resolv.conf that some tool left
     INTERFACES = "interfaces"  # interfaces(5): dns-nameservers
     NETWORKD = "networkd"  # systemd-networkd's leases and .network files

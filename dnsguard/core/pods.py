@@ -14,6 +14,7 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
 
 REMEDY = "dnsguard kubelet adopt --restart"
+RESTART = "restart kubelet, which is configured otherwise by now: systemctl restart kubelet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class PodsFile:
     follows: bool = False
     """It says what resolv.conf says: the same file, a link to it, or made from it by
     systemd-resolved in its foreign mode."""
+    remedy: str = REMEDY
+    """How pods get another one."""
 
 
 def dead_end(pods: PodsFile, border: Border) -> str | None:

@@ -1,6 +1,7 @@
 """What ``dnsguard status`` says, as data: built here, rendered elsewhere."""
 
 import math
+from collections.abc import Iterator
 
 from dnsguard.core import pods, resolvconf, upstreams
 from dnsguard.core.answers import Ask, Leg
@@ -116,12 +117,12 @@ def degraded(
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
-        wrong.append(_unverified(plan))
+        wrong.append(_unverified(memory, plan, policy))
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
         dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
-        wrong += [f"{dead}: {pods.REMEDY}"] if dead else []
+        wrong += [f"{dead}: {seen.pods.remedy}"] if dead else []
     if seen.bound is None:
         wrong.append(
             "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
@@ -131,11 +132,21 @@ def degraded(
     return tuple(wrong)
 
 
-def _unverified(plan: Plan) -> str:
-    """Return what is so where no upstream is usable, and what helps."""
+def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
+    """Return what is so where no upstream is usable, whose fault it is, and what helps."""
     why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
+    if why == upstreams.SILENT:
+        why = ", ".join(_silent(memory, plan, policy)) or why
     used = "the best known one is used" if plan.wanted else "nobody is named"
     return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
+
+
+def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
+    """Yield the upstreams in the file, each with what came of asking it."""
+    for address in plan.wanted:
+        verdict = memory.verdicts.get(address)
+        if verdict is not None and address not in policy.cluster:
+            yield f"{address} {verdict.detail}"
 
 
 def _file(memory: Memory, seen: Observation) -> Json:

@@ -28,9 +28,13 @@ LINK = b"# in the place of a link, by dnsguard: "
 MAXNS = 3
 """glibc's limit of nameservers (<resolv.h>)."""
 
+MAXOPTIONS = 32
+"""Twice as many as there are."""
+
 _KEYWORD = b"nameserver"
 _KEYWORDS = frozenset({_KEYWORD, b"search", b"domain", b"options", b"sortlist"})
 """resolv.conf(5)'s own."""
+_OPTION = re.compile(rb"[a-z0-9][a-z0-9:_-]{0,63}", re.IGNORECASE)
 
 _OPTIONS = re.compile(rb"[ \t\r]*options[ \t\r]")
 _ROTATE = re.compile(rb"[ \t\r]+rotate[^ \t\r]*")
@@ -256,10 +260,28 @@ def search_list(content: bytes) -> tuple[str, ...]:
     return found
 
 
+def options(content: bytes) -> tuple[str, ...]:
+    """Return the options of all lines, each once: in glibc they add up (resolv.conf(5))."""
+    lines = (line for line in content.split(b"\n") if line.startswith((b"options ", b"options\t")))
+    words = (word for line in lines for word in line.split(b"\0", 1)[0].split()[1:])
+    return tuple(dict.fromkeys(one.decode() for one in words if _OPTION.fullmatch(one)))[
+        :MAXOPTIONS
+    ]
+
+
 def uses_tcp(content: bytes) -> bool:
     """Tell whether the options have glibc ask over TCP only (resolv.conf(5), use-vc)."""
-    lines = (line for line in content.split(b"\n") if line.startswith((b"options ", b"options\t")))
-    return any(b"use-vc" in line.split() for line in lines)
+    return "use-vc" in options(content)
+
+
+def pod_options(content: bytes, servers: Iterable[IPAddress]) -> tuple[str, ...]:
+    """Return the file's options that hold for these servers, too.
+
+    ``trust-ad`` says that the way to those in the file is safe: systemd-resolved writes it
+    for its stub on loopback, and a pod asks others.
+    """
+    are_its_own = set(servers) <= set(addresses(content))
+    return tuple(one for one in options(content) if one != "trust-ad" or are_its_own)
 
 
 def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
@@ -273,10 +295,14 @@ def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
     return tuple(name for name in names if not is_inside(name))
 
 
-def pod_file(servers: Sequence[IPAddress], search: Sequence[str]) -> bytes:
+def pod_file(
+    servers: Sequence[IPAddress], search: Sequence[str], options: Sequence[str] = ()
+) -> bytes:
     """Return the resolv.conf that kubelet hands to pods: real upstreams and no cluster name."""
     lines = ["# Real upstreams for kubelet (resolvConf), kept by dnsguard(8)."]
     if search:
         lines.append("search " + " ".join(search))
     lines += [f"nameserver {server}" for server in servers]
+    if options:  # on one line: kubelets before 1.19 take the last one only
+        lines.append("options " + " ".join(options))
     return "\n".join(lines).encode() + b"\n"

@@ -333,8 +333,12 @@ def pod_file(
     if real != current or not upstreams.can_stay(real, reachable, resolvconf.MAXNS):
         wanted = upstreams.select(reachable, real, resolvconf.MAXNS) or real
     wanted = upstreams.in_order(wanted, reachable)
-    search = resolvconf.search_list(memory.foreign or b"")
-    content = resolvconf.pod_file(wanted, resolvconf.outside(search, policy.cluster_domain))
+    foreign = memory.foreign or b""
+    content = resolvconf.pod_file(
+        wanted,
+        resolvconf.outside(resolvconf.search_list(foreign), policy.cluster_domain),
+        resolvconf.pod_options(foreign, wanted),
+    )
     if content == seen.pod_file or not (wanted or current):
         return ()
     return (ReplacePodFile(content=content, wanted=wanted),)

@@ -136,6 +136,7 @@ class Upstream:
 Verdicts = Mapping[IPAddress, Verdict]
 Pool = tuple[Upstream, ...]
 _UNKNOWN = Verdict()
+SILENT = "none of the known ones answers"
 
 
 def state(among: Pool) -> tuple[UpstreamState, str]:
@@ -145,7 +146,7 @@ def state(among: Pool) -> tuple[UpstreamState, str]:
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
     is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among)
-    reason = "none of the known ones answers" if is_asked else NOT_ASKED
+    reason = SILENT if is_asked else NOT_ASKED
     doubted = next((upstream for upstream in among if upstream.verdict.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
@@ -432,12 +433,11 @@ def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
 
     What never did is worth no more than a backup of the file that named it. What did is not
     worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names. What a DHCP server said itself is as good as a lease.
+    ahead of what else it names.
     """
     for candidate in remembered:
         worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
-        is_behind = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
-        is_low = is_behind and candidate.source is not Source.INFORM
+        is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
         yield replace(
             candidate,
             source=candidate.source if is_low else worth,

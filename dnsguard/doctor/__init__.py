@@ -1,8 +1,9 @@
 """``dnsguard doctor``: the loops that exist on this node now, and what ends them.
 
 Every CoreDNS and node-cache of root's and of kube-system's pods is looked at as the kernel shows
-it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens. No API server is
-asked, which may need DNS itself, and no daemon. :mod:`.findings` is what that means,
+it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
+the node's file that each other pod has. No API server is asked, which may need DNS itself, and
+no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findings` is what that means,
 :mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
 """
 
@@ -10,8 +11,10 @@ import os
 
 from dnsguard import config, page
 from dnsguard.core.effective import effective
+from dnsguard.doctor import means
 from dnsguard.doctor.findings import examine
-from dnsguard.doctor.look import look
+from dnsguard.doctor.inquiry import inquire
+from dnsguard.doctor.look import look, with_answers
 from dnsguard.doctor.proof import prove
 from dnsguard.doctor.text import render
 from dnsguard.errors import DnsguardError
@@ -32,14 +35,21 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
     policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
     node = look(paths, policy)
-    data = examine(node)
+    said = inquire(node, policy)
+    data = examine(with_answers(paths.root, node, said.cluster, said.dead))
+    data["asked"] = {
+        "cluster": sorted(map(str, said.cluster)),
+        "silent": sorted(map(str, said.dead)),
+    }
+    data["means"] = means.look(paths.root)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if as_json:
         page.say_json(data)
     else:
         page.say(*render(data))
     is_proven = data["trace"] is not None and data["trace"]["is_loop"]
-    if data["loops"] or data["poisoned"] or data["looped"] or is_proven:
+    is_found = data["loops"] or data["poisoned"] or data["looped"]
+    if is_found or is_proven or any(one["is_convicted"] for one in data["pods"]):
         return FOUND
     if data["kubelet"] is not None and data["kubelet"]["poison"]:
         return FOUND

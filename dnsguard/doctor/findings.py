@@ -4,13 +4,16 @@ Who asks whom is followed by :mod:`dnsguard.core.loops`.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dnsguard.core import loops
+from dnsguard.core.address import IPAddress
 from dnsguard.core.loops import Hop, Loop
 from dnsguard.doctor.look import PROGRAMS, Node, Seen
 from dnsguard.host import pods
+from dnsguard.host.podfiles import PodFile
+from dnsguard.host.trust import SYSTEM
 
 Json = dict[str, Any]
 
@@ -20,21 +23,21 @@ def examine(node: Node) -> Json:
     found = loops.find(node.servers)
     by_name = {one.name: one for one in node.seen}
     poisoned = [(one, hop) for one in node.seen for hop in dict.fromkeys(_dead_ends(node, one))]
+    pods_ = [_pod(node, one) for one in node.pods]
+    convicted = [one.pod for one in node.pods if _is_convicted(node, one)]
     guilty = [hop.server for loop in found for hop in loop.hops if hop.target.via]
     guilty += [one.name for one, _ in poisoned]
+    own = [by_name[name].pod for name in guilty if name in by_name]
+    doomed = [pod for pod in dict.fromkeys([*own, *node.looped, *convicted]) if pod is not None]
     return {
         "servers": [_server(node, one) for one in node.seen],
         "loops": [_loop(node, loop) for loop in found],
         "poisoned": [{"server": one.name, "path": _path(node, (hop,))} for one, hop in poisoned],
+        "pods": [one for one in pods_ if one["wrong"]],
         "looped": [pod.name for pod in node.looped],
         "kubelet": _given(node),
-        "delete": [
-            _command(pod)
-            for pod in dict.fromkeys(
-                [by_name[name].pod for name in guilty if name in by_name] + [*node.looped]
-            )
-            if pod is not None
-        ],
+        "delete": [_kubectl(pod) for pod in doomed],
+        "crictl": [_crictl(pod) for pod in doomed],
         "restart": [
             name for name in dict.fromkeys(guilty) if name in by_name and by_name[name].pod is None
         ],
@@ -73,8 +76,15 @@ def _server(node: Node, one: Seen) -> Json:
         "corefile": one.corefile,
         "addresses": sorted({str(door.address) for door in server.doors}),
         "ways": [_path(node, way, start=one.name) for way in ways],
-        "notes": list(one.notes),
+        "notes": [*one.notes, *_dead(node, one)],
     }
+
+
+def _dead(node: Node, one: Seen) -> Iterator[str]:
+    """Tell of upstreams that say nothing: no loop, and no names either."""
+    for address in one.nameservers:
+        if address in node.dead:
+            yield f"{address} in its /etc/resolv.conf does not answer"
 
 
 def _loop(node: Node, loop: Loop) -> Json:
@@ -118,5 +128,36 @@ def _given(node: Node) -> Json | None:
     return {"file": file, "nameservers": [str(one) for one in nameservers], "poison": poison}
 
 
-def _command(pod: pods.Pod) -> str:
+def _pod(node: Node, one: PodFile) -> Json:
+    return {
+        "pod": f"{one.pod.namespace}/{one.pod.name}",
+        "nameservers": [str(address) for address in one.nameservers],
+        "wrong": list(_wrong(node, one.nameservers)),
+        "is_convicted": _is_convicted(node, one),
+    }
+
+
+def _wrong(node: Node, nameservers: Iterable[IPAddress]) -> Iterator[str]:
+    for address in nameservers:
+        if address in node.cluster:
+            yield f"{address} (cluster DNS)"
+        elif address in node.dead:
+            yield f"{address} (no answer)"
+
+
+def _is_convicted(node: Node, one: PodFile) -> bool:
+    """Tell whether nobody is left in the pod's file who is right.
+
+    Not of a tenant's pod: who is root in it writes that file as he likes.
+    """
+    is_lost = len(list(_wrong(node, one.nameservers))) == len(one.nameservers) > 0
+    return is_lost and one.pod.namespace == SYSTEM
+
+
+def _kubectl(pod: pods.Pod) -> str:
     return f"kubectl -n {pod.namespace} delete pod {pod.name}"
+
+
+def _crictl(pod: pods.Pod) -> str:
+    """Return what makes kubelet create the pod's sandbox, and with it the file, anew."""
+    return f"crictl rmp -f $(crictl pods -q --namespace '^{pod.namespace}$' --name '^{pod.name}$')"

@@ -13,12 +13,12 @@ from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.loops import Block, Door, Onward, Server, Target
 from dnsguard.core.model import Policy
 from dnsguard.core.sources import corefile
-from dnsguard.host import kubelet, pods, processes, trust
+from dnsguard.host import kubelet, podfiles, pods, processes, trust
 from dnsguard.host.files import read_bounded
+from dnsguard.host.podfiles import CONF, PodFile
 from dnsguard.paths import Paths
 
 PROGRAMS = ("coredns", "node-cache")
-CONF = "/etc/resolv.conf"
 
 MOST_STRANGERS = 8
 """That are named: a user may have thousands."""
@@ -64,6 +64,26 @@ class Node:
     kubelet: tuple[str, tuple[IPAddress, ...]] | None
     """The file that new pods get, and its nameservers."""
     cluster: frozenset[IPAddress]
+    services: frozenset[IPAddress]
+    """Those of them that lead to CoreDNS."""
+    pods: tuple[PodFile, ...]
+    """The other pods that have the node's file."""
+    dead: frozenset[IPAddress] = frozenset()
+    """Those that were asked and said nothing."""
+
+
+def with_answers(
+    root: Path, node: Node, cluster: frozenset[IPAddress], dead: frozenset[IPAddress]
+) -> Node:
+    """Return the node with what its servers have said themselves."""
+    services = node.services | cluster
+    return replace(
+        node,
+        servers=(*_served(node.seen, services), *_resolved(root)),
+        cluster=node.cluster | cluster,
+        services=services,
+        dead=dead,
+    )
 
 
 def look(paths: Paths, policy: Policy) -> Node:
@@ -90,6 +110,7 @@ def look(paths: Paths, policy: Policy) -> Node:
     seen.sort(key=lambda one: (one.program != PROGRAMS[0], one.pid))
     services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
     up = [one.pod.uid for one in seen if one.pod is not None]
+    files = podfiles.look(paths.root, known, policy.cluster_domain)
     return Node(
         seen=tuple(seen),
         servers=(*_served(seen, services), *_resolved(paths.root)),
@@ -98,6 +119,8 @@ def look(paths: Paths, policy: Policy) -> Node:
         looped=pods.looped(paths.root, PROGRAMS, up),
         kubelet=_kubelet(paths),
         cluster=policy.cluster,
+        services=services,
+        pods=tuple(one for one in files if one.pod.uid not in up),
     )
 
 

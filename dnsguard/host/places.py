@@ -18,6 +18,10 @@ def _network_config(content: bytes) -> Notes:
     return notes.network_config(yaml_text.load(content))
 
 
+def _cloud_config(content: bytes) -> Notes:
+    return notes.cloud_config(yaml_text.load(content))
+
+
 def _configmap(content: bytes) -> Notes:
     return notes.configmap(yaml_text.load(content))
 
@@ -67,6 +71,8 @@ def _place(  # noqa: PLR0913 -- a row of the table below
 
 _LEASES = leases.MAX_BYTES + 1  # so the parser knows that the top is cut off
 _JSON = cloudinit.MAX_BYTES + 1  # so it knows that there is more
+_OF_INTERFACE = r"(.+?)(?:\.[^.]+)?"
+"""``eth0.dhcp``, as resolvconf(8) and dhcpcd's hooks have it; openresolv has ``eth0``, too."""
 _UUID = "[0-9a-f-]{36}"
 _NETWORKS = "lib/systemd/network/*.network", "lib/systemd/network/*.network.d/*.conf"
 _NM = "NetworkManager"
@@ -78,6 +84,9 @@ PLACES = (
            limit=_LEASES, tail=True, names=r"dhclient6?\.(.+)\.leases"),
     _place(Source.LEASE, notes.dhclient_leases, f"var/lib/{_NM}/dhclient*.lease*",
            limit=_LEASES, tail=True, names=rf"dhclient6?-{_UUID}-(.+)\.leases?"),
+    # From before the first client of the node ran; also cloud-init reads them.
+    _place(Source.LEASE, notes.klibc, "run/net-*.conf", "run/net6-*.conf", tier=49, names=r"net6?-(.+)\.conf"),
+    _place(Source.LEASE, notes.resolv_conf, "proc/net/pnp", tier=49),  # the kernel's own ip=dhcp
     _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf", tier=50),
     # dhclient reads this one only where the other is missing, and never a backup.
     _place(Source.LEASE, notes.dhclient_conf, "etc/dhclient.conf", tier=51),
@@ -86,6 +95,7 @@ PLACES = (
     _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces.d/*", tier=1),
     # systemd-network's.
     _place(Source.NETWORKD, notes.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)", is_kept=True),
+    _place(Source.NETWORKD, notes.networkd_link, "run/systemd/netif/links/*", tier=1, names=r"([0-9]+)", is_kept=True),
     _place(Source.NETWORKD, notes.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
            "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
     _place(Source.NETWORKD, notes.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
@@ -110,20 +120,45 @@ PLACES = (
            names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease", is_kept=True),
     _place(Source.DHCPCD, notes.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
            names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6", is_kept=True),
+    _place(Source.DHCPCD, notes.resolv_conf, "run/dhcpcd/hook-state/resolv.conf/*", "run/dhcpcd/resolv.conf/*",
+           tier=1, names=_OF_INTERFACE),
+    _place(Source.DHCPCD, notes.dhcpcd_conf, "etc/dhcpcd.conf", tier=1),
     _place(Source.CLOUD_INIT, notes.network_data, "run/cloud-init/*.json",
            "var/lib/cloud/instances/*/network-config.json", limit=_JSON),
     _place(Source.CLOUD_INIT, _network_config, "etc/netplan/*.yaml", "run/netplan/*.yaml", "lib/netplan/*.yaml",
            "etc/cloud/cloud.cfg.d/*net*.cfg", "var/lib/cloud/seed/*/network-config", tier=1),
+    _place(Source.CLOUD_INIT, _cloud_config, "var/lib/cloud/instances/*/cloud-config.txt", "etc/cloud/cloud.cfg",
+           "etc/cloud/cloud.cfg.d/*.cfg", "var/lib/cloud/seed/*/user-data", tier=2),
 )
 # fmt: on
 """In the order of rank; :class:`~dnsguard.core.model.Source` ranks first, then the tier."""
 
 COPIES = _place(Source.BACKUP, notes.resolv_conf)
 """Of resolv.conf, wherever that is: :mod:`dnsguard.core.sources.backups`."""
-RESOLVCONF = _place(
-    Source.BACKUP, notes.resolv_conf, "run/resolvconf/interface/*", names=r"(.+)\.[^.]+"
+ELSEWHERE = (
+    "etc/.resolv.conf.systemd-resolved.bak",  # Debian's package of it
+    "etc/resolv.pre-tailscale-backup.conf",  # Tailscale (net/dns/direct.go)
+    "run/vpnc/resolv.conf-backup",  # OpenConnect, vpnc (vpnc-script)
+    "run/connman/resolv.conf",
+    "run/dnsmasq/resolv.conf",
+    "etc/ppp/resolv.conf",  # pppd's usepeerdns
 )
-ORIGINALS = tuple(
-    _place(Source.BACKUP, notes.resolv_conf, f"etc/resolvconf/resolv.conf.d/{name}")
-    for name in ("original", "base", "head", "tail")
+"""Copies with names of their own, and what other programs would have there."""
+RESOLVCONF = _place(
+    Source.BACKUP,
+    notes.resolv_conf,
+    "run/resolvconf/interface/*",
+    "run/resolvconf/interfaces/*",  # openresolv
+    "run/resolvconf/keys/*",  # openresolv since 3.14
+    names=_OF_INTERFACE,
+)
+ORIGINALS = (
+    *(
+        _place(Source.BACKUP, notes.resolv_conf, f"etc/resolvconf/resolv.conf.d/{name}")
+        for name in ("original", "base", "head", "tail")
+    ),
+    # Of dhcpcd and openresolv: what is to stand before and behind all else.
+    _place(Source.BACKUP, notes.resolv_conf, "etc/resolv.conf.head"),
+    _place(Source.BACKUP, notes.openresolv, "etc/resolvconf.conf"),
+    _place(Source.BACKUP, notes.resolv_conf, "etc/resolv.conf.tail"),
 )

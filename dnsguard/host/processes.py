@@ -81,6 +81,11 @@ def _is_roots(proc: Path, pid: int) -> bool:
         return False
 
 
+def pids(proc: Path) -> list[int]:
+    """Return the pids of all processes. Never raises OSError."""
+    return sorted(_pids(proc))
+
+
 def _pids(proc: Path) -> Iterator[int]:
     """Yield all pids, in the kernel's order; a list of thousands takes milliseconds itself."""
     with suppress(OSError), os.scandir(proc) as entries:

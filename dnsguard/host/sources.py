@@ -25,7 +25,7 @@ from dnsguard.core.sources import backups, routes
 from dnsguard.core.sources.notes import Notes
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
-from dnsguard.host.places import COPIES, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, Place
+from dnsguard.host.places import COPIES, ELSEWHERE, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, Place
 from dnsguard.host.trust import Owners
 from dnsguard.paths import Paths
 
@@ -94,6 +94,7 @@ class _Node:
                 for file in self._read(COPIES, [f"{directory}/{one}"]):
                     seen = min(file.seen, _seconds(date))
                     found.append((file.notes[0].is_marked, date, replace(file, seen=seen)))
+        undated += _matching(self._root, ELSEWHERE)
         found.sort(key=lambda one: one[:2])
         return [*(file for *_, file in found), *self._read(COPIES, undated)]
 

@@ -6,7 +6,8 @@ to read or write there. So a path is walked a name at a time, by descriptors: li
 followed as long as root alone could have made them, and behind the first directory that is
 not root's alone nothing is followed any more.
 
-"Root" is also whoever runs us: below ``--root`` that may be an ordinary user.
+"Root" is also whoever runs us: below ``--root`` that may be an ordinary user. In a user
+namespace it is whoever owns what nobody inside can own, too: those who made the namespace.
 """
 
 import errno
@@ -16,6 +17,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _LINKS_MAX = 40
@@ -152,7 +154,22 @@ def _why_foreign(where: str, status: os.stat_result, *, is_passed: bool) -> str 
 
 
 def _is_roots(status: os.stat_result) -> bool:
-    return status.st_uid in (0, os.geteuid())
+    return status.st_uid in (0, os.geteuid(), _outside())
+
+
+@cache
+def _outside() -> int:
+    """Return the owner that all have who are not in our user namespace; -1 where all are.
+
+    That is the overflow uid (user_namespaces(7)), if the namespace has no such user itself.
+    """
+    try:
+        number = int(Path("/proc/sys/fs/overflowuid").read_bytes())
+        ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    except OSError:
+        return -1
+    is_mapped = any(int(first) <= number < int(first) + int(count) for first, _, count in ranges)
+    return -1 if is_mapped else number
 
 
 def _name(uid: int) -> str:

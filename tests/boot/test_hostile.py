@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab import needs
 
 from boot.kubespray import POISON
 from boot.lab import Lab, open_lab
@@ -218,3 +219,74 @@ def _poison(node: Node) -> None:
     """Give the next test the node as it was: poisoned, and guarded."""
     _put(node, "/etc/resolv.conf", POISON)
     wait_for("the repair", lambda: _served(node), seconds=10)
+
+
+CROWD = """
+import os, socket, time
+path, until = "/run/dnsguard/control.sock", time.monotonic() + 60
+os.fork()
+held = []
+while time.monotonic() < until:
+    one = socket.socket(socket.AF_UNIX)
+    one.setblocking(False)
+    try:
+        one.connect(path)
+        one.send(b'{"version": 1, "request"')
+        held.append(one)
+    except OSError:
+        time.sleep(0.001)
+    if len(held) > 200:
+        held.clear()
+"""
+"""Two processes that connect, say half a line and connect again: they shut root out (0 of 22)."""
+
+
+def test_two_processes_of_nobody_keep_root_from_nothing(node: Node) -> None:
+    """Root asks and commands each time, in the sandbox of the unit; nobody accuses root."""
+    _put(node, "/run/crowd.py", CROWD.replace("'", "'\\''"))
+    unit = "lab-crowd.service"
+    node.run("systemd-run", f"--unit={unit}", "--uid=nobody", "python3", "/run/crowd.py")
+    try:
+        for _ in range(11):
+            assert node.status()["mode"] == "guarding"
+            node.run("dnsguard", "hold", "upstream")
+            node.run("dnsguard", "release")
+        assert node.try_("dnsguard", "check").returncode == 0
+        _poison(node)
+    finally:
+        node.run("systemctl", "stop", unit)
+    told = node.run("journalctl", "-u", UNIT, "--no-pager", "DNSGUARD_EVENT=client_refused")
+    assert "uid=65534" in told
+    assert "uid=0" not in told
+
+
+def test_a_user_namespaces_root_is_nobody(node: Node) -> None:
+    """Mapped to root inside, and to nobody where the daemon is."""
+    inside = (*_as("prometheus"), "unshare", "--user", "--map-root-user")
+    made = node.try_(*inside, "id", "--user")
+    if made.returncode != 0:
+        needs.leave_out("user namespaces in the booted node")
+    assert made.stdout.strip() == "0"
+    refused = node.try_(*inside, "dnsguard", "hold", "upstream")
+    assert refused.returncode == 77, refused
+    for path in ("/etc/resolv.conf", "/run/dnsguard/root.sock", "/run/dnsguard/daemon.lock"):
+        assert node.try_(*inside, "sh", "-c", f": >> {path}").returncode != 0, path
+
+
+COREFILE = ".:53 {\n    forward . 6.6.6.6\n}\n"
+
+
+@pytest.mark.parametrize("namespace", ["tenant", "kube-system"])
+def test_a_tenant_names_no_nameserver(node: Node, namespace: str) -> None:
+    """A ConfigMap volume of any pod may have this name; kube-system's is the control."""
+    uid = f"0f6c6d0a-3f6e-4a5b-9c1e-{'2' if namespace == 'tenant' else '3'}b7f8f0d4c11"
+    volume = f"/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~configmap/config-volume"
+    logs = f"/var/log/pods/{namespace}_coredns-abc_{uid}"
+    node.run("mkdir", "--parents", volume, logs)
+    _put(node, f"{volume}/Corefile", COREFILE)
+    node.run("systemctl", "kill", "--signal=HUP", "--kill-whom=main", UNIT)
+    known = "6.6.6.6" if namespace == "kube-system" else UPSTREAM
+    wait_for("it", lambda: known in node.try_("dnsguard", "upstreams").stdout, seconds=20)
+    assert ("6.6.6.6" in node.try_("dnsguard", "upstreams").stdout) is (namespace != "tenant")
+    assert "6.6.6.6" not in node.run("cat", "/etc/resolv.conf")
+    node.run("rm", "-rf", f"/var/lib/kubelet/pods/{uid}", logs)

@@ -167,7 +167,7 @@ def test_events_are_followed(node: Node) -> None:
     node.run("dnsguard", "release")
     wait_for(
         "the event",
-        lambda: "hold_released" in node.run("cat", "/run/followed"),
+        lambda: "hold released by" in node.run("cat", "/run/followed"),
         seconds=10,
     )
     node.run("systemctl", "stop", follower)
@@ -190,7 +190,7 @@ def test_a_stopped_journald_stops_no_repair(node: Node) -> None:
         node.run("systemctl", "kill", "--signal=CONT", "--kill-whom=main", journald)
     wait_for(
         "what was told meanwhile",
-        lambda: "resolv_conf_trampled" in node.run("dnsguard", "events", "--since", "1min ago"),
+        lambda: "was overwritten" in node.run("dnsguard", "events", "--since", "1min ago"),
         seconds=10,
     )
 

@@ -131,16 +131,22 @@ def test_purging_leaves_nothing_of_it(node: Node) -> None:
 
 
 def test_removal_tells_of_a_kubelet_that_still_reads_its_file(node: Node) -> None:
-    """The file stays and resolves names, but nobody learns of a new upstream."""
+    """The file stays and resolves names, but nobody learns of a new upstream.
+
+    And of what poisons the next boot, which nobody repairs then.
+    """
     kubespray.point_kubelet_at(node.tree, "/etc/resolv.conf")
-    quiet = node.run("dpkg", "--remove", "dnsguard")
+    first = node.try_("dpkg", "--remove", "dnsguard")
+    quiet = first.stdout
     node.run("dpkg", "--install", DEB)
     kubespray.point_kubelet_at(node.tree, POD_FILE)
 
     said = node.run("dpkg", "--remove", "dnsguard")
 
     assert f"kubelet still gives pods {POD_FILE} (/etc/kubernetes/kubelet-config.yaml)" in said
+    assert "dnsguard kubelet adopt --undo --restart" in said
     assert "kubelet still" not in quiet
+    assert "poisons /etc/resolv.conf again: /etc/dhcp/dhclient.conf:" in first.stderr
     assert nameservers((node.tree / POD_FILE.lstrip("/")).read_text()) == [UPSTREAM]
 
 

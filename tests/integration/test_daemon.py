@@ -129,7 +129,7 @@ OURS = "resolv-conf: /var/lib/dnsguard/resolv.conf\n"
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet hands /etc/resolv.conf to pods"),
+        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet gives /etc/resolv.conf to pods"),
         ("run/containerd/containerd.sock", "", "nobody can tell which resolv.conf pods get"),
         (K3S, OURS, None),
     ],
@@ -299,13 +299,13 @@ def test_a_bind_mounted_file_is_overwritten_in_place(guard: Node) -> None:
         guard.wait_for_line("resolv_conf_written", "result=in-place")
 
 
-def test_a_link_is_kept_and_its_target_repaired(guard: Node) -> None:
-    """As resolvconf has it; a new link is noticed as well."""
-    target = guard.root / "run/resolvconf/resolv.conf"
+def test_a_link_within_etc_is_kept_and_its_target_repaired(guard: Node) -> None:
+    """An admin's own; a new link is noticed as well."""
+    target = guard.root / "etc/resolvconf/resolv.conf"
     target.parent.mkdir(parents=True)
     target.write_bytes(POISON)
     guard.file.unlink()
-    guard.file.symlink_to("../run/resolvconf/resolv.conf")
+    guard.file.symlink_to("resolvconf/resolv.conf")
     with guard.guarded():
         guard.wait_for(UPSTREAM)
         target.write_bytes(POISON)
@@ -313,26 +313,52 @@ def test_a_link_is_kept_and_its_target_repaired(guard: Node) -> None:
         assert guard.file.is_symlink()
         other = target.with_name("other")
         other.write_bytes(POISON)
-        (guard.root / "etc/link").symlink_to("../run/resolvconf/other")
+        (guard.root / "etc/link").symlink_to("resolvconf/other")
         (guard.root / "etc/link").rename(guard.file)
         guard.wait_for(UPSTREAM)
         assert guard.file.is_symlink()
 
 
-def test_a_link_to_a_read_only_place_becomes_a_file(guard: Node) -> None:
-    """The sandbox lets nobody write under /run: the link is set aside, the node resolves."""
-    place = guard.root / "run/systemd"
-    place.mkdir(parents=True)
-    (place / "resolv.conf").write_bytes(POISON)
+MANAGED = "../run/NetworkManager/resolv.conf"
+
+
+@pytest.fixture
+def managed(guard: Node) -> Path:
+    """Make resolv.conf a manager's link; return the file that it leads to, not there yet."""
+    file = guard.root / "run/NetworkManager/resolv.conf"
+    file.parent.mkdir(parents=True)
     guard.file.unlink()
-    guard.file.symlink_to("../run/systemd/resolv.conf")
-    with bound(place, place):
-        subprocess.run(["mount", "-o", "remount,bind,ro", place], check=True)
-        with guard.guarded():
-            guard.wait_for(UPSTREAM)
-            guard.wait_for_line("resolv_conf_written", "result=link-replaced")
-    aside = guard.file.with_name("resolv.conf.dnsguard-aside.1")
-    assert str(aside.readlink()) == "../run/systemd/resolv.conf"
+    guard.file.symlink_to(MANAGED)
+    return file
+
+
+def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: Path) -> None:
+    """Dangling at first, then empty, then clean: through boot, renewal, NodeLocalDNS and the end."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    texts = (b"", f"search a.test\nnameserver {UPSTREAM}\n".encode(), b"nameserver 192.0.2.77\n")
+    with nameserver(guard.where, NODELOCAL), guard.guarded():
+        for text in texts:
+            managed.write_bytes(text)
+            until(lambda: guard.status()["nodelocal"]["state"] == "healthy")
+            assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, text)
+        assert guard.status()["mode"] == "guarding"
+        assert any("which another program keeps" in one for one in guard.status()["next"])
+    assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, texts[-1])
+
+
+def test_a_poisoned_managers_link_is_given_back_clean(guard: Node, managed: Path) -> None:
+    """Its text is read on behind our file, and what was the manager's is never written."""
+    managed.write_bytes(POISON)
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        guard.wait_for_line("resolv_conf_written", "result=link-replaced")
+        assert managed.read_bytes() == POISON
+        clean = f"search b.test\nnameserver {UPSTREAM}\n".encode()
+        managed.write_bytes(clean)
+        until(lambda: b"search b.test" in guard.file.read_bytes())
+        until(guard.file.is_symlink, within=20)
+        guard.wait_for_line("resolv_conf_written", "result=link-restored")
+    assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, clean)
 
 
 def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:

@@ -114,6 +114,19 @@ class Lab:
         self.enter(real, pod, namespace)
         return process.pid
 
+    def start_pod(self, pod: str, namespace: str, content: str) -> None:
+        """Start a program of a pod that is no DNS server, with this resolv.conf."""
+        self._count += 1
+        file = self.root / f"resolv.conf.{self._count}"
+        file.write_text(content)
+        script = 'mount --bind "$1" /etc/resolv.conf && exec sleep 1000'
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script, "sh", str(file)])
+        self._stack.callback(process.wait)
+        self._stack.callback(process.kill)
+        real = Path(f"/proc/{process.pid}")
+        until(lambda: (real / "comm").read_text().strip() == "sleep")
+        self.enter(real, pod, namespace)
+
     def enter(self, real: Path, pod: str | None, namespace: str = "kube-system") -> None:
         """Put the process into the lab's /proc, in the pod's cgroup."""
         entry = self.root / "proc" / real.name
@@ -254,6 +267,91 @@ def test_a_dead_upstream_is_no_loop_on_the_wire(
     assert status == 0
     assert traced["seen"] == 1
     assert traced["outside"] > 1
+
+
+@pytest.mark.parametrize(("script", "is_inside"), [("cluster", True), ("everything", False)])
+def test_whom_nobody_knows_is_asked(
+    lab: Lab,
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    is_inside: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    """Cluster DNS at an address that nobody told of; who answers any name alike is none."""
+    lab.node.bridge("svc0", "10.44.0.10/32")
+    with nameserver(lab.node, "10.44.0.10", script=script, says="10.44.0.1"):
+        lab.start("coredns", COREDNS, "10.44.0.10", pod="coredns-abc")
+        status, told = lab.doctor(capsys)
+    assert (status == doctor.FOUND) is is_inside
+    assert ("CLUSTER DNS: 10.44.0.10" in told) is is_inside
+    assert ("delete pod coredns-abc" in told) is is_inside
+    assert ("Clean" in told) is not is_inside
+
+
+CLUSTER_FIRST = (
+    "search {}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {}\noptions ndots:5\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "content", "wrong"),
+    [
+        ("kube-system", f"nameserver {NODELOCAL}\n", f"can ask only {NODELOCAL} (cluster DNS)"),
+        ("kube-system", "nameserver 192.0.2.99\n", "can ask only 192.0.2.99 (no answer)"),
+        ("kube-system", f"nameserver {UPSTREAM}\n", None),
+        ("kube-system", CLUSTER_FIRST.format("kube-system", CLUSTER), None),
+        (
+            "kube-system",
+            f"nameserver {NODELOCAL}\nnameserver {UPSTREAM}\n",
+            f"its resolv.conf names {NODELOCAL} (cluster DNS)",
+        ),
+        # A tenant may have written it himself.
+        ("shop", f"nameserver {NODELOCAL}\n", f"its resolv.conf names {NODELOCAL} (cluster DNS)"),
+        ("shop", CLUSTER_FIRST.format("shop", CLUSTER), None),
+    ],
+)
+def test_pods_of_every_kind_are_looked_at(
+    lab: Lab,
+    capsys: pytest.CaptureFixture[str],
+    namespace: str,
+    content: str,
+    wrong: str | None,
+) -> None:
+    """Those that have the node's file: with nobody left to ask, a pod of the cluster's own is to go."""
+    lab.node.bridge("dead", "192.0.2.99/32")
+    lab.start_pod("proxy-x", namespace, content)
+    status, told = lab.doctor(capsys)
+    is_lost = wrong is not None and "only" in wrong
+    assert status == (doctor.FOUND if is_lost else 0)
+    assert ("delete pod proxy-x" in told) is is_lost
+    if wrong is None:
+        assert "proxy-x" not in told
+    else:
+        assert f"pod {namespace}/proxy-x" in told
+        assert wrong in told
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ((), ["on a control plane (kubectl has no credentials here):", "  kubectl"]),
+        (("usr/bin/crictl",), ["crictl", "or on a control plane", "  kubectl"]),
+        (("etc/kubernetes/admin.conf", "usr/bin/crictl"), ["kubectl"]),
+    ],
+)
+def test_what_is_to_be_done_can_be_done_here(
+    lab: Lab, capsys: pytest.CaptureFixture[str], files: tuple[str, ...], expected: list[str]
+) -> None:
+    """A worker has no credentials; images wait for kubelet's back-off until it is restarted."""
+    for name in files:
+        (lab.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (lab.root / name).touch()
+    lab.start_pod("proxy-x", "kube-system", f"nameserver {NODELOCAL}\n")
+    _, told = lab.doctor(capsys)
+    steps = [line[2:] for line in told.partition("To do:\n")[2].splitlines()]
+    assert len(steps) == len(expected) + 1
+    assert all(one.startswith(begin) for one, begin in zip(steps, expected, strict=False))
+    assert steps[-1].startswith("systemctl restart kubelet ")
+    assert "back-off" in steps[-1]
 
 
 def test_a_choice_may_loop(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

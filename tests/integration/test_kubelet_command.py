@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from lab import wait
 
-from dnsguard import adoption
+from dnsguard import adoption, config
 from dnsguard import kubelet as command
 from dnsguard.core.kubelet import DEFAULT, Kubelet
+from dnsguard.core.pods import REMEDY, RESTART
+from dnsguard.core.report import report
+from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.host import processes
 from dnsguard.host.kubelet import Lookout, look
@@ -207,6 +210,22 @@ class TestRunning:
         assert seen.used is not None
         assert (seen.used.value, seen.resolv_conf.value) == (DEFAULT, POD_FILE)
         assert (seen.is_stale, seen.pods_file) == (True, DEFAULT)
+
+    def test_the_daemon_says_that_a_restart_is_missing(self, node: Node, start: Start) -> None:
+        """Adopted, but not restarted: nothing else is to be done."""
+        (node.root / "etc/resolv.conf").write_text("nameserver 10.0.0.2\n")
+        start(f"--config=/{CONFIG}")
+        cycle = Cycle(node.paths, config.defaults().policy, lambda _: None)
+        cycle.search(1.0)
+        cycle.bind(frozenset())
+        for configured, remedy in ((DEFAULT, REMEDY), (POD_FILE, RESTART)):
+            _change_later(node.root / CONFIG, KUBESPRAY.replace(DEFAULT, configured))
+            cycle.refresh()
+            cycle.look()
+            assert cycle.plan is not None
+            assert cycle.seen is not None
+            told = report(cycle.memory, cycle.observe(), cycle.plan, cycle.policy, trouble=())
+            assert f"remedy: {remedy}" in str(told["next"])
 
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:
         """The daemon takes one with every answer; nothing is parsed that has not changed."""

@@ -227,6 +227,19 @@ def test_status_waits_for_a_mode(guard: Node) -> None:
             _done(guard, "status", "--wait", "handed-over")
 
 
+def test_a_silent_upstream_is_blamed(guard: Node) -> None:
+    """Not NodeLocalDNS, which asks the same one: by name, in all that waits or complains."""
+    guard.where.ip("link set eth0 down")
+    with guard.guarded(), _nodelocaldns(guard):
+        until(lambda: "not asked" not in guard.status()["degraded"][0])
+        first = guard.status()["degraded"][0]
+        assert first.startswith(f"no upstream is verified ({UPSTREAM} ")
+        assert first.endswith("the best known one is used: dnsguard upstreams")
+        for command in (["wait"], ["status", "--wait", "handed-over"]):
+            done = guard.run(*command, "--timeout", "200ms")
+            assert f"no upstream answers ({UPSTREAM}: " in done.stderr
+
+
 def test_check_is_a_line_and_a_status(guard: Node) -> None:
     """0, 1 and 3, as Nagios reads them."""
     assert guard.run("check").returncode == 3
@@ -274,6 +287,7 @@ def test_the_status_keeps_to_its_schema(guard: Node) -> None:
 
     (guard.root / "var/lib/kubelet").mkdir(parents=True)
     (guard.root / "var/lib/kubelet/config.yaml").write_text("resolvConf: /else\n")
+    (guard.root / "else").write_text(f"nameserver {UPSTREAM}\n")
     with guard.guarded(), _nodelocaldns(guard):
         check()
         guard.wait_for(NODELOCAL, UPSTREAM)

@@ -137,7 +137,7 @@ def test_hold_and_release_answer_in_a_line(guard: Node) -> None:
         held = guard.run("hold", "upstream", "--for", "30m").stdout
         released = guard.run("release").stdout
     assert re.fullmatch(
-        rf"held to upstream, until [\d:]+ \((30 min|29 min 59 s) left\) or dnsguard release;"
+        rf"held to upstream, until [\d: -]+ \((30 min|29 min 59 s) left\) or dnsguard release;"
         rf" resolv.conf {UPSTREAM}\n",
         held,
     )

@@ -194,6 +194,15 @@ _NAMES = st.lists(
 )
 
 
+@given(st.lists(st.sampled_from([b"options ", b"options", b"\t", b"\n", b"\0", b"a:1", b"\xff"])))
+def test_options_of_any_bytes_are_words(pieces: list[bytes]) -> None:
+    """Written down they read the same, and nothing else is read from them."""
+    found = resolvconf.options(b"".join(pieces))
+    made = resolvconf.pod_file((), (), found)
+    assert resolvconf.options(made) == found
+    assert made.count(b"\n") == 1 + bool(found)
+
+
 @given(_NAMES)
 def test_the_pod_file_can_be_read_back(names: list[str]) -> None:
     """The file for kubelet says what it was given, and no name of the cluster."""

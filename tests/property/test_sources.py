@@ -25,6 +25,7 @@ from dnsguard.core.sources import (
     ifupdown,
     networkd,
     networkmanager,
+    shell,
 )
 from dnsguard.core.sources.dhclient import conf, hooks, leases
 from dnsguard.core.sources.dhclient.statements import Statement, Verb, effective, requested
@@ -39,6 +40,12 @@ NMCONNECTION = b"[connection]\ninterface-name=eth0\n[ipv4]\ndns=1.1.1.1;2.2.2.2;
 COREFILE = b". a:53 {\n  bind 1.1.1.1\n  forward . 2.2.2.2 dns://3.3.3.3 {\n    x\n  }\n}\n"
 MESSAGE = reply(OPTIONS + b"\x77\x05\x01a\x00\xc0\x00\x34\x01\x03\xff")
 MESSAGE6 = b"\x07\x01\x02\x03" + struct.pack("!HH", 23, 16) + bytes(16)
+
+DHCPCD = b"hostname\ninterface eth0\nstatic routers=10.1.1.254\nstatic domain_name_servers=1.1.1.1 2.2.2.2\n"
+KLIBC = b"DEVICE='eth0'\nIPV4DNS0='1.1.1.1'\nIPV4DNS1='0.0.0.0'\n"
+CLOUD_CONFIG = (
+    b"#cloud-config\nmanage_resolv_conf: true\nresolv_conf:\n  nameservers: ['1.1.1.1']\n"
+)
 
 READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (conf.parse, (DEBIAN, *(one.encode() for one, _ in STATEMENTS.values()))),
@@ -60,6 +67,9 @@ READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (lambda content: dhcp.accept(content, OURS), (MESSAGE,)),
     (dhcpcd.parse_lease, (MESSAGE,)),
     (dhcpcd.parse_lease6, (MESSAGE6,)),
+    (dhcpcd.parse_conf, (DHCPCD,)),
+    (lambda content: shell.nameservers(content, "IPV4DNS0", "IPV4DNS1"), (KLIBC,)),
+    (lambda content: cloudinit.parse_config(yaml_text.load(content)), (CLOUD_CONFIG,)),
 )
 SPICE = (
     b"", b";", b"{", b"}", b'"', b"\\", b"\n", b"\0", b"\xff", b"#", b",", b"=", b"[", b"]", b"(",

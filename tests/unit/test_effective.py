@@ -5,12 +5,14 @@ from ipaddress import ip_address
 
 import pytest
 
+from dnsguard.core.address import IPAddress
 from dnsguard.core.effective import KNOWN_NODELOCAL, effective
 from dnsguard.core.kubelet import Kubelet, Setting
 from dnsguard.core.model import Policy
 
 POLICY = Policy(cluster=frozenset(KNOWN_NODELOCAL), cluster_domain="")
 OWN = ip_address("169.254.1.1")
+ULA = ip_address("fd00::10")
 SERVICE = ip_address("10.96.0.10")
 
 
@@ -58,6 +60,24 @@ def test_a_service_address_counts_only_where_no_binding_is_asked_for() -> None:
     kubelet = _kubelet(str(SERVICE))
     assert SERVICE not in effective(POLICY, kubelet).nodelocal
     assert effective(replace(POLICY, require_binding=False), kubelet).nodelocal[0] == SERVICE
+
+
+@pytest.mark.parametrize(
+    ("dns", "expected"),
+    [
+        (("fd00::10",), (ULA, *KNOWN_NODELOCAL)),
+        (("fd00::10", "10.96.0.10"), (ULA, *KNOWN_NODELOCAL)),
+        (("10.96.0.10", "fd00::10"), (*KNOWN_NODELOCAL, ULA)),
+        (("2001:db8::a",), KNOWN_NODELOCAL),
+    ],
+)
+def test_a_unique_local_address_may_be_nodelocal_dns(
+    dns: tuple[str, ...], expected: tuple[IPAddress, ...]
+) -> None:
+    """First where the cluster is one of IPv6: the first one's family is that of its services."""
+    found = effective(POLICY, _kubelet(*dns))
+    assert found.nodelocal == expected
+    assert {ip_address(one) for one in dns} <= found.cluster
 
 
 def test_it_is_the_same_when_done_twice() -> None:

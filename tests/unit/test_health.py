@@ -244,3 +244,34 @@ def test_its_own_word_counts_where_it_is_asked_for() -> None:
     assert health.state is NodeLocal.HEALTHY
     sick = advance(health, _seen(*_answers("--", url)), policy, NOBODY)
     assert sick.detail == "169.254.25.10 gives no answer in 1 s at its health URL"
+
+
+class TestAUniqueLocalAddress:
+    """fd00::10 from kubelet's clusterDNS: NodeLocalDNS's, or cluster DNS's own service's."""
+
+    ULA = ip_address("fd00::10")
+    POLICY = replace(POLICY, nodelocal=(ULA, NODELOCAL), told=frozenset({ULA}))
+
+    def _after(self, health: Health, *answers: Answer, is_served: bool = True) -> Health:
+        listening = frozenset({self.ULA}) if is_served else frozenset[IPAddress]()
+        seen = _seen(*answers, bound=frozenset({self.ULA}), listening=listening)
+        return advance(health, seen, self.POLICY, NOBODY)
+
+    def test_it_is_nodelocal_dns_where_somebody_listens(self) -> None:
+        """Bound and served, it is asked like any other; its death is noticed at once."""
+        health = self._after(Health(), *_answers("+++", of=self.ULA))
+        assert (health.address, health.state) == (self.ULA, NodeLocal.HEALTHY)
+        dead = self._after(health, is_served=False)
+        assert (dead.address, dead.state) == (self.ULA, NodeLocal.SILENT)
+
+    def test_it_is_a_service_where_nobody_does(self) -> None:
+        """kube-proxy binds service addresses to kube-ipvs0, and they answer."""
+        health = self._after(Health(), *_answers("+++", of=self.ULA), is_served=False)
+        assert health.state is NodeLocal.ABSENT
+        assert health.detail == "no interface has 169.254.25.10; nothing listens on fd00::10"
+
+    def test_a_configured_one_needs_no_listener(self) -> None:
+        """A redirect may answer for it."""
+        policy = replace(self.POLICY, told=frozenset())
+        seen = _seen(*_answers("+++", of=self.ULA), bound=frozenset({self.ULA}))
+        assert advance(Health(), seen, policy, NOBODY).state is NodeLocal.HEALTHY

@@ -373,3 +373,4 @@ class TestPodsFile:
             pid=812,
         )
         assert (seen.pods_file, seen.is_stale) == (expected, is_stale)
+        assert seen.needs_restart is (is_stale and configured == POD_FILE)

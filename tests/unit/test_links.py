@@ -16,6 +16,7 @@ from dnsguard.core.model import Candidate, Mode, Policy, Source, Stub
 from dnsguard.core.resolvconf import taken_link
 from dnsguard.cycle import Cycle
 from dnsguard.paths import Paths
+from dnsguard.restore import restore
 from dnsguard.secure import secure
 
 REAL = parse_address("10.0.0.2")
@@ -249,6 +250,15 @@ def test_the_removal_gives_it_back_in_any_case(etc: Etc, content: bytes | None) 
     assert not etc.file.is_symlink()
     secure(etc.paths, gives_link_back=True)
     assert str(etc.file.readlink()) == LINK
+
+
+def test_an_operator_restores_the_link(etc: Etc, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is what somebody else made of resolv.conf last."""
+    etc.manager.write_bytes(POISON)
+    etc.start()
+    assert restore(etc.paths, is_sure=True) == 0
+    assert str(etc.file.readlink()) == LINK
+    assert f"a link to {LINK}" in capsys.readouterr().out
 
 
 def test_a_dangling_link_is_left_by_real_files_too(etc: Etc) -> None:

@@ -209,6 +209,30 @@ def test_pods_get_no_cluster_name() -> None:
     )
 
 
+OPTIONS = b"options single-request-reopen use-vc timeout:1 ndots:1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (OPTIONS, ("single-request-reopen", "use-vc", "timeout:1", "ndots:1")),
+        (b"options timeout:2\noptions\tattempts:2 timeout:2\n", ("timeout:2", "attempts:2")),
+        (b" options rotate\n#options rotate\noptionsrotate\noptions\n", ()),
+        (b"options rotate\0x \x1b[1m a;b \xff use-vc\noptions no-aaaa", ("rotate", "no-aaaa")),
+        (b"nameserver 10.0.0.2\noptions edns0 trust-ad\n", ("edns0", "trust-ad")),
+        (b"nameserver 127.0.0.53\noptions edns0 trust-ad\n", ("edns0",)),
+    ],
+)
+def test_pods_get_the_nodes_options(content: bytes, expected: tuple[str, ...]) -> None:
+    """Of all lines; trust in a server's AD bit is for the servers that it was said of."""
+    servers = (IPv4Address("10.0.0.2"),) if b"trust" in content else ()
+    found = resolvconf.pod_options(content, servers)
+    assert found == expected
+    made = resolvconf.pod_file(servers, (), found)
+    assert resolvconf.options(made) == expected
+    assert made.count(b"options") <= 1
+
+
 def test_people_write_addresses_in_one_way_only() -> None:
     """A configuration with 010.0.0.2 is a mistake, not an octal number."""
     assert parse_nameserver("010.0.0.2") == IPv4Address("8.0.0.2")

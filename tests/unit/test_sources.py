@@ -76,6 +76,9 @@ GLOBAL = "[global-dns-domain-*]\nservers = 10.0.0.2\n[global-dns-domain-x]\nserv
 COREFILE = ".:53 {\n    forward . 10.0.0.2 tls://10.0.0.3\n}\nx:53 {\n    forward . 10.0.0.4\n}\n"
 CONFIGMAP = "kind: ConfigMap\ndata:\n  Corefile: |\n    .:53 {\n      forward . 10.0.0.2\n    }\n"
 NETPLAN = "network:\n  ethernets:\n    eth0:\n      nameservers:\n        addresses: [10.0.0.2]\n"
+CLOUD_CONFIG = (
+    "#cloud-config\nresolv_conf:\n  nameservers: ['10.0.0.2']\nx:\n  nameservers: [6.6.6.6]\n"
+)
 CLOUD = {"networks": [{"services": [{"type": "dns", "address": "10.0.0.2"}]}]}
 KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
 LEASE6 = b"\x07\x01\x02\x03\x00\x17\x00\x10" + ip_address("fe80::1").packed
@@ -120,6 +123,35 @@ LEASE6 = b"\x07\x01\x02\x03\x00\x17\x00\x10" + ip_address("fe80::1").packed
         ("etc/netplan/50-cloud-init.yaml", NETPLAN, "cloud-init 1 eth0"),
         ("etc/resolvconf/resolv.conf.d/base", SERVERS, "backup 0 -"),
         ("run/resolvconf/interface/eth0.dhclient", SERVERS, "backup 0 eth0"),
+        ("run/resolvconf/interface/eth0.7.dhclient", SERVERS, "backup 0 eth0.7"),
+        ("run/resolvconf/interfaces/eth0", SERVERS, "backup 0 eth0"),
+        ("run/resolvconf/interfaces/eth0.dhcp", SERVERS, "backup 0 eth0"),
+        ("run/resolvconf/keys/eth0.dhcp", SERVERS, "backup 0 eth0"),
+        ("etc/resolvconf.conf", 'name_servers="10.0.0.2"\n', "backup 0 -"),
+        ("etc/resolvconf.conf", "name_servers_append=10.0.0.2\n", "backup 0 -"),
+        ("etc/resolv.conf.head", SERVERS, "backup 0 -"),
+        ("etc/resolv.conf.tail", SERVERS, "backup 0 -"),
+        ("etc/.resolv.conf.systemd-resolved.bak", SERVERS, "backup 0 -"),
+        ("etc/resolv.pre-tailscale-backup.conf", SERVERS, "backup 0 -"),
+        ("etc/resolv.conf.original.netbird", SERVERS, "backup 0 -"),
+        ("etc/resolv.conf.mullvadbackup", SERVERS, "backup 0 -"),
+        ("etc/resolv.conf.vpnbackup", SERVERS, "backup 0 -"),
+        ("etc/resolv.conf.pppd-backup.ppp0", SERVERS, "backup 0 -"),
+        ("run/vpnc/resolv.conf-backup", SERVERS, "backup 0 -"),
+        ("run/connman/resolv.conf", SERVERS, "backup 0 -"),
+        ("run/dnsmasq/resolv.conf", SERVERS, "backup 0 -"),
+        ("etc/ppp/resolv.conf", SERVERS, "backup 0 -"),
+        ("run/net-eth0.conf", "DEVICE='eth0'\nIPV4DNS0='10.0.0.2'\nIPV4DNS1='0.0.0.0'\n", "lease 49 eth0"),
+        ("run/net6-eth0.conf", "IPV6DNS0='10.0.0.2'\n", "lease 49 eth0"),
+        ("proc/net/pnp", "#DHCP\nnameserver 10.0.0.2\nbootserver 10.0.0.1\n", "lease 49 -"),
+        ("run/systemd/netif/links/7", "ADMIN_STATE=configured\nDNS=10.0.0.2\n", "networkd 1 -"),
+        ("etc/dhcpcd.conf", "interface eth0\nstatic domain_name_servers=10.0.0.2\n", "dhcpcd 1 eth0 :2"),
+        ("run/dhcpcd/hook-state/resolv.conf/eth0.dhcp", SERVERS, "dhcpcd 1 eth0"),
+        ("run/dhcpcd/resolv.conf/eth0.ra", SERVERS, "dhcpcd 1 eth0"),
+        ("var/lib/cloud/instances/i-1/cloud-config.txt", CLOUD_CONFIG, "cloud-init 2 -"),
+        ("etc/cloud/cloud.cfg", CLOUD_CONFIG, "cloud-init 2 -"),
+        ("etc/cloud/cloud.cfg.d/99-dns.cfg", CLOUD_CONFIG, "cloud-init 2 -"),
+        ("var/lib/cloud/seed/nocloud/user-data", CLOUD_CONFIG, "cloud-init 2 -"),
     ],
 )  # fmt: skip
 def test_each_place_is_read(paths: Paths, name: str, content: str, said: str) -> None:

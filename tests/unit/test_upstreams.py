@@ -447,7 +447,7 @@ def test_memory_is_worth_what_it_has_shown() -> None:
         (FILE, True),
         (Source.DHCP, True),
         (LEASE, True),
-        (Source.INFORM, True),
+        (Source.INFORM, False),
         (BACKUP, False),
         (Source.COREFILE, False),
         (Source.RESOLVED, False),

@@ -12,9 +12,13 @@ MOST = 64
 """Dated copies, the oldest, and as many others, the newest."""
 
 _SUFFIX = re.compile(
-    r".*(?:~|\.bak.*|\.dpkg-.*|\.pre-.*|\.orig|\.old|\.save|\.dhclient-.*)", re.DOTALL
+    r".*(?:~|\.bak.*|\.dpkg-.*|\.pre-.*|\.orig|\.old|\.save|\.dhclient-.*"
+    r"|[.-][\w-]*backup.*|\.original\..*)",
+    re.DOTALL,
 )
-"""What tools and people call the copies they leave beside a file."""
+"""What tools and people call the copies they leave beside a file. Among them AnyConnect
+(``.vpnbackup``), Mullvad (``.mullvadbackup``), pppd (``.pppd-backup.ppp0``) and NetBird
+(``.original.netbird``)."""
 _OURS = ".dnsguard-"
 _DATED = re.compile(r".*\.[0-9]+\.(\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d)~", re.ASCII | re.DOTALL)
 DATE = "%Y-%m-%d@%H:%M:%S"

@@ -1,7 +1,8 @@
 """cloud-init's network data: what the cloud said when the node was made.
 
 Read are network-config versions 1 and 2 (netplan's format is version 2), OpenStack's
-``network_data.json`` and the ``instance-data.json`` that holds one of them.
+``network_data.json`` and the ``instance-data.json`` that holds one of them; and of a
+cloud-config the module ``resolv_conf``.
 """
 
 import json
@@ -48,6 +49,15 @@ def parse(tree: object) -> tuple[Nameserver, ...]:
         except ValueError:
             continue
     return tuple(dict.fromkeys(found))
+
+
+def parse_config(tree: object) -> tuple[Nameserver, ...]:
+    """Return the nameservers of a cloud-config: its ``resolv_conf`` and its ``network``.
+
+    Elsewhere in it a key of that name is another program's.
+    """
+    config = tree if isinstance(tree, dict) else {}
+    return parse([config.get("resolv_conf"), config.get("network")])
 
 
 def _named(node: object, interface: str | None, depth: int) -> Iterator[tuple[str, str | None]]:

@@ -1,13 +1,14 @@
 """dhcpcd's leases: ``/var/lib/dhcpcd/*.lease`` (dhcpcd5 in older releases), the message as it came.
 
 dhcpcd writes the server's DHCPACK into the file byte for byte, and for IPv6 its Reply
-into ``*.lease6`` (``src/common.c``: dhcp_writefile()).
+into ``*.lease6`` (``src/common.c``: dhcp_writefile()). What an administrator wrote is in dhcpcd.conf(5).
 """
 
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from dnsguard.core.address import IPAddress, parse_nameserver
 from dnsguard.core.sources import dhcp
 from dnsguard.core.sources.domains import read_domains
 
@@ -16,6 +17,24 @@ _OPTION6 = struct.Struct("!HH")
 _NAMESERVERS6, _SEARCH6 = 23, 24
 _REPLY6 = (2, 7)
 """Advertise and Reply (RFC 8415, 7.3)."""
+
+
+MAX_CONF = 1 << 16
+"""Of dhcpcd.conf, read from the top; what stands behind is not."""
+MOST_STATIC = 64
+"""Statements of a dhcpcd.conf, and servers of each."""
+_STATIC = frozenset({"domain_name_servers", "dhcp6_name_servers"})
+_BLOCKS = frozenset({"ssid", "profile", "arping"})
+"""What begins a block that holds on no interface that can be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Static:
+    """One ``static domain_name_servers=`` of dhcpcd.conf."""
+
+    line: int
+    interface: str | None
+    nameservers: tuple[IPAddress, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,3 +81,30 @@ def _told6(nameservers: bytes, search: bytes) -> Reply6 | dhcp.Refused:
     return Reply6(
         nameservers=tuple(IPv6Address(nameservers[at : at + 16]) for at in places), search=domains
     )
+
+
+def parse_conf(content: bytes) -> tuple[Static, ...]:
+    """Read a dhcpcd.conf; any bytes will do."""
+    interface: str | None = None
+    found: list[Static] = []
+    lines = content[:MAX_CONF].decode("utf-8", "surrogateescape").split("\n")
+    for number, line in enumerate(lines, start=1):
+        match line.split(None, 1):
+            case ["interface", name]:
+                interface = name.strip()
+            case [block, *_] if block in _BLOCKS:
+                interface = None
+            case ["static", value] if len(found) < MOST_STATIC:
+                name, _, servers = value.partition("=")
+                if name.strip() in _STATIC:
+                    named = _addresses(servers)
+                    found.append(Static(line=number, interface=interface, nameservers=named))
+            case _:
+                continue
+    return tuple(found)
+
+
+def _addresses(text: str) -> tuple[IPAddress, ...]:
+    words = text.partition("#")[0].replace(",", " ").strip("\"' \t").split()[:MOST_STATIC]
+    found = (parse_nameserver(word) for word in words)
+    return tuple(one for one in found if one is not None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
-from dnsguard.core.sources import cloudinit, dhcp, dhcpcd, ifupdown, networkd, networkmanager
+from dnsguard.core.sources import cloudinit, dhcp, dhcpcd, ifupdown, networkd, networkmanager, shell
 from dnsguard.core.sources import corefile as corefiles
 from dnsguard.core.sources.dhclient import conf, leases
 from dnsguard.core.sources.dhclient.leases import Lease
@@ -20,6 +20,7 @@ MAX_BYTES = 1 << 16
 MOST_SERVERS = 16
 """Of one note; more are no configuration."""
 
+_KLIBC = "IPV4DNS0", "IPV4DNS1", "IPV6DNS0", "IPV6DNS1"
 _MARKER = b"# Ansible entries BEGIN"
 
 
@@ -126,6 +127,11 @@ def networkd_lease(content: bytes) -> Notes:
     )
 
 
+def networkd_link(content: bytes) -> Notes:
+    """Read what networkd knows of a link: routers' advertisements stand nowhere else."""
+    return _of(_note(networkd.parse_lease(content).nameservers))
+
+
 def network(content: bytes) -> Notes:
     """Read a .network file; its interface is known only where it names a single one."""
     said = networkd.parse_network(content)
@@ -183,6 +189,22 @@ def dhcpcd_lease6(content: bytes) -> Notes:
     return Notes() if isinstance(said, dhcp.Refused) else _of(_note(said.nameservers))
 
 
+def dhcpcd_conf(content: bytes) -> Notes:
+    """Read what a dhcpcd.conf names itself."""
+    said = dhcpcd.parse_conf(content)
+    return _of(*(_note(one.nameservers, one.interface, one.line) for one in said))
+
+
+def klibc(content: bytes) -> Notes:
+    """Read what the initramfs was told, by DHCP or on the kernel's command line (ipconfig)."""
+    return _of(_note(shell.nameservers(content, *_KLIBC)))
+
+
+def openresolv(content: bytes) -> Notes:
+    """Read what resolvconf.conf(5) puts before and behind what the interfaces have."""
+    return _of(_note(shell.nameservers(content, "name_servers", "name_servers_append")))
+
+
 def network_data(content: bytes) -> Notes:
     """Read cloud-init's JSON."""
     return _cloud(cloudinit.parse_json(content))
@@ -191,6 +213,10 @@ def network_data(content: bytes) -> Notes:
 def network_config(tree: object) -> Notes:
     """Read cloud-init's or netplan's YAML."""
     return _cloud(cloudinit.parse(tree))
+
+
+def cloud_config(tree: object) -> Notes:
+    return _cloud(cloudinit.parse_config(tree))
 
 
 def _cloud(said: tuple[cloudinit.Nameserver, ...]) -> Notes:

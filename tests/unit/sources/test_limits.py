@@ -13,6 +13,7 @@ from dnsguard.core.sources import (
     ifupdown,
     networkd,
     networkmanager,
+    shell,
 )
 from dnsguard.core.sources.dhclient import conf, hooks, leases
 from dnsguard.host import yaml_text
@@ -39,6 +40,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "cloudinit yaml": lambda content: cloudinit.parse(yaml_text.load(content)),
     "dhcp": dhcp.decode,
     "dhcpcd": dhcpcd.parse_lease6,
+    "dhcpcd conf": dhcpcd.parse_conf,
+    "shell": lambda content: shell.nameservers(content, "DNS", "IPV4DNS0"),
 }
 PIECES = {
     "leases": HONEST,
@@ -49,6 +52,9 @@ PIECES = {
     "interfaces": b"iface eth0 inet static\n  dns-nameservers 1.1.1.1 2.2.2.2\n",
     "ini": b"[Network]\nDNS=1.1.1.1 8.8.8.8:53%eth0#x\n",
     "ini, one value": b"DNS=1.1.1.1 \\\n",
+    "static": b"static domain_name_servers=1.1.1.1 2.2.2.2\n",
+    "static, one line": b"static domain_name_servers= 1.1.1.1",
+    "shell": b"IPV4DNS0='1.1.1.1 2.2.2.2'\n",
     "json": b'{"nameservers": [',
     "include": b'include "x";',
     "NUL": b"\0",

@@ -1,0 +1,92 @@
+"""Who nobody knows is asked: whether it is the cluster's own DNS, and whether it is there at all.
+
+A file may name cluster DNS at an address that nobody told of (issue 13: 10.233.10.10, of a
+poisoned lease). CoreDNS that forwards there is in a loop, and looks clean.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.core.decide import services
+from dnsguard.core.evidence import Finding, finding
+from dnsguard.core.model import Policy
+from dnsguard.doctor.look import Node
+from dnsguard.query import ask
+
+MOST_ASKED = 32
+"""Those of DNS servers and of kubelet's file first."""
+_TRIES = 2
+_NOBODY = frozenset({Outcome.TIMED_OUT, Outcome.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What came of it."""
+
+    cluster: frozenset[IPAddress] = frozenset()
+    """Those that know the cluster's names, and no nonsense beside them."""
+    dead: frozenset[IPAddress] = frozenset()
+    """Those that said nothing, whatever they were asked."""
+
+
+def inquire(node: Node, policy: Policy) -> Inquiry:
+    """Ask everyone whom a file here names and whom nobody knows; takes some seconds at the most."""
+    asked = list(dict.fromkeys(_strangers(node)))[:MOST_ASKED]
+    answers = asyncio.run(_all(asked, policy))
+    known = services(policy)
+    named = frozenset(policy.servers)
+    return Inquiry(
+        cluster=frozenset(
+            address
+            for address, told in zip(asked, answers, strict=True)
+            if finding({one.ask: one for one in told}, known) is Finding.CLUSTER
+        )
+        - named,
+        dead=frozenset(
+            address
+            for address, told in zip(asked, answers, strict=True)
+            if all(one.outcome in _NOBODY for one in told)
+        ),
+    )
+
+
+def _strangers(node: Node) -> Iterator[IPAddress]:
+    """Yield whom to ask; a loopback address in a pod is the pod itself."""
+    doors = {door.address for server in node.servers for door in server.doors}
+    for address in _named(node):
+        is_somewhere = not (address.is_loopback or address.is_unspecified or address.is_multicast)
+        if is_somewhere and address not in doors and address not in node.cluster:
+            yield address
+
+
+def _named(node: Node) -> Iterator[IPAddress]:
+    for server in node.servers:
+        for onward in (one for block in server.blocks for one in block.onward):
+            yield from (one.door.address for one in onward.targets if one.door.port == 53)
+    yield from node.kubelet[1] if node.kubelet else ()
+    for pod in node.pods:
+        yield from pod.nameservers
+
+
+async def _all(addresses: Iterable[IPAddress], policy: Policy) -> list[tuple[Answer, ...]]:
+    return await asyncio.gather(*(_tried(one, policy) for one in addresses))
+
+
+async def _tried(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
+    """Ask again where nothing came: one packet may be lost."""
+    told: tuple[Answer, ...] = ()
+    for _ in range(_TRIES):
+        told = await _round(address, policy)
+        if any(one.outcome not in _NOBODY for one in told):
+            break
+    return told
+
+
+async def _round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
+    """Ask for a name outside, over TCP, too; then for the cluster's own and one that is none."""
+    legs = Leg(Ask.UPSTREAM, tcp=True), Leg(Ask.UPSTREAM), Leg(Ask.CLUSTER), Leg(Ask.NONSENSE)
+    answers = await asyncio.gather(*(ask(Query(address, leg), policy) for leg in legs))
+    return tuple(answers)

@@ -1,0 +1,49 @@
+"""The resolv.conf that each pod on the node has, whoever it is: as its processes see it.
+
+A pod with ``dnsPolicy: Default``, and one in the host's network, has a copy of the node's
+file of the moment when it was created, and keeps it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsguard.core import resolvconf
+from dnsguard.core.address import IPAddress
+from dnsguard.host import pods, processes, trust
+from dnsguard.host.pods import Pod
+
+CONF = "/etc/resolv.conf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFile:
+    """A pod's copy of the node's file."""
+
+    pod: Pod
+    nameservers: tuple[IPAddress, ...]
+
+
+def look(root: Path, known: Mapping[str, Pod], domain: str) -> Iterator[PodFile]:
+    """Yield the files that are the node's, one of each pod; what can't be read is left out.
+
+    Not those that kubelet has made of cluster DNS: they are to name it.
+    """
+    read: set[str] = set()
+    for pid in processes.pids(root / "proc"):
+        process = root / "proc" / str(pid)
+        uid = trust.pod_of(process)
+        if uid is None or uid in read or uid not in known:
+            continue
+        with suppress(OSError):  # the sandbox's own process has no such file
+            content, _ = pods.read(process, CONF)
+            read.add(uid)
+            if not _is_clusters(content, known[uid].namespace, domain):
+                yield PodFile(pod=known[uid], nameservers=resolvconf.addresses(content))
+
+
+def _is_clusters(content: bytes, namespace: str, domain: str) -> bool:
+    """Tell whether it is one of ``dnsPolicy: ClusterFirst`` (kubelet's generateSearchesForDNSClusterFirst())."""
+    expected = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+    return resolvconf.search_list(content)[:3] == expected
