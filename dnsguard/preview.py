@@ -7,17 +7,48 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.core.decide import decide
-from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import (
+    Observation,
+    Plan,
+    Policy,
+    ReplaceFile,
+    ReplacePodFile,
+    RestoreLink,
+)
 from dnsguard.core.report import candidates
 from dnsguard.cycle import Cycle
 from dnsguard.diff import diff
+
+MOMENT = 0.5
+"""Seconds for which a write is put off while the file's writer is likely on the way."""
 
 
 def preview(cycle: Cycle) -> dict[str, object]:
     """Return the plan of a look at this instant. Only reads."""
     seen = cycle.observe()
-    _, plan = decide(cycle.memory, seen, cycle.policy)
-    return _describe(cycle, seen, plan)
+    _, plan, later = decide_in_the_end(cycle.memory, seen, cycle.policy)
+    return {"daemon": True, **_describe(cycle, seen, plan, later)}
+
+
+def decide_in_the_end(
+    memory: Memory, seen: Observation, policy: Policy
+) -> tuple[Memory, Plan, float]:
+    """Decide as the looks of the next moments would, and return after how many seconds.
+
+    A file that is empty, missing or being written may be so for a moment only, so its
+    repair is put off: that is not the same as none.
+    """
+    after, plan = decide(memory, seen, policy)
+    began, then = seen.now, seen.now + MOMENT
+    while not plan.is_settled and not _writes(plan) and seen.now < plan.look_at <= then:
+        seen = replace(seen, now=plan.look_at, answers=(), informed=())
+        after, plan = decide(after, seen, policy)
+    return after, plan, seen.now - began
+
+
+def _writes(plan: Plan) -> bool:
+    return any(isinstance(action, ReplaceFile | RestoreLink) for action in plan.actions)
 
 
 def candidates_alone(cycle: Cycle) -> dict[str, object]:
@@ -59,10 +90,13 @@ async def preview_alone(cycle: Cycle) -> dict[str, object]:
             await asyncio.sleep(cycle.policy.fast)
             seen = cycle.observe()
             memory, plan = decide(memory, seen, cycle.policy)
-    return _describe(cycle, seen, plan)
+    later = 0.0
+    if not _writes(plan):
+        _, plan, later = decide_in_the_end(memory, replace(seen, answers=()), cycle.policy)
+    return {"daemon": False, **_describe(cycle, seen, plan, later)}
 
 
-def _describe(cycle: Cycle, seen: Observation, plan: Plan) -> dict[str, object]:
+def _describe(cycle: Cycle, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
     changes: list[str] = []
     for action in plan.actions:
         if isinstance(action, ReplaceFile):
@@ -70,12 +104,24 @@ def _describe(cycle: Cycle, seen: Observation, plan: Plan) -> dict[str, object]:
         elif isinstance(action, ReplacePodFile):
             changes += _changes(cycle.paths.pod_file, seen.pod_file or b"", action.content)
     return {
+        "verdict": _verdict(plan),
+        "later": round(later, 1) if _writes(plan) else 0.0,
         "mode": plan.mode,
         "because": [list(pair) for pair in plan.because],
         "actions": [action.describe() for action in plan.actions],
         "diff": "\n".join(changes),
         "at": round(time.time(), 3),
     }
+
+
+def _verdict(plan: Plan) -> str:
+    """Return in a line what would become of resolv.conf."""
+    if not plan.actions:
+        return "nothing to do"
+    if not _writes(plan):
+        return "resolv.conf stays as it is"
+    named = ", ".join(map(str, plan.wanted)) or "nobody"
+    return f"resolv.conf would be written: it would name {named}"
 
 
 def _changes(path: Path, before: bytes, after: bytes) -> list[str]:

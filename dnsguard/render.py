@@ -228,7 +228,11 @@ def _list(entries: list[str]) -> str:
 
 def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the plan: why, what, and the diff."""
-    rows = [page.folded(f"mode: {data['mode']}")]
+    when = f", after {data['later']:g} s" if data["later"] else ""
+    rows = [page.folded(data["verdict"] + when)]
+    if not data["daemon"]:
+        rows.append(page.folded("No daemon runs: nobody does it until one does."))
+    rows.append(page.folded(f"mode: {data['mode']}"))
     rows += [
         page.folded(f"{fact}: {value}", head="  ", hang=4)
         for fact, value in data["because"]
@@ -236,8 +240,6 @@ def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     ]
     rows += [page.folded(f"would {action}", hang=2) for action in data["actions"]]
     lines = [line for row in rows for line in row]
-    if not data["actions"]:
-        lines.append(Line("nothing to do"))
     if data["diff"]:
         lines += [Line(""), *map(Line, data["diff"].split("\n"))]
     return tuple(lines)

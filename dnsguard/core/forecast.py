@@ -5,8 +5,11 @@ lease holds. A reboot applies dhclient.conf as it is now to what the DHCP server
 with ``supersede`` the offer doesn't matter. That is why a node may be healthy for weeks
 and poisoned by its next boot.
 
+What dhclient tells its script is one thing, what the file says then another: hooks may
+keep the script from it or write it themselves, and it may be immutable.
+
 What can't be known is said to be so, not guessed: an offer behind a superseded lease, a
-value that dhclient computes, a file that another program makes.
+value that dhclient computes, a file that another program makes, a hook that runs a program.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +22,6 @@ from dnsguard.core.hazards import (
     CONF,
     DhclientFiles,
     contributing,
-    last_word,
     replaced_script,
     writers,
 )
@@ -27,19 +29,20 @@ from dnsguard.core.offer import OPTIONS, Offer, needs_offer, told_at_boot, under
 from dnsguard.core.sources.dhclient import script
 from dnsguard.core.sources.dhclient.leases import Lease
 from dnsguard.core.sources.dhclient.options import DOMAIN
+from dnsguard.core.sources.dhclient.rehearsal import Outcome
 from dnsguard.core.sources.dhclient.statements import Conf, Statement, requested
 from dnsguard.core.sources.dhclient.told import Reason, Told, from_lease
+from dnsguard.core.writers import keeper
 
 Pairs = tuple[tuple[str, str], ...]
 
 _MAKERS = (
-    (b"NetworkManager", "NetworkManager"),
-    (b"systemd/resolve", "systemd-resolved"),
-    (b"systemd-resolved", "systemd-resolved"),
-    (b"resolvconf(8)", "resolvconf"),
-    (b"resolvconf/", "resolvconf"),
+    ("/NetworkManager/", "NetworkManager"),
+    ("/systemd/resolve/", "systemd-resolved"),
+    ("lib/systemd/resolv.conf", "systemd-resolved"),
+    ("resolvconf/", "resolvconf"),
 )
-"""What a link leads to, or the first lines of the file say."""
+"""What a link leads to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,10 @@ class Node:
     offers: Mapping[str, Offer] = field(default_factory=dict)
     """What the DHCP server said when it was asked, by interface."""
     cluster: frozenset[IPAddress] = frozenset()
+    configured: tuple[tuple[str, int], ...] = ()
+    """The interfaces, and versions of IP, for which ifupdown starts dhclient at boot."""
+    unwritable: str | None = None
+    """Why nobody can write resolv.conf, not even root; None where root can."""
     wall: float = 0.0
     """Seconds since the epoch."""
 
@@ -109,8 +116,9 @@ def reboots(node: Node) -> tuple[Future, ...]:
 
 def maker_of(node: Node) -> str | None:
     """Return the program that resolv.conf belongs to, None if it is a plain file."""
-    head = (node.link or "").encode("utf-8", "surrogateescape") + b"\n" + node.content[:512]
-    return next((name for mark, name in _MAKERS if mark in head), None)
+    if node.link is None:
+        return keeper(node.content)
+    return next((name for mark, name in _MAKERS if mark in node.link), None)
 
 
 def _unmoved(node: Node, reason: str) -> Future:
@@ -131,18 +139,20 @@ def _renewal(node: Node, running: Running) -> Future:
         "dhclient",
         f"process {running.pid} has the {CONF} of its start, {_date(running.started)}{later}",
     )
-    if lease is None:
+    if lease is None and running.version == 4:
         missing = (since, ("lease", "none of it is found"))
         return Future(interface=interface, text=None, because=missing)
-    path, block = lease
     other = running.script or replaced_script(node.dhclient.parse(), interface)
-    because: Pairs = (since, ("lease", f"the newest in {path} says {_servers(block.nameservers)}"))
-    if running.version == 6:
+    because: Pairs = (since,)
+    if lease is not None:
+        says = _servers(lease[1].nameservers)
+        because = (since, ("lease", f"the newest in {lease[0]} says {says}"))
+    if lease is None or running.version == 6:
         # dhclient-script writes for RENEW6 only if the server says something new.
         because = (*because, ("dhclient-script", "writes when it is new, so the file stays"))
         return Future(interface=interface, text=resolvconf.unguard(node.content), because=because)
-    told = from_lease(block, reason=Reason.RENEW)
-    return _written(node, told, because, script_instead=other)
+    told = from_lease(lease[1], reason=Reason.RENEW)
+    return _written(node, (told,), because, script_instead=other)
 
 
 def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
@@ -161,7 +171,8 @@ def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
         return Future(interface=interface, text=None, because=because)
     told = told_at_boot(offer, statements, interface, version)
     other = replaced_script(parsed, interface)
-    future = _written(node, told, because, script_instead=other)
+    runs = [replace(told, reason=reason) for reason in _reasons(node, interface, version)]
+    future = _written(node, runs, because, script_instead=other)
     caveats = (
         *future.caveats,
         *_conditions(statements, interface, option),
@@ -170,29 +181,110 @@ def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
     return replace(future, caveats=caveats)
 
 
-def _written(node: Node, told: Told, because: Pairs, *, script_instead: str | None) -> Future:
-    """Return what dhclient-script(8) writes when it is told this."""
+def _reasons(node: Node, interface: str, version: int) -> tuple[Reason, ...]:
+    """Return with which reasons dhclient may run its script at boot, the likeliest first.
+
+    A lease that still counts is asked for again (REBOOT), unless it was released when the
+    node was shut down; a stateless client (``-S``) says RENEW6 from the start.
+    """
+    if version == 6:
+        return (Reason.BOUND6,) if _newest(node, interface, 6) else (Reason.RENEW6,)
+    lease = _newest(node, interface, version)
+    is_valid = lease is not None and (lease[1].expires or 0.0) > node.wall
+    return (Reason.REBOOT, Reason.BOUND) if is_valid else (Reason.BOUND,)
+
+
+def _written(
+    node: Node, runs: Sequence[Told], because: Pairs, *, script_instead: str | None
+) -> Future:
+    """Return what dhclient-script(8) and its hooks leave when it is told this.
+
+    :param runs: the same with each reason that may be given; the worst counts.
+    """
+    interface = runs[0].interface
     if script_instead is not None:
         because = (*because, ("script", f"{script_instead} is run instead of dhclient-script"))
-        return Future(interface=told.interface, text=None, because=because)
-    current = resolvconf.unguard(node.content)
-    text = script.resolv_conf(told, current)
-    if text is None:
-        because = (*because, ("dhclient-script", "has nothing to write: the file stays as it is"))
-        text = current
-    elif not told.nameservers:
-        because = (*because, ("dhclient-script", "keeps the file's nameservers"))
-    return Future(
-        interface=told.interface, text=text, because=because, caveats=tuple(_caveats(node))
-    )
+        return Future(interface=interface, text=None, because=because)
+    if node.unwritable is not None and not _unlocks(node.dhclient):
+        because = (*because, ("resolv.conf", f"stays as it is: {node.unwritable}"))
+        kept = resolvconf.unguard(node.content)
+        return Future(interface=interface, text=kept, because=because)
+    outcomes = [(told, _rehearsed(node, told)) for told in runs]
+    told, outcome = max(outcomes, key=lambda pair: _is_worse(node, pair[1]))
+    because = (*because, *_deeds(node, told, outcome))
+    text = None if outcome.text is None else _bytes(outcome.text)
+    caveats = (*_other_reasons(told, outcome, outcomes), *_caveats(node, outcome))
+    return Future(interface=interface, text=text, because=because, caveats=caveats)
 
 
-def _caveats(node: Node) -> Iterator[str]:
-    other = last_word(node.dhclient.enter)
-    if other is not None:
-        yield f"{other.path} redefines make_resolv_conf: the file may have more or other lines"
+def _unlocks(files: DhclientFiles) -> bool:
+    return any(b"chattr" in hook.content for hook in (*files.enter, *files.exit))
+
+
+def _rehearsed(node: Node, told: Told) -> Outcome:
+    def own(text: str, changed: Mapping[str, str]) -> str | None:
+        made = script.resolv_conf(script.changed(told, changed), _bytes(text))
+        return None if made is None else _text(made)
+
+    current = _text(resolvconf.unguard(node.content))
+    return node.dhclient.rehearse(script.variables(told), current, own)
+
+
+def _is_worse(node: Node, outcome: Outcome) -> int:
+    """Return how bad it is: cluster addresses, what nobody knows, all else."""
+    if outcome.text is None:
+        return 1
+    named = resolvconf.addresses(_bytes(outcome.text))
+    return 0 if node.cluster.isdisjoint(map(plain, named)) else 2
+
+
+def _deeds(node: Node, told: Told, outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield who wrote, or did not."""
+    replaced = outcome.replaced
+    if replaced is not None and outcome.is_replacement_certain and not outcome.unclear:
+        is_writer = any(one.path == replaced.path for one in outcome.wrote)
+        what = "writes its own file" if is_writer else "leaves resolv.conf alone"
+        what = what if is_writer or not outcome.is_own_written else "has its own way"
+        yield "make_resolv_conf", f"{replaced.path}:{replaced.line} replaces it and {what}"
+    elif replaced is None and script.resolv_conf(told, node.content) is None:
+        yield "dhclient-script", "has nothing to write: the file stays as it is"
+    elif replaced is None and not told.nameservers:
+        yield "dhclient-script", "keeps the file's nameservers"
+    for place in outcome.wrote:
+        yield f"{place.path}:{place.line}", f"writes resolv.conf with {place.how}"
+    for reason in outcome.unclear:
+        yield "hooks", f"can't be told: {reason}"
+
+
+def _other_reasons(
+    told: Told, outcome: Outcome, outcomes: Sequence[tuple[Told, Outcome]]
+) -> Iterator[str]:
+    for other, one in outcomes:
+        if _named_by(one) != _named_by(outcome):
+            then = "it can't be told" if one.text is None else _servers(_named_by(one) or ())
+            yield f"dhclient may run its hooks for {other.reason}, not {told.reason}: then {then}"
+
+
+def _named_by(outcome: Outcome) -> tuple[IPAddress, ...] | None:
+    return None if outcome.text is None else tuple(resolvconf.addresses(_bytes(outcome.text)))
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _caveats(node: Node, outcome: Outcome) -> Iterator[str]:
+    replaced = outcome.replaced
+    if replaced is not None and outcome.is_own_written:
+        yield f"{replaced.path} redefines make_resolv_conf: the file may have more or other lines"
+    known = {(place.path, place.line) for place in outcome.wrote}
     for hazard in writers(node.dhclient):
-        yield f"{hazard.path}:{hazard.line} may rewrite it: {hazard.what}"
+        if (hazard.path, hazard.line) not in known:
+            yield f"{hazard.path}:{hazard.line} may rewrite it: {hazard.what}"
 
 
 def _conditions(statements: tuple[Statement, ...], interface: str, option: str) -> Iterator[str]:
@@ -228,7 +320,9 @@ def _lines_of_boot(node: Node) -> tuple[tuple[str, int], ...]:
     leases = [lease for _, lease in node.dhclient.leases if not lease.is_released]
     valid = [one for one in leases if one.expires is None or one.expires > node.wall]
     held = [(one.interface, one.version) for one in valid or leases[-1:]]
-    found = sorted({(name, version) for name, version in (*running, *held) if name})
+    found = sorted(
+        {(name, version) for name, version in (*running, *held, *node.configured) if name}
+    )
     return tuple(found)
 
 

@@ -6,15 +6,17 @@ overrides is none: whether it counts is asked of
 :func:`~dnsguard.core.sources.dhclient.statements.effective`, interface by interface.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv6Address
 
 from dnsguard.core.address import IPAddress, plain
 from dnsguard.core.sources.dhclient import conf, hooks
+from dnsguard.core.sources.dhclient import rehearsal as rehearsals
 from dnsguard.core.sources.dhclient.leases import Lease
 from dnsguard.core.sources.dhclient.options import SERVERS, SERVERS6
+from dnsguard.core.sources.dhclient.rehearsal import Outcome, Scene, Script, Writer
 from dnsguard.core.sources.dhclient.statements import Conf, Statement, Verb, effective
 
 CONF = "/etc/dhcp/dhclient.conf"
@@ -82,9 +84,23 @@ class DhclientFiles:
     exit: tuple[Hook, ...] = ()
     leases: tuple[tuple[str, Lease], ...] = ()
     """The blocks of all lease files, each with the path of its file, the newest last."""
+    named: tuple[tuple[str, bytes | None], ...] = ()
+    """The files that the hooks name, by their paths; None: not there."""
+    enabled: frozenset[str] = frozenset()
+    """Units of systemd's that are enabled, of those that the hooks ask about."""
 
     def parse(self) -> Conf:
         return conf.parse(self.conf, dict(self.includes))
+
+    def rehearse(self, values: Mapping[str, str], current: str, own: Writer | None) -> Outcome:
+        """Return what the hooks and dhclient-script between them leave of resolv.conf.
+
+        Ours is left out: that is how it is without dnsguard.
+
+        :param values: the variables that dhclient sets.
+        """
+        scene = Scene(values=values, files=dict(self.named), enabled=self.enabled)
+        return rehearsals.rehearse(_scripts(self.enter), _scripts(self.exit), scene, current, own)
 
 
 def judge(
@@ -95,14 +111,14 @@ def judge(
     :param hook_is_active: the daemon runs and takes what our enter hook tells.
     """
     parsed = dhclient.parse()
-    opening = _opening(dhclient, hook_is_active=hook_is_active)
+    gate = _gate(dhclient, hook_is_active=hook_is_active)
     found = [
-        _of_statement(statement, cluster, opening or _other_script(parsed, reached))
+        _of_statement(statement, cluster, _behind(gate, parsed, reached))
         for statement, reached in _reaching(dhclient, parsed).items()
         if _kind(statement, cluster) is not None
     ]
     found += [
-        _of_lease(lease, opening or _other_script(parsed, {lease.interface}))
+        _of_lease(lease, _behind(gate, parsed, {lease.interface}))
         for lease in parsed.leases
         if not cluster.isdisjoint(map(plain, lease.nameservers))
     ]
@@ -124,16 +140,6 @@ def writers(dhclient: DhclientFiles) -> tuple[Hazard, ...]:
         if not hook.is_ours
         for write in hooks.writes(hook.content)
     )
-
-
-def last_word(enter: Iterable[Hook]) -> Hook | None:
-    """Return the last of these enter hooks that redefines make_resolv_conf, ours aside."""
-    found = [
-        hook
-        for hook in enter
-        if not hook.is_ours and hooks.redefines_make_resolv_conf(hook.content) is not None
-    ]
-    return found[-1] if found else None
 
 
 def contributing(
@@ -165,23 +171,62 @@ def replaced_script(parsed: Conf, interface: str | None) -> str | None:
     return own[-1] if own and own[-1] not in _SCRIPTS else None
 
 
-def _opening(dhclient: DhclientFiles, *, hook_is_active: bool) -> str | None:
-    """Return why our enter hook doesn't keep dhclient from resolv.conf, None if it does."""
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """What stands between dhclient and resolv.conf."""
+
+    is_shut: bool
+    why: str
+
+
+def _gate(dhclient: DhclientFiles, *, hook_is_active: bool) -> _Gate:
+    """Return whether a hook keeps dhclient from resolv.conf: ours, or somebody else's."""
     ours = [place for place, hook in enumerate(dhclient.enter) if hook.is_ours]
+    after = dhclient.enter[ours[0] + 1 :] if ours else ()
+    has_last_word = bool(ours) and hook_is_active
+    others = _replacements(dhclient, after if has_last_word else dhclient.enter)
+    keeper = next(iter(others), None)
+    if keeper is not None and all(map(_keeps_out, others)) and keeper.replaced is not None:
+        path = keeper.replaced.path
+        return _Gate(True, f"blocked by {path}: its make_resolv_conf takes no nameserver from DHCP")
     if not ours:
-        return f"dnsguard's enter hook {OURS} is not there"
-    other = last_word(dhclient.enter[ours[0] :])
-    if other is not None:
-        return f"sourced after dnsguard: {other.path} redefines make_resolv_conf"
-    return None if hook_is_active else "dnsguard's enter hook is at rest: no daemon takes its word"
+        return _Gate(False, f"dnsguard's enter hook {OURS} is not there")
+    late = _replacements(dhclient, after)
+    redefining = next((one.replaced for one in late if one.replaced is not None), None)
+    if redefining is not None:
+        what = f"{redefining.path} redefines make_resolv_conf"
+        return _Gate(False, f"sourced after dnsguard: {what}")
+    if not hook_is_active:
+        return _Gate(False, "dnsguard's enter hook is at rest: no daemon takes its word")
+    return _Gate(True, _DEFUSED)
 
 
-def _other_script(parsed: Conf, interfaces: Iterable[str | None]) -> str | None:
-    for interface in interfaces:
-        script = replaced_script(parsed, interface)
-        if script is not None:
-            return f"{script} is run in the place of dhclient-script, and so without its hooks"
-    return None
+def _replacements(dhclient: DhclientFiles, enter: Sequence[Hook]) -> list[Outcome]:
+    """Return what becomes of make_resolv_conf on each interface that is known."""
+    alone = replace(dhclient, enter=tuple(enter), exit=())
+    names = sorted({lease.interface for _, lease in dhclient.leases if lease.interface})
+    told = {"reason": "BOUND", "new_domain_name_servers": "192.0.2.53"}
+    scenes = [{**told, "interface": name} for name in names[:MOST_INTERFACES]] or [told]
+    return [alone.rehearse(values, "", lambda *_: None) for values in scenes]
+
+
+def _keeps_out(outcome: Outcome) -> bool:
+    is_replaced = outcome.replaced is not None and outcome.is_replacement_certain
+    return is_replaced and not outcome.passes and not outcome.unclear
+
+
+def _scripts(found: Iterable[Hook]) -> tuple[Script, ...]:
+    return tuple(Script(path=one.path, content=one.content) for one in found if not one.is_ours)
+
+
+def _behind(gate: _Gate, parsed: Conf, interfaces: Iterable[str | None]) -> _Gate:
+    """Return the gate, open where the hooks are not asked at all."""
+    scripts = [replaced_script(parsed, interface) for interface in interfaces]
+    script = next((one for one in scripts if one is not None), None)
+    if script is None or not gate.is_shut:
+        return gate
+    why = f"{script} is run in the place of dhclient-script, and so without its hooks"
+    return _Gate(False, why)
 
 
 def _reaching(dhclient: DhclientFiles, parsed: Conf) -> dict[Statement, set[str | None]]:
@@ -207,9 +252,7 @@ def _kind(statement: Statement, cluster: frozenset[IPAddress]) -> Kind | None:
     return Kind.UNCLEAR if statement.texts or statement.is_computed else None
 
 
-def _of_statement(
-    statement: Statement, cluster: frozenset[IPAddress], opening: str | None
-) -> Hazard:
+def _of_statement(statement: Statement, cluster: frozenset[IPAddress], gate: _Gate) -> Hazard:
     kind = _kind(statement, cluster) or Kind.UNCLEAR
     values = ", ".join((*map(str, statement.addresses), *statement.texts))
     notes = []
@@ -225,12 +268,12 @@ def _of_statement(
         what=f"{statement.verb} {statement.option} {values or '= ...'}",
         interface=statement.interface,
         kind=kind,
-        defused=opening is None,
-        why="; ".join((*notes, *_because(opening))),
+        defused=gate.is_shut,
+        why="; ".join((*notes, *_because(gate))),
     )
 
 
-def _of_lease(lease: Lease, opening: str | None) -> Hazard:
+def _of_lease(lease: Lease, gate: _Gate) -> Hazard:
     servers = ", ".join(map(str, lease.nameservers))
     return Hazard(
         path=CONF,
@@ -238,10 +281,10 @@ def _of_lease(lease: Lease, opening: str | None) -> Hazard:
         what=f"lease with domain-name-servers {servers}",
         interface=lease.interface,
         kind=Kind.POISONS,
-        defused=opening is None,
-        why="; ".join(("counts where no server answers", *_because(opening))),
+        defused=gate.is_shut,
+        why="; ".join(("counts where no server answers", *_because(gate))),
     )
 
 
-def _because(opening: str | None) -> tuple[str, ...]:
-    return (_DEFUSED,) if opening is None else (opening, _REPAIRS)
+def _because(gate: _Gate) -> tuple[str, ...]:
+    return (gate.why,) if gate.is_shut else (gate.why, _REPAIRS)

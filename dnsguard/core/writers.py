@@ -8,6 +8,7 @@ sign wins, and where there is none, "unknown" is said.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 RECENT = 1.0
 """Seconds for which something touched counts as part of the same write."""
@@ -62,6 +63,14 @@ _HEADERS = (
 )
 """Who puts which words into the file."""
 
+_KEEPERS = tuple(
+    (name, words)
+    for name, words in _HEADERS
+    if name in ("NetworkManager", "resolvconf", "openresolv", "systemd-resolved", "dhcpcd")
+)
+_MOST_HEAD = 1024
+"""Bytes; resolvconf's head has about 400."""
+
 _NAMES_BESIDE = (
     # isc-dhcp-client 4.4.3, dhclient-script: new_resolv_conf=$resolv_conf.dhclient-new.$$
     (DHCLIENT, re.compile(r"/resolv\.conf\.dhclient6?-new\.\d+$")),
@@ -108,6 +117,16 @@ def attribute(content: bytes, before: bytes, traces: Sequence[Trace], now: float
     """Return who wrote ``content`` over ``before``."""
     recent = [trace for trace in traces if now - trace.at <= RECENT]
     return next(_signs(content, before, recent, now), Writer(UNKNOWN, "it left no sign"))
+
+
+def keeper(content: bytes) -> str | None:
+    """Return the program whose header the file begins with: that keeps it, says the file.
+
+    A word of it further down, or in a comment of somebody else's, says nothing.
+    """
+    lines = content[:_MOST_HEAD].split(b"\n")
+    head = list(takewhile(lambda line: not line.strip() or line.lstrip()[:1] in b"#;", lines))
+    return next((name for name, words in _KEEPERS if any(words in line for line in head)), None)
 
 
 def _signs(content: bytes, before: bytes, recent: list[Trace], now: float) -> Iterator[Writer]:

@@ -2,18 +2,21 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 from dnsguard.core.forecast import Running
 from dnsguard.core.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook
-from dnsguard.core.sources.dhclient import conf, hooks, leases
+from dnsguard.core.sources import ifupdown
+from dnsguard.core.sources.dhclient import conf, hooks, leases, shell
 from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.host import units
 from dnsguard.host.files import read_bounded
 
 LEASES = ("var/lib/dhcp", "var/lib/dhclient")
+INTERFACES = "/etc/network/interfaces"
 MOST_FILES = 64
 """Hooks of a directory, lease files, processes: more than these are no node's."""
 
@@ -25,6 +28,8 @@ _WITH_ARGUMENT = re.compile(
 """Options of dhclient(8) that take the next word along."""
 _IS_IPV6 = frozenset({"-6", "-S", "-T", "-P", "-N"})
 _MOST_ARGUMENTS = 1 << 14
+_MOST_COPIED = 1 << 14
+"""Bytes of a file that a hook names."""
 
 _conf = lru_cache(maxsize=4)(conf.parse)
 _leases = lru_cache(maxsize=32)(leases.parse)
@@ -36,13 +41,17 @@ def look(root: Path) -> DhclientFiles:
     content = read_bounded(_below(root, CONF), conf.MAX_BYTES + 1) or b""
     includes = _includes(root, content)
     changed = [_mtime(_below(root, path)) for path in (CONF, *includes)]
+    enter, leave = tuple(_hooks(root, ENTER)), tuple(_hooks(root, EXIT))
+    others = [hook for hook in (*enter, *leave) if not hook.is_ours]
     return DhclientFiles(
         conf=content,
         changed=max(changed) or None,
         includes=tuple(includes.items()),
-        enter=tuple(_hooks(root, ENTER)),
-        exit=tuple(_hooks(root, EXIT)),
+        enter=enter,
+        exit=leave,
         leases=tuple(_all_leases(root)),
+        named=tuple(_named(root, others)),
+        enabled=frozenset(_enabled(root, others)),
     )
 
 
@@ -59,6 +68,23 @@ def running(root: Path) -> tuple[Running, ...]:
             if entry.name.isdigit() and len(found) < MOST_FILES:
                 found += _running(entry, booted)
     return tuple(sorted(found, key=lambda one: one.pid))
+
+
+def configured(root: Path) -> tuple[tuple[str, int], ...]:
+    """Return the interfaces and versions of IP for which ifupdown starts dhclient at boot.
+
+    A stateless one (``-S``) leaves no lease, and unless it asks for the time of the next
+    refresh, no process.
+    """
+    programs = root / "usr/sbin"
+    if programs.is_dir() and not (programs / "dhclient").exists():
+        return ()  # trixie's ifupdown has dhcpcd instead
+    directory = "/etc/network/interfaces.d"
+    names = [name for name in _names(_below(root, directory)) if _RUN_PARTS.fullmatch(name)]
+    paths = [INTERFACES, *(f"{directory}/{name}" for name in names)]
+    read = [read_bounded(_below(root, path), ifupdown.MAX_BYTES) or b"" for path in paths]
+    stanzas = [one for content in read for one in ifupdown.parse(content).ifaces]
+    return tuple(dict.fromkeys((one.name, one.dhcp) for one in stanzas if one.dhcp is not None))
 
 
 def _running(process: Path, booted: float) -> Iterator[Running]:
@@ -120,6 +146,23 @@ def _hooks(root: Path, path: str) -> Iterator[Hook]:
         content = read_bounded(_below(root, f"{directory}/{name}"), hooks.MAX_BYTES)
         if content is not None and _RUN_PARTS.fullmatch(name):
             yield Hook(path=f"{directory}/{name}", content=content)
+
+
+def _named(root: Path, found: Iterable[Hook]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the files that hooks name: whether they are there, and what they would copy."""
+    named = dict.fromkeys(path for hook in found for path in shell.paths(hook.content))
+    for path in list(named)[:MOST_FILES]:
+        content = read_bounded(_below(root, path), _MOST_COPIED)
+        is_there = content is not None or _below(root, path).exists()
+        yield path, (content or b"") if is_there else None
+
+
+def _enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
+    asked = dict.fromkeys(unit for hook in found for unit in shell.units(hook.content))
+    for unit in list(asked)[:MOST_FILES]:
+        name = unit if "." in unit else f"{unit}.service"
+        if units.state(root, name) is units.State.ENABLED:
+            yield name
 
 
 def _all_leases(root: Path) -> Iterator[tuple[str, Lease]]:

@@ -5,10 +5,17 @@ files are opened, and only so much of them is read as any good one has.
 """
 
 import errno
+import fcntl
 import os
 import stat
+from array import array
 from contextlib import suppress
 from pathlib import Path
+
+_GET_FLAGS = 0x80086601
+"""FS_IOC_GETFLAGS, where a long has 64 bits."""
+_LOCKED = 0x10 | 0x20
+"""FS_IMMUTABLE_FL, and FS_APPEND_FL, with which no file is truncated or replaced."""
 
 
 def read_bounded(path: Path, limit: int, *, tail: bool = False) -> bytes | None:
@@ -30,6 +37,19 @@ def read_whole(path: Path, limit: int) -> bytes:
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"longer than {limit >> 10} KiB", str(path))
     return content
+
+
+def unwritable(path: Path) -> str | None:
+    """Return why nobody can write a file, not even root (ioctl_iflags(2)); None if root can."""
+    with suppress(OSError):
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return f"the filesystem of {path} is read-only"
+        with open(path, "rb", opener=_at_once) as file:
+            flags = array("l", [0])
+            fcntl.ioctl(file, _GET_FLAGS, flags)
+        if flags[0] & _LOCKED:
+            return f"{path} is immutable (chattr -i {path})"
+    return None
 
 
 def _read(path: Path, limit: int, *, tail: bool = False) -> bytes:

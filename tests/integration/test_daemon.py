@@ -339,7 +339,7 @@ def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: P
     with nameserver(guard.where, NODELOCAL), guard.guarded():
         for text in texts:
             managed.write_bytes(text)
-            until(lambda: guard.status()["nodelocal"]["state"] == "healthy")
+            until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
             assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, text)
         assert guard.status()["mode"] == "guarding"
         assert any("which another program keeps" in one for one in guard.status()["next"])

@@ -155,6 +155,28 @@ def test_a_refused_hold_says_why(poisoned: Node) -> None:
     )
 
 
+def test_plan_and_forecast_open_with_their_verdict(poisoned: Node) -> None:
+    """What comes as the node is now: alone, and with the daemon that keeps it."""
+    lease = poisoned.root / "var/lib/dhcp/dhclient.eth0.leases"
+    lease.parent.mkdir(parents=True, exist_ok=True)
+    lease.write_text(
+        'lease {\n interface "eth0";\n option domain-name-servers 169.254.25.10;\n expire never;\n}\n'
+    )
+    (poisoned.root / "etc/resolv.conf").write_text(f"nameserver {UPSTREAM}\n")
+    alone = poisoned.run("forecast").stdout.splitlines()
+    assert alone[0] == "renewal: fine; reboot: POISONED (with dnsguard: fine)"
+    plan = poisoned.run("plan").stdout.splitlines()
+    assert plan[0] == "resolv.conf stays as it is"
+    assert plan[1].startswith("No daemon runs")
+    with poisoned.guarded():
+        poisoned.wait_for(UPSTREAM)
+        guarded = poisoned.run("forecast").stdout.splitlines()
+        plan = poisoned.run("plan").stdout.splitlines()
+    assert guarded[0] == "renewal: fine; reboot: fine (without dnsguard: POISONED)"
+    assert plan[0] == "nothing to do"
+    assert "No daemon runs" not in plan[1]
+
+
 @pytest.mark.parametrize("command", ["plan", "upstreams", "forecast", "kubelet"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_long_lines_are_folded_at_words(

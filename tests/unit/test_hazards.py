@@ -204,6 +204,70 @@ def test_our_hook_defuses(enter: tuple[Hook, ...], text: bytes) -> None:
     assert hazard.why == "blocked by dnsguard's enter hook"
 
 
+NO_OP = Hook(path=f"{ENTER}.d/leave_my_resolv_conf_alone", content=b"make_resolv_conf() { :; }\n")
+OWN = Hook(
+    path=f"{ENTER}.d/hardened", content=b"make_resolv_conf() {\n echo x > /etc/resolv.conf\n}\n"
+)
+TOLD = Hook(
+    path=f"{ENTER}.d/told",
+    content=b"make_resolv_conf() { resolvectl dns eth0 $new_domain_name_servers; }\n",
+)
+PROGRAM = Hook(path=f"{ENTER}.d/program", content=b"make_resolv_conf() { /opt/dns; }\n")
+MAYBE = Hook(path=f"{ENTER}.d/maybe", content=b"[ -e /etc/x ] && make_resolv_conf() { :; }\n")
+
+
+@pytest.mark.parametrize(
+    ("enter", "hook_is_active", "keeper"),
+    [
+        ((NO_OP,), False, NO_OP.path),
+        ((OUR_HOOK, NO_OP), True, NO_OP.path),
+        ((NO_OP, OUR_HOOK), False, NO_OP.path),
+        ((NO_OP, OUR_HOOK), True, "dnsguard"),
+        ((OWN,), False, OWN.path),
+        ((TOLD,), False, None),
+        ((PROGRAM,), False, None),
+        ((MAYBE,), False, None),
+    ],
+)
+def test_another_hook_may_keep_dhclient_out(
+    enter: tuple[Hook, ...],
+    hook_is_active: bool,  # noqa: FBT001 -- a column of the table
+    keeper: str | None,
+) -> None:
+    """If for certain its make_resolv_conf takes nothing of what DHCP says: no acute danger."""
+    files = replace(NODE, conf=POISON, enter=enter)
+    hazard = _judge(files, hook_is_active=hook_is_active)[0]
+    assert hazard.kind is Kind.POISONS
+    assert hazard.defused == (keeper is not None)
+    assert (keeper or "repairs") in hazard.why
+
+
+def test_resolved_enter_is_no_alarm_where_resolved_is_disabled(tmp_path: Path) -> None:
+    """Trixie's hook is sourced after ours, and does nothing then."""
+    hook = (
+        b"if systemctl is-enabled systemd-resolved >/dev/null; then\nmake_resolv_conf() { :; }\nfi"
+    )
+    _write(tmp_path, "etc/dhcp/dhclient.conf", POISON)
+    _write(tmp_path, OURS, OUR_HOOK.content)
+    _write(tmp_path, f"{ENTER}.d/resolved-enter", hook)
+    (hazard,) = judge(dhclient.look(tmp_path), CLUSTER, hook_is_active=True)
+    assert (hazard.defused, hazard.why) == (True, "blocked by dnsguard's enter hook")
+    wants = _write(tmp_path, "etc/systemd/system/sysinit.target.wants/x", b"").parent
+    (wants / "systemd-resolved.service").symlink_to("/nonexistent")
+    assert dhclient.look(tmp_path).enabled == {"systemd-resolved.service"}
+    (hazard,) = judge(dhclient.look(tmp_path), CLUSTER, hook_is_active=True)
+    assert "resolved-enter" in hazard.why
+
+
+def test_what_ifupdown_starts_is_found(tmp_path: Path) -> None:
+    """DHCPv4, DHCPv6, and stateless DHCPv6 beside router advertisements."""
+    _write(tmp_path, "etc/network/interfaces", b"iface eth0 inet dhcp\niface eth1 inet6 auto\n")
+    _write(tmp_path, "etc/network/interfaces.d/more", b"iface eth2 inet6 auto\n  dhcp 1\n")
+    assert dhclient.configured(tmp_path) == (("eth0", 4), ("eth2", 6))
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    assert dhclient.configured(tmp_path) == ()
+
+
 def test_a_hook_that_writes_is_repaired_after_not_defused() -> None:
     """Kubespray's zdnsupdate, and an enter hook that writes by itself."""
     direct = Hook(path=f"{ENTER}.d/00own", content=b"\ncat /root/r > /etc/resolv.conf\n")

@@ -1,7 +1,7 @@
 """interfaces(5): the nameservers of ifupdown's stanzas, as resolvconf(8) is given them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dnsguard.core.address import IPAddress, parse_nameserver
 
@@ -21,6 +21,8 @@ class Iface:
     name: str
     line: int
     nameservers: tuple[IPAddress, ...] = ()
+    dhcp: int | None = None
+    """The version of IP for which dhclient is started; ``inet6 auto`` with ``dhcp 1``, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,17 +36,45 @@ class Interfaces:
     """Patterns of ``source-directory``."""
 
 
+@dataclass(slots=True)
+class _Open:
+    """A stanza while its lines are read."""
+
+    name: str
+    line: int
+    method: list[str]
+    """``inet dhcp``, and what follows."""
+    servers: list[IPAddress] = field(default_factory=list)
+    is_told_more: bool = False
+    """``dhcp 1``: RFC 4862's address and stateless DHCPv6 for all else."""
+
+    def close(self) -> Iface:
+        return Iface(
+            name=self.name, line=self.line, nameservers=tuple(self.servers), dhcp=self._dhcp()
+        )
+
+    def _dhcp(self) -> int | None:
+        match self.method[:2]:
+            case ["inet", "dhcp"]:
+                return 4
+            case ["inet6", "dhcp"]:
+                return 6
+            case ["inet6", "auto"] if self.is_told_more:
+                return 6
+        return None
+
+
 def parse(content: bytes) -> Interfaces:
     """Read an interfaces file; any bytes will do."""
-    ifaces: list[tuple[str, int, list[IPAddress]]] = []
-    current: list[IPAddress] | None = None
+    ifaces: list[_Open] = []
+    current: _Open | None = None
     sources: list[str] = []
     directories: list[str] = []
     for number, words in _lines(content):
         match words:
-            case ["iface", name, *_]:
-                current = []
-                ifaces.append((name, number, current))
+            case ["iface", name, *rest]:
+                current = _Open(name, number, rest)
+                ifaces.append(current)
             case ["source", *patterns]:
                 current = None
                 sources += patterns
@@ -55,12 +85,11 @@ def parse(content: bytes) -> Interfaces:
                 current = None
             case ["dns-nameservers" | "dns-nameserver", *values] if current is not None:
                 found = map(parse_nameserver, values[:MOST_SERVERS])
-                current += [address for address in found if address is not None]
+                current.servers += [address for address in found if address is not None]
+            case ["dhcp", "1"] if current is not None:
+                current.is_told_more = True
     return Interfaces(
-        ifaces=tuple(
-            Iface(name=name, line=line, nameservers=tuple(servers))
-            for name, line, servers in ifaces
-        ),
+        ifaces=tuple(one.close() for one in ifaces),
         sources=tuple(sources),
         directories=tuple(directories),
     )

@@ -32,7 +32,7 @@ _LEX = re.compile(
 )
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)([^}]{0,99})\})")
-_RESOLVED = re.compile(
+RESOLVED = re.compile(
     r"(?:\$\(|`)[ \t]*[/\w]*(?:readlink|realpath)(?:[ \t]+-[-\w]*){0,9}"
     r"[ \t]+([^\s)`>|;&]{1,99})[^)`\n]{0,99}[)`]"
 )
@@ -90,6 +90,11 @@ def redefines_make_resolv_conf(script: bytes) -> int | None:
     return None
 
 
+def names_resolv_conf(path: str) -> bool:
+    """Tell whether a path is resolv.conf's, as far as it is known."""
+    return bool(_PATH.fullmatch(path))
+
+
 @dataclass(slots=True)
 class _Command:
     """A simple command: words, and targets of output redirections with their lines."""
@@ -102,10 +107,10 @@ class _Command:
 
 def _commands(script: bytes) -> Iterator[_Command]:
     """Cut a script into simple commands; what doesn't fit is skipped."""
-    text = _RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
+    text = RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
     command = _Command(1)
     redirect = ""
-    for kind, lexeme, line in _lexemes(text):
+    for kind, lexeme, line in lexemes(text):
         match kind:
             case "redirect":
                 redirect = lexeme.lstrip("0123456789")
@@ -128,8 +133,11 @@ def _commands(script: bytes) -> Iterator[_Command]:
     yield command
 
 
-def _lexemes(text: str) -> Iterator[tuple[str, str, int]]:
-    """Return the kind, the text and the line of all that matters, without here-documents."""
+def lexemes(text: str) -> Iterator[tuple[str, str, int]]:
+    """Return the kind, the text and the line of all that matters.
+
+    A here-document comes where the line ends that it begins behind.
+    """
     line, at = 1, 0
     delimiters: list[str] = []
     is_delimiter = False
@@ -141,12 +149,13 @@ def _lexemes(text: str) -> Iterator[tuple[str, str, int]]:
         kind, found = str(match.lastgroup), match.group()
         if is_delimiter and kind == "word":
             delimiters.append(_unquoted(found))
+        begin, at = at, match.end()
+        if kind == "line" and delimiters:
+            at, delimiters = _after_documents(text, at, delimiters), []
+            yield "document", text[match.end() : at], line
         if kind not in ("blank", "comment"):
             is_delimiter = kind == "redirect" and found.lstrip("0123456789") in ("<<", "<<-")
             yield kind, found, line
-        begin, at = at, match.end()
-        if kind == "line":
-            at, delimiters = _after_documents(text, at, delimiters), []
         line += text.count("\n", begin, at)
 
 

@@ -6,11 +6,12 @@ TIMEOUT only if the first router answers a ping.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.core.sources.dhclient.told import Reason, Told, addresses, zoned
 
 _WRITES = frozenset(
     {
@@ -28,6 +29,9 @@ _WRITES = frozenset(
 _OLD = re.compile(rb"^w*(?i:nameserver)[^\n]*\n?", re.MULTILINE)
 
 
+_VARIABLES = {4: ("new_", "domain_name_servers"), 6: ("new_dhcp6_", "name_servers")}
+
+
 def resolv_conf(told: Told, current: bytes) -> bytes | None:
     """Return what the script makes of the file, None where it doesn't touch it.
 
@@ -41,6 +45,35 @@ def resolv_conf(told: Told, current: bytes) -> bytes | None:
     lines = "".join(f"{line}\n" for line in (*head, *_nameservers(told)))
     kept = b"" if told.nameservers else b"".join(_OLD.findall(current))
     return lines.encode() + kept
+
+
+def changed(told: Told, values: Mapping[str, str]) -> Told:
+    """Return what the script is told where hooks have set its variables to something else."""
+    prefix, servers = _VARIABLES[told.version]
+    if (text := values.get(prefix + servers)) is not None:
+        told = replace(told, nameservers=zoned(addresses(text), told.interface))
+    if (text := values.get(f"{prefix}domain_search")) is not None:
+        told = replace(told, search=tuple(text.split()))
+    if (text := values.get("new_domain_name")) is not None and told.version == 4:
+        told = replace(told, domain=text or None)
+    return told
+
+
+def variables(told: Told) -> dict[str, str]:
+    """Return the variables that its hooks find, as far as they are known."""
+    prefix, servers = _VARIABLES[told.version]
+    known = {
+        "reason": str(told.reason),
+        "interface": told.interface,
+        "new_domain_name_servers": "",
+        "new_domain_search": "",
+        "new_domain_name": told.domain or "",
+        "new_dhcp6_name_servers": "",
+        "new_dhcp6_domain_search": "",
+    }
+    known[prefix + servers] = " ".join(map(_text, told.nameservers))
+    known[f"{prefix}domain_search"] = " ".join(told.search)
+    return known
 
 
 def _head4(told: Told) -> Sequence[str]:

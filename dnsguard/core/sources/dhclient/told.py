@@ -90,10 +90,10 @@ def parse(content: bytes) -> Told | None:
         reason=Reason(values["reason"]),
         interface=interface,
         address=_first(values.get("address")),
-        nameservers=zoned(_addresses(values.get("nameservers")), interface),
+        nameservers=zoned(addresses(values.get("nameservers")), interface),
         domain=_domain(values.get("domain")),
         search=_domains(values.get("search")),
-        routers=_addresses(values.get("routers")),
+        routers=addresses(values.get("routers")),
         server=_first(values.get("server")),
         # What is longer is no date.
         expires=float(expiry) if re.fullmatch("[0-9]{1,11}", expiry) else None,
@@ -132,7 +132,8 @@ def _zoned(address: IPAddress, interface: str) -> IPAddress:
     return address
 
 
-def _addresses(text: str | None) -> tuple[IPAddress, ...]:
+def addresses(text: str | None) -> tuple[IPAddress, ...]:
+    """Return the addresses in a list with blanks between them."""
     found = []
     for word in (text or "").split():
         with suppress(ValueError):
@@ -141,7 +142,7 @@ def _addresses(text: str | None) -> tuple[IPAddress, ...]:
 
 
 def _first(text: str | None) -> IPAddress | None:
-    return next(iter(_addresses(text)), None)
+    return next(iter(addresses(text)), None)
 
 
 def _domain(text: str | None) -> str | None:

@@ -1,0 +1,109 @@
+"""What the programs that hooks of dhclient-script(8) make texts with say: echo, printf, sed, grep.
+
+As much of them as is used for resolv.conf; what is not understood and may be about
+nameservers comes out as ``UNKNOWN``.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from dnsguard.core.sources.dhclient.shell import UNKNOWN
+
+_SUBSTITUTE = re.compile(r"s([/|#,@!])((?:\\.|(?!\1)[^\\\n])*)\1((?:\\.|(?!\1)[^\\\n])*)\1([gIi]*)")
+_DELETE = re.compile(r"/((?:\\.|[^\\/])*)/d")
+_INSERT = re.compile(r"(1|\$) ?([ia])\s*\\?\s*(.+)")
+_PLAIN_PATTERN = re.compile(r"[\w\s^$.:#\[\]/@=\"'|()\\*+-]{0,200}")
+"""What means the same to sed(1) and to us; with few stars, so that it ends."""
+
+
+def echo(words: Sequence[str]) -> str:
+    """Return what echo says, of dash: it knows the escapes without ``-e``."""
+    ends = "\n"
+    while words and re.fullmatch("-[neE]+", words[0]):
+        ends = "" if "n" in words[0] else ends
+        words = words[1:]
+    return _unescaped(" ".join(words)) + ends
+
+
+def printf(words: Sequence[str]) -> str:
+    """Return what printf says of strings."""
+    if not words:
+        return ""
+    form, *values = words[1:] if words[0] == "--" else words
+    form = _unescaped(form)
+    count = len(re.findall("%[sb]", form))
+    rounds = max(1, -(-len(values) // count)) if count else 1
+    left = iter(map(_unescaped, values))
+    return re.sub("%[sb]", lambda _: next(left, ""), form * min(rounds, 64))
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("\\\\", "\\").replace("\\n", "\n").replace("\\t", "\t")
+
+
+def edited(programs: Sequence[str], text: str) -> str:
+    """Return what sed(1) makes of a text, UNKNOWN where it may be about nameservers."""
+    for program in programs:
+        lines = text.split("\n")
+        if program.startswith("1s") and (change := _change(program[1:])) is not None:
+            text = "\n".join((change(lines[0]), *lines[1:]))
+        elif (match := _INSERT.fullmatch(program)) is not None:
+            new = match[3].split("\\n")
+            last = lines[:-1] if lines[-1] == "" else lines
+            at = {"1i": 0, "1a": 1, "$i": len(last) - 1}.get(match[1] + match[2], len(last))
+            text = "\n".join((*last[:at], *new, *last[at:], ""))
+        elif (change := _change(program)) is not None:
+            text = change(text)
+        elif re.search(r"nameserver|[0-9]\.[0-9]", program):
+            text = UNKNOWN
+    return text
+
+
+def _change(program: str) -> Callable[[str], str] | None:
+    """Return what a ``s/.../.../`` or a ``/.../d`` does, None if it is none that is understood."""
+    substitute, delete = _SUBSTITUTE.fullmatch(program), _DELETE.fullmatch(program)
+    gone = None if delete is None else _compiled(delete[1])
+    if gone is not None:
+        return partial(_without, gone)
+    found = None if substitute is None else _compiled(substitute[2])
+    if substitute is not None and found is not None:
+        new = re.sub(r"\\([/|#,@!.])", r"\1", substitute[3].replace("\\n", "\n"))
+        count = 0 if "g" in substitute[4] else 1
+        if "&" in new or "\\" in new:
+            return None
+        return partial(_replaced, found, new, count)
+    return None
+
+
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    return "\n".join(one for one in text.split("\n") if not (one and pattern.search(one)))
+
+
+def _replaced(pattern: re.Pattern[str], new: str, count: int, text: str) -> str:
+    return "\n".join(pattern.sub(lambda _: new, one, count) for one in text.split("\n"))
+
+
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    if not _PLAIN_PATTERN.fullmatch(pattern) or pattern.count("*") + pattern.count("+") > 3:
+        return None
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
+
+
+def grep(pattern: str, text: str) -> str:
+    """Return the lines that are left where those of a pattern are not wanted (``-v``)."""
+    found = _compiled(pattern)
+    if found is None:
+        return UNKNOWN if re.search(r"nameserver|[0-9]\.[0-9]", pattern) else text
+    return "".join(f"{line}\n" for line in text.splitlines() if not found.search(line))
+
+
+def has(pattern: str, text: str) -> bool | None:
+    """Tell whether a line has a pattern (``grep -q``), None where that can't be told."""
+    found = _compiled(pattern)
+    if found is None or UNKNOWN in text:
+        return None
+    return any(found.search(line) for line in text.split("\n"))

@@ -1,0 +1,30 @@
+"""Any bytes for a hook: it is gone through to an end, and nothing is raised."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsguard.core.sources.dhclient import shell
+from dnsguard.core.sources.dhclient.rehearsal import Scene, Script, rehearse
+
+WORDS = st.sampled_from(
+    [
+        *("if", "then", "else", "elif", "fi", "case", "in", "esac", "for", "do", "done", "while"),
+        *("{", "}", "(", ")", ";", ";;", "&&", "||", "|", "!", "\n", "$(", "`", "function", "x"),
+        *("make_resolv_conf", "echo", "return", "exit", "[", "]", "$x", "x=1", ">", ">>", "<<E"),
+        *("/etc/resolv.conf", "nameserver 10.0.0.2", "E", "sed", "-i", "s/a*/b/", "cat", "'", '"'),
+    ]
+)
+SCRIPTS = st.one_of(
+    st.binary(max_size=200),
+    st.lists(WORDS, max_size=60).map(lambda words: " ".join(words).encode()),
+)
+
+
+@given(SCRIPTS, SCRIPTS)
+def test_any_hooks_come_to_an_end(enter: bytes, leave: bytes) -> None:
+    """With a text, or with the reason why it can't be told."""
+    shell.paths(enter)
+    shell.units(enter)
+    found = [[Script(path="/hook", content=one)] for one in (enter, leave)]
+    outcome = rehearse(found[0], found[1], Scene(), "nameserver 10.1.1.1\n", lambda text, _: text)
+    assert (outcome.text is None) == bool(outcome.unclear)
