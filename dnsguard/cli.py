@@ -69,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     about = "end by itself after this time: 90s, 30m, 1h 30min"
     hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
     add("release", _release, "end what is held; root only")
+    forget = add("forget", _forget, "drop a remembered nameserver; root only")
+    forget.add_argument("address", metavar="ADDRESS", help="as dnsguard upstreams shows it")
     events = add("events", _events, "show what happened, from the journal")
     events.add_argument("--follow", action="store_true", help="and what happens from now on")
     events.add_argument("--since", metavar="WHEN", help="only from then on: see systemd.time(7)")
@@ -318,6 +320,15 @@ def _release(options: argparse.Namespace) -> int:
 
     data = client.ask(Paths(options.root).socket, "release", by=_operator())
     page.say(render.released(data))
+    return DEGRADED if data["degraded"] else 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from dnsguard import client, render
+
+    address = options.address
+    data = client.ask(Paths(options.root).socket, "forget", address=address, by=_operator())
+    page.say(render.forgotten(data, address))
     return DEGRADED if data["degraded"] else 0
 
 

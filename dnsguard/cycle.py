@@ -18,7 +18,7 @@ from dnsguard.core import links
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.counters import Counters
-from dnsguard.core.decide import decide
+from dnsguard.core.decide import decide, forget, kept
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
@@ -112,6 +112,7 @@ class Cycle:
             remembered=trust.believed(paths.root, state.remembered),
             convicts=state.convicts,
             kubernetes=state.kubernetes,
+            deleted=state.deleted,
             foreign=state.foreign,
         )
         self.spare = Spare(paths.resolv_conf)
@@ -167,6 +168,11 @@ class Cycle:
             self._news.append(event)
             return
         self.facts = replace(self.facts, hold=hold)
+
+    def forget(self, address: IPAddress) -> None:
+        """Drop a remembered server; what names it now goes on doing so."""
+        self.memory = forget(self.memory, address)
+        self._later.append(kept(self.memory))
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""

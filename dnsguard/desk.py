@@ -9,7 +9,8 @@ from typing import Protocol
 
 from dnsguard import __version__
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.decide import decide
+from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.core.decide import decide, draw_border, rank
 from dnsguard.core.event import Level
 from dnsguard.core.hold import Hold, asked, name
 from dnsguard.core.metrics import metrics
@@ -52,7 +53,7 @@ class Desk:
 
     @property
     def commands(self) -> Mapping[str, Command]:
-        return {"hold": self._hold, "release": self._release}
+        return {"hold": self._hold, "release": self._release, "forget": self._forget}
 
     def status(self) -> dict[str, object]:
         """Return the status, with what the shell adds to the core's report."""
@@ -135,6 +136,31 @@ class Desk:
         self._pin(None)
         self._tell("hold_released", hold=hold.describe(), by=name(request.get("by")))
         return self.status()
+
+    def _forget(self, request: Data) -> dict[str, object]:
+        """Drop a remembered server, and say who names it all the same."""
+        try:
+            address = parse_address(str(request.get("address")))
+        except ValueError as error:
+            raise RefusedError(str(error)) from error
+        remembered = [one.address for one in self._cycle.memory.remembered]
+        if address not in remembered:
+            known = ", ".join(map(str, remembered)) or "nobody"
+            raise RefusedError(f"{address} is not remembered; remembered: {known}")
+        self._cycle.forget(address)
+        by = name(request.get("by"))
+        self._tell("upstream_forgotten", server=str(address), by=by)
+        self._look()
+        return {**self.status(), "named_by": self._named_by(address)}
+
+    def _named_by(self, address: IPAddress) -> str | None:
+        """Return what else names a server."""
+        cycle = self._cycle
+        seen = cycle.observe()
+        border = draw_border(cycle.memory, seen, cycle.policy)
+        known = rank(cycle.memory, seen, cycle.policy, border)
+        named = (one.candidate.origin for one in known if one.address == address)
+        return next(named, None)
 
     def _pin(self, hold: Hold | None) -> None:
         try:

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from dnsguard.core.model import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.page import flush, say, say_json, stdout, wait
 from dnsguard.sentences import summary
@@ -87,6 +88,11 @@ def told(moment: Sequence[Event]) -> Iterator[tuple[Event, str]]:
     for event in moment:
         name, sentence = str(event["event"]), summary(str(event["event"]), _fields(event))
         is_held = name == "mode_changed" and "hold_set" in said
+        is_usual = (
+            name == "nameserver_unused" and _fields(event).get("kind") == UnusedKind.NODELOCAL
+        )
+        if is_usual and len(moment) > 1:
+            continue  # the others speak of NodeLocalDNS
         if is_held or said.keys() & _SAID_BY.get(name, frozenset()):
             continue
         if name in ("resolv_conf_trampled", "hold_set") and written is not None:

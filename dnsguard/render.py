@@ -69,6 +69,13 @@ def released(data: Data) -> str:
     return f"released: {data['mode']}; {_outcome(data)}"
 
 
+def forgotten(data: Data, address: str) -> str:
+    """Return the one line that answers ``forget``."""
+    named = data["named_by"]
+    why = f", but {named} names it" if named else ""
+    return f"forgotten: {address}{why}; {_outcome(data)}"
+
+
 def _holding(hold: Data) -> str:
     return f"held to {hold['serves']} by {hold['by']}, {_until(hold)}"
 

@@ -100,6 +100,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "resolv_conf_fought_over": _fought,
     "resolv_conf_not_written": lambda f: f["why"],
     "attributes_not_kept": lambda f: f"the new resolv.conf lacks of the old one: {f['lost']}",
+    "nameserver_unused": lambda f: f"nameserver {f['server']} {f['why']}; {f['otherwise']}",
+    "upstream_forgotten": lambda f: f"{f['server']} was forgotten by {f['by']}",
     "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
     "hold_set": _held,
     "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",

@@ -9,7 +9,7 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dnsguard.core import inform, lessons, links, pods, upstreams
+from dnsguard.core import inform, lessons, links, pods, resolvconf, upstreams
 from dnsguard.core.address import IPAddress, is_unique_local
 from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
@@ -32,10 +32,12 @@ from dnsguard.core.model import (
     Policy,
     Remember,
     Source,
+    Unused,
     UpstreamState,
 )
 from dnsguard.core.questions import questions
-from dnsguard.core.rewrite import pod_file, remedy, rewrite
+from dnsguard.core.rewrite import Rewrite, pod_file, remedy, rewrite
+from dnsguard.core.unused import unused
 from dnsguard.core.upstreams import Pool, Verdict, Verdicts
 
 MOST_CONVICTS = 16
@@ -48,7 +50,7 @@ resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
     """Return what to remember and what to do, from what was remembered and seen."""
     before = memory
-    memory = lessons.read_file(_hear(memory, seen, policy), seen)
+    memory = lessons.read_file(_hear(memory, seen, policy), seen, policy.cluster)
     memory, announced = lessons.read_records(memory, seen)
     memory, behind = lessons.read_behind(memory, seen)
     announced = announced if behind is None else behind
@@ -59,7 +61,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         # What has just proved itself ranks higher from now on, not from the next look on.
         memory = replace(memory, remembered=remembered)
         known = rank(memory, seen, policy, border)
-    pool = upstreams.pool(known)
+    pool = upstreams.without_deleted(upstreams.pool(known))
     memory = _note_copying(memory, seen, policy)
     obstacle = next(_obstacles(memory, seen, policy, pool), _NONE)
     memory = _turn(memory, seen, policy, obstacle)
@@ -67,7 +69,10 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
         ("handover", _why(memory.hold, obstacle)),
     )
-    memory, file = rewrite(memory, seen, pool, border, announced=announced)
+    reaches_pods = _reaches_pods(memory, seen, policy)
+    memory, file = rewrite(
+        memory, seen, pool, border, announced=announced, reaches_pods=reaches_pods
+    )
     memory, asked = questions(
         memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
     )
@@ -77,10 +82,11 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     actions += pod_file(memory, seen, policy, pool, border)
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
-    if _kept(memory) != _kept(before):
-        actions.append(_kept(memory))
+    if kept(memory) != kept(before):
+        actions.append(kept(memory))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
+    memory, news = _news(memory, known, file, policy)
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
     return replace(memory, identity=identity), Plan(
@@ -93,6 +99,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
         informs=informs.now,
+        unused=news,
         tramples=memory.tramples,
         delay=memory.fight.delay,
         remedy=remedy(memory, seen, border),
@@ -108,6 +115,15 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     )
 
 
+def _news(
+    memory: Memory, known: Pool, file: Rewrite, policy: Policy
+) -> tuple[Memory, tuple[Unused, ...]]:
+    """Return what is to be told of the foreign file's lines, once it is decided."""
+    if not file.is_settled:
+        return memory, ()
+    return unused(memory, known, file.wanted, policy)
+
+
 def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
     """Return what is no upstream, as far as is known by now."""
     return Border(
@@ -121,9 +137,13 @@ def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
     )
 
 
-def _kept(memory: Memory) -> Remember:
+def kept(memory: Memory) -> Remember:
+    """Return what outlives the daemon."""
     return Remember(
-        candidates=memory.remembered, convicts=memory.convicts, kubernetes=memory.kubernetes
+        candidates=memory.remembered,
+        convicts=memory.convicts,
+        kubernetes=memory.kubernetes,
+        deleted=memory.deleted,
     )
 
 
@@ -162,7 +182,28 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> P
         *inform.candidates(memory.informs),
         *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
-    return upstreams.known(candidates, memory.verdicts, border)
+    ranked = (_demoted(memory, candidate) for candidate in candidates)
+    return upstreams.known(ranked, memory.verdicts, border)
+
+
+def _demoted(memory: Memory, candidate: Candidate) -> Candidate:
+    """Rank whom a person took out of the file behind all, unless the configuration names them."""
+    is_told = candidate.source in (Source.CONFIG, Source.FALLBACK)
+    if is_told or candidate.address not in memory.deleted:
+        return candidate
+    origin = f"deleted by hand; {candidate.source}: {candidate.origin}"
+    return replace(candidate, source=Source.DELETED, origin=origin, tier=0)
+
+
+def forget(memory: Memory, address: IPAddress) -> Memory:
+    """Return the memory without a server, but for what others name now."""
+    named = resolvconf.addresses(memory.foreign or b"")
+    return replace(
+        memory,
+        remembered=tuple(one for one in memory.remembered if one.address != address),
+        learned=tuple(one for one in memory.learned if one.address != address or address in named),
+        verdicts={one: verdict for one, verdict in memory.verdicts.items() if one != address},
+    )
 
 
 def _found(seen: Observation) -> Iterator[Candidate]:
@@ -356,6 +397,19 @@ def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
     if seen.pods.follows or memory.copying == seen.pods.path:
         return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
     return pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+
+
+def _reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
+    """Tell whether what resolv.conf says may become what pods get.
+
+    What stands in another file of theirs, nobody for want of an upstream, is no matter here.
+    """
+    if policy.handover is HandoverMode.ALWAYS:
+        return False  # the operator says so
+    if seen.pods is None:
+        return seen.pods_doubt is not None
+    is_same = seen.pods.path == RESOLV_CONF or seen.pods.follows
+    return is_same or memory.copying == seen.pods.path
 
 
 def _note_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:

@@ -7,7 +7,7 @@ and a storm of the same line is collapsed without losing the count.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, UpstreamState
+from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, Unused, UpstreamState
 from dnsguard.core.upstreams import NOT_ASKED
 from dnsguard.core.writers import UNKNOWN
 
@@ -114,7 +114,14 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(_trample(after))
     if after.delay and not (before is not None and before.delay):
         events.append(_fight(after))
+    events += [_unused(one) for one in after.unused]
     return tuple(events)
+
+
+def _unused(one: Unused) -> Event:
+    what = ("server", str(one.address)), ("kind", one.kind)
+    details = (*what, ("why", one.why), ("otherwise", one.otherwise))
+    return Event(name="nameserver_unused", details=details)
 
 
 def _trample(plan: Plan) -> Event:

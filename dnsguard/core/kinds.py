@@ -18,6 +18,8 @@ MESSAGE_IDS: Mapping[str, str] = {
     "resolv_conf_fought_over": "a76ae6d441e04fa5b300d8aae42c454e",
     "resolv_conf_not_written": "39e20ed874d949e0a263c41fb70c7ae2",
     "attributes_not_kept": "fe0ae7de86674efab89d6589c3701623",
+    "nameserver_unused": "2820a13fd4a94224b6760f7e5564c228",
+    "upstream_forgotten": "69278d3c154f49c9b96a0b00a63f8060",
     "pod_file_written": "4c3e5c9a62e9494b85307a4ce56cbd45",
     "hold_set": "e4c4a9b990924b1a9996d72d2a9052a2",
     "hold_released": "d86793cdc3944a0981800634efb3a63d",

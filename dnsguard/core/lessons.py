@@ -5,17 +5,17 @@ dhclient would have made of the file is then made here, so that a renewal still 
 new nameserver or search list; it is guarded like anything that someone else wrote.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from dnsguard.core import links, resolvconf, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Candidate, Observation, Record, Source
+from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source, UnusedKind
 from dnsguard.core.sources.dhclient import script
 from dnsguard.core.sources.dhclient.told import Reason, Told
 from dnsguard.core.tramples import Trample
-from dnsguard.core.writers import DHCLIENT, Writer, attribute
+from dnsguard.core.writers import BY_HAND, DHCLIENT, Writer, attribute
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100
@@ -24,15 +24,14 @@ _AFRESH = frozenset({Reason.BOUND, Reason.REBOOT, Reason.TIMEOUT, Reason.BOUND6}
 """dhclient has just started: what it says counts even if it said the same before."""
 
 
-def read_file(memory: Memory, seen: Observation) -> Memory:
+MOST_DELETED = 16
+
+
+def read_file(memory: Memory, seen: Observation, cluster: Container[IPAddress]) -> Memory:
     """Take in what someone else wrote. Our own writing teaches nothing."""
     file = seen.file
-    if file.trouble is not None or file.content == memory.written:
+    if not _is_news_from_others(memory, file):
         return memory
-    if file.identity == memory.identity:
-        return memory  # Ours could not be written: the file is the one seen before.
-    if not file.content and memory.foreign is not None:
-        return memory  # Truncated: nothing is said yet, and nothing taken back.
     foreign = resolvconf.unguard(file.content)
     before = memory.foreign or b""
     writer = attribute(file.content, before, seen.traces, seen.now)
@@ -40,6 +39,8 @@ def read_file(memory: Memory, seen: Observation) -> Memory:
     if memory.written is None:
         written_at = file.identity.mtime_ns / 1e9 if file.identity else seen.wall
         memory = _foreign(memory, foreign, written_at)
+        if _is_chosen(file.content, foreign, cluster):
+            return _left(memory, file.content, written_at)
         # What an earlier run added to the file was known then, from wherever.
         added = upstreams.from_text(
             file.content, source=Source.BACKUP, origin="added by dnsguard", seen=written_at
@@ -47,10 +48,71 @@ def read_file(memory: Memory, seen: Observation) -> Memory:
         named = {learned.address for learned in memory.learned}
         ours = (one for one in added if one.address not in named)
         return replace(memory, learned=(*memory.learned, *ours))
+    deleted = {} if file.leads_away else _deleted(memory, file.content, cluster, seen.wall)
     memory = _foreign(memory, foreign, seen.wall)
     if file.leads_away:
         return memory  # a manager's own file: nothing of ours was there
+    memory = _left(memory, file.content, seen.wall)
+    memory = replace(memory, deleted={**memory.deleted, **deleted})
     return replace(memory, tramples=memory.tramples.plus(Trample(seen.wall, writer)))
+
+
+def _is_news_from_others(memory: Memory, file: FileSeen) -> bool:
+    if file.trouble is not None or file.content == memory.written:
+        return False
+    if file.identity == memory.identity:
+        return False  # Ours could not be written: the file is the one seen before.
+    # Truncated: nothing is said yet, and nothing taken back.
+    return bool(file.content) or memory.foreign is None
+
+
+def _left(memory: Memory, content: bytes, written_at: float) -> Memory:
+    """Take in whom an editor has left in our text: in the place that they have there.
+
+    Else a server that somebody adds would be alone of the file's rank, and remove the one
+    that worked (issue 13).
+    """
+    learned = upstreams.from_text(
+        resolvconf.as_left(content), source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
+    )
+    named = {one.address for one in learned}
+    deleted = {one: at for one, at in memory.deleted.items() if one not in named}
+    return replace(memory, learned=learned, deleted=deleted)
+
+
+def _is_chosen(content: bytes, foreign: bytes, cluster: Container[IPAddress]) -> bool:
+    """Tell whether a person chose to have ours beside a real server of their own.
+
+    By itself dnsguard adds to none that it leaves in the file.
+    """
+    named, added = set(resolvconf.addresses(content)), resolvconf.added(content)
+    kept = named.intersection(resolvconf.addresses(foreign)) - added
+    return bool(added & named) and any(one not in cluster for one in kept)
+
+
+def _deleted(
+    memory: Memory, content: bytes, cluster: Container[IPAddress], wall: float
+) -> dict[IPAddress, float]:
+    """Return whom a person has taken out of the file as it was."""
+    if memory.writer is None or memory.writer.name not in BY_HAND:
+        return {}
+    written = memory.written or b""
+    left = resolvconf.addresses(resolvconf.as_left(content))
+    was = [one for one in resolvconf.addresses(written) if one not in cluster]
+    if not resolvconf.is_guarded(content) and not _is_edit(written, content, cluster):
+        return {}
+    return {one: wall for one in was if one not in left}
+
+
+def _is_edit(written: bytes, content: bytes, cluster: Container[IPAddress]) -> bool:
+    """Tell whether a text without a mark of ours is the old one with other nameservers.
+
+    One that names cluster DNS alone is a poisoned one, made anew.
+    """
+    named = {server.line for server in resolvconf.nameservers(content)}
+    others = {line for at, line in enumerate(content.split(b"\n")) if at not in named}
+    names_somebody = any(one not in cluster for one in resolvconf.addresses(content))
+    return names_somebody and others <= set(written.split(b"\n"))
 
 
 def read_behind(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
@@ -104,7 +166,17 @@ def _foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
     learned = upstreams.from_text(
         foreign, source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
     )
-    return replace(memory, foreign=foreign, learned=learned)
+    named = {one.address for one in learned}
+    deleted = {one: at for one, at in memory.deleted.items() if one not in named}
+    newest = sorted(deleted, key=lambda one: deleted[one], reverse=True)[:MOST_DELETED]
+    told = memory.told if foreign == memory.foreign else frozenset[tuple[IPAddress, UnusedKind]]()
+    return replace(
+        memory,
+        foreign=foreign,
+        learned=learned,
+        deleted={one: deleted[one] for one in newest},
+        told=told,
+    )
 
 
 def candidates(memory: Memory) -> Iterator[Candidate]:

@@ -9,7 +9,7 @@ from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informs
-from dnsguard.core.model import Candidate, Identity, Mode, Record
+from dnsguard.core.model import Candidate, Identity, Mode, Record, UnusedKind
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import Verdict
 from dnsguard.core.writers import Writer
@@ -32,7 +32,11 @@ class Memory:
     unfinished_since: float | None = None
     """Since when the file has been empty, missing or open for writing."""
     learned: tuple[Candidate, ...] = ()
-    """Candidates that the foreign file names."""
+    """Candidates that the foreign file names, and that an editor of our text has left in it."""
+    deleted: Mapping[IPAddress, float] = field(default_factory=dict)
+    """Whom a person took out of resolv.conf, and when (seconds since the epoch)."""
+    told: frozenset[tuple[IPAddress, UnusedKind]] = frozenset()
+    """Of whom it was told why they are not used, and the kind of reason."""
     records: tuple[Record, ...] = ()
     """What dhclient had been told by the last look."""
     informs: Informs = field(default_factory=dict)

@@ -67,6 +67,7 @@ class Source(StrEnum):
     INFORM = "dhcp-server"  # the DHCP server itself, asked (RFC 2131, 3.4)
     GUESS = "guess"  # routers and DHCP servers: used only once they answered
     FALLBACK = "fallback"  # upstream.fallback
+    DELETED = "deleted"  # a person took it out of resolv.conf: the last resort
 
 
 RANK = {source: rank for rank, source in enumerate(Source)}
@@ -200,7 +201,7 @@ MAX_FILE = 64 * 1024
 """A foreign resolv.conf over this many bytes is set aside, not edited."""
 MAX_GUARDED = 4 * MAX_FILE
 """What becomes of one below that is never longer: a shortest nameserver line ("nameserver 1",
-13 bytes with its end) that is held back grows by 24."""
+13 bytes with its end) that is held back grows by 24; an options line to three times its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,8 @@ class Remember:
     """Who was shown to be cluster DNS, and when (seconds since the epoch)."""
     kubernetes: frozenset[IPAddress] = frozenset()
     """What NodeLocalDNS said of the cluster's own name."""
+    deleted: Mapping[IPAddress, float] = field(default_factory=dict)
+    """Whom a person took out of resolv.conf, and when (seconds since the epoch)."""
 
     def describe(self) -> str:
         known = ", ".join(str(candidate.address) for candidate in self.candidates)
@@ -352,6 +355,28 @@ class Remedy:
     content: bytes
 
 
+class UnusedKind(StrEnum):
+    """Why a nameserver of the foreign file is not used."""
+
+    NODELOCAL = "nodelocal"  # waits until NodeLocalDNS is healthy
+    REFUSED = "refused"  # is no upstream at all
+    SILENT = "silent"  # does not answer
+    SPARE = "spare"  # others are used
+    DELETED = "deleted"  # was taken out by hand
+    BACK = "back"  # the same, but is used for want of another
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unused:
+    """A nameserver of the foreign file that is not used, for people."""
+
+    kind: UnusedKind
+    address: IPAddress
+    why: str
+    otherwise: str
+    """How to have it otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to do now, and why."""
@@ -370,6 +395,8 @@ class Plan:
     informs: tuple[HeldLease, ...]
     """Whose DHCP servers are to be asked now."""
     remedy: Remedy | None
+    unused: tuple[Unused, ...]
+    """What is to be told of the foreign file's nameservers, and was not yet."""
     tramples: Tramples
     delay: float
     """Seconds that a fight for the file puts repairs off by; 0 in peace."""

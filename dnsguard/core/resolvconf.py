@@ -6,7 +6,8 @@ indented line or one that ends in a carriage return. What must not be there is
 judged by the wider reading, what can be relied on by glibc's.
 
 A guarded file explains itself: ``# added by dnsguard:`` names the nameservers that
-the next lines add, ``# held back by dnsguard:`` keeps a foreign line as it was. So
+the next lines add, ``# held back by dnsguard:`` keeps a foreign line as it was. Behind
+an ``options`` line that is held back stands what is left of it without ``rotate``. So
 :func:`unguard` needs no memory to return what the last foreign writer wrote.
 
 Every function takes any bytes and never raises.
@@ -34,6 +35,10 @@ _KEYWORD = b"nameserver"
 _KEYWORDS = frozenset({_KEYWORD, b"search", b"domain", b"options", b"sortlist"})
 """resolv.conf(5)'s own."""
 _OPTION = re.compile(rb"[a-z0-9][a-z0-9:_-]{0,63}", re.IGNORECASE)
+
+_OPTIONS = re.compile(rb"[ \t\r]*options[ \t\r]")
+_ROTATE = re.compile(rb"[ \t\r]+rotate[^ \t\r]*")
+"""glibc compares the beginning of a word only (res_setoptions()); Go splits at \\r as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def unguard(content: bytes) -> bytes:
     """Return the file as the last foreign writer left it: ours removed, theirs put back."""
     if ADDED not in content and HELD not in content and LINK not in content:
         return content
-    lines = [_released(line) for line in content.split(b"\n")]
+    lines = _released_lines(content.split(b"\n"))
     ours: Counter[bytes] = Counter()
     for line in lines:
         if line.startswith(ADDED):
@@ -125,6 +130,55 @@ def unguard(content: bytes) -> bytes:
             continue
         kept.append(line)
     return b"\n".join(kept)
+
+
+def as_left(content: bytes) -> bytes:
+    """Return the file with ours counted as theirs, too: whoever edited it has left it there."""
+    if not is_guarded(content):
+        return content
+    lines = _released_lines(content.split(b"\n"))
+    return b"\n".join(line for line in lines if not line.startswith((ADDED, LINK)))
+
+
+def _released_lines(lines: Sequence[bytes]) -> list[bytes]:
+    """Return the lines with what was held back in its place, and without what stood in for it."""
+    released: list[bytes] = []
+    stand_in: bytes | None = None
+    for line in lines:
+        if line == stand_in:
+            stand_in = None
+            continue
+        released.append(_released(line))
+        stand_in = without_rotate(released[-1]) if line.startswith(HELD) else None
+    return released
+
+
+def without_rotate(line: bytes) -> bytes | None:
+    """Return what is left of an ``options`` line without ``rotate``.
+
+    None where there is nothing to take away, or nothing left.
+    """
+    if not has_rotate(line):
+        return None
+    left = _ROTATE.sub(b"", line)
+    return left if len(left.split()) > 1 else None
+
+
+def has_rotate(line: bytes) -> bool:
+    """Tell whether the line has some reader ask the nameservers in turn."""
+    return b"rotate" in line and bool(_OPTIONS.match(line) and _ROTATE.search(line))
+
+
+def rotates(content: bytes) -> bool:
+    """Tell whether some reader of the file asks its nameservers in turn."""
+    return b"rotate" in content and any(map(has_rotate, content.split(b"\n")))
+
+
+def holds_rotate_back(content: bytes) -> bool:
+    """Tell whether a line of the file is held back for its ``rotate``."""
+    if b"rotate" not in content:
+        return False
+    return any(has_rotate(_released(line)) for line in content.split(b"\n") if line[:1] == b"#")
 
 
 def _released(line: bytes) -> bytes:
@@ -141,10 +195,17 @@ def taken_link(content: bytes) -> str | None:
     return next(lines, b"").decode("utf-8", "surrogateescape") or None
 
 
-def guard(foreign: bytes, wanted: Sequence[IPAddress], link: str | None = None) -> bytes:
+def guard(
+    foreign: bytes,
+    wanted: Sequence[IPAddress],
+    link: str | None = None,
+    *,
+    in_order: bool = False,
+) -> bytes:
     """Return the foreign file with exactly ``wanted`` as its nameservers, in this order.
 
     ``link`` is the symbolic link whose place the file takes: its first line says so.
+    With ``in_order`` an ``options`` line that has them asked in turn is held back as well.
 
     Foreign nameserver lines that fit stay where they are, the others become
     comments; what is missing is added beside them. All other bytes stay.
@@ -169,6 +230,9 @@ def guard(foreign: bytes, wanted: Sequence[IPAddress], link: str | None = None) 
                 guarded.append(line)
             if index == last:
                 guarded += _added(missing)
+        elif in_order and has_rotate(line):
+            left = without_rotate(line)
+            guarded += [HELD + line] if left is None else [HELD + line, left]
         else:
             guarded.append(line)
     if last is None:

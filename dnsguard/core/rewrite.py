@@ -76,12 +76,19 @@ def read(content: bytes, border: Border) -> Reading:
     )
 
 
-def rewrite(
-    memory: Memory, seen: Observation, pool: Pool, border: Border, *, announced: bytes | None
+def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
+    memory: Memory,
+    seen: Observation,
+    pool: Pool,
+    border: Border,
+    *,
+    announced: bytes | None,
+    reaches_pods: bool,
 ) -> tuple[Memory, Rewrite]:
     """Decide about resolv.conf; ``memory.serves`` is already the new one.
 
     :param announced: the file that dhclient would have written since the last look.
+    :param reaches_pods: what resolv.conf says may become what pods are given.
     """
     file = seen.file
     if memory.serves is Serves.UPSTREAM and (left := _left_to_its_manager(memory, seen, border)):
@@ -89,12 +96,17 @@ def rewrite(
     judged = file if announced is None else FileSeen(content=announced)
     reading = read(judged.content if judged.trouble is None else b"", border)
     wanted, why = _wanted(memory, judged, reading, pool)
+    if wanted is None and not why and not reaches_pods:
+        wanted, why = _given_back(memory, reading, pool)
     because = (("file", _describe(judged, reading)), *why)
     link = links.owned(file)
-    if link is not None and wanted is None and announced is not None:
-        wanted = reading.real or None  # a copy of it would do away with the link
+    if wanted is None and announced is not None:
+        # A copy of it would do away with the link, and name whom Go alone reads.
+        wanted = reading.real or None
     if wanted is not None:
-        content = resolvconf.guard(memory.foreign or b"", wanted, link)
+        content = resolvconf.guard(
+            memory.foreign or b"", wanted, link, in_order=_is_shared(wanted, border)
+        )
     else:
         # What is only left as it is because nothing better is known is never written.
         content = judged.content if reading.real else file.content
@@ -237,18 +249,31 @@ def _wanted(
 ) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
     """Return the nameservers that belong into the file, None to leave it as it is."""
     if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
-        return _behind(memory.nodelocal, reading, pool), ()
+        return _behind(memory.nodelocal, file, reading, pool), ()
     is_clean = bool(reading.real) and not reading.poison and not reading.refused
     if is_clean and upstreams.can_stay(reading.real, pool, resolvconf.MAXNS):
-        return None, ()
+        # What was held back for a NodeLocalDNS that somebody has taken out comes back.
+        return (reading.real if resolvconf.holds_rotate_back(file.content) else None), ()
     wanted = upstreams.select(pool, reading.real, resolvconf.MAXNS)
     return (wanted, ()) if wanted else _of_nothing(memory, file, reading)
 
 
-def _behind(nodelocal: IPAddress, reading: Reading, pool: Pool) -> tuple[IPAddress, ...] | None:
-    """NodeLocalDNS first, real servers behind it as backup."""
+def _is_shared(wanted: tuple[IPAddress, ...], border: Border) -> bool:
+    """Tell whether NodeLocalDNS shares the file with others, who know no name of the cluster.
+
+    Then they must be asked behind it and not in turn: with ``options rotate`` glibc found a
+    cluster name in 34 of 60 new processes (issue 13).
+    """
+    return len(wanted) > 1 and not border.cluster.isdisjoint(wanted)
+
+
+def _behind(
+    nodelocal: IPAddress, file: FileSeen, reading: Reading, pool: Pool
+) -> tuple[IPAddress, ...] | None:
+    """NodeLocalDNS first, real servers behind it as backup, and asked in this order."""
     is_alone = reading.usual[:1] == reading.poison == reading.refused == (nodelocal,)
-    if is_alone and upstreams.can_stay(reading.real, pool, MOST_BACKUPS):
+    is_right = is_alone and not resolvconf.rotates(file.content)
+    if is_right and upstreams.can_stay(reading.real, pool, MOST_BACKUPS):
         return None
     return (nodelocal, *upstreams.select(pool, reading.real, MOST_BACKUPS))
 
@@ -271,6 +296,25 @@ def _of_nothing(
     return reading.real, (
         ("write", "no upstream is known: cluster addresses are held back all the same"),
     )
+
+
+def _given_back(
+    memory: Memory, reading: Reading, pool: Pool
+) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
+    """Give the held-back NodeLocalDNS back where it has come up and no upstream is known.
+
+    It was down at boot, its line was held back, and the file stayed empty for ever (issue 13).
+    Only into a file that pods don't get: they would inherit the loop.
+    """
+    health = memory.health
+    if health.state is not NodeLocal.HEALTHY or health.address is None:
+        return None, ()
+    held_back = {one.address for one in resolvconf.nameservers(memory.foreign or b"") if one.glibc}
+    is_needed = not reading.poison and not upstreams.eligible(pool)
+    if not is_needed or health.address not in held_back:
+        return None, ()
+    why = ("write", "given back: no upstream is known, and NodeLocalDNS is healthy")
+    return (health.address, *reading.real[:MOST_BACKUPS]), (why,)
 
 
 def pod_file(

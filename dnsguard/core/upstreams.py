@@ -28,7 +28,7 @@ before it knows its zone; its SERVFAIL must never be taken for a resolver's."""
 ROUNDS = 3
 
 _GUESSES = frozenset({Source.GUESS, Source.FALLBACK})
-_PASSING = frozenset({Source.CONFIG, *_GUESSES})
+_PASSING = frozenset({Source.CONFIG, Source.DELETED, *_GUESSES})
 """Not remembered: what the operator removes there is gone, and a guess can be made anew."""
 
 
@@ -130,7 +130,7 @@ class Upstream:
     @property
     def is_guess(self) -> bool:
         """Whether it is asked only when nothing better answers."""
-        return self.candidate.source in _GUESSES
+        return self.candidate.source in (*_GUESSES, Source.DELETED)
 
 
 Verdicts = Mapping[IPAddress, Verdict]
@@ -204,6 +204,12 @@ def _stale_stub(candidate: Candidate) -> str | None:
 def pool(among: Pool) -> Pool:
     """Return those that can be used at all."""
     return tuple(upstream for upstream in among if upstream.refusal is None)
+
+
+def without_deleted(among: Pool) -> Pool:
+    """Return those that no person took out of the file; all, where those are silent."""
+    kept = tuple(one for one in among if one.candidate.source is not Source.DELETED)
+    return kept if any(not one.verdict.is_silent for one in eligible(kept)) else among
 
 
 def eligible(among: Pool) -> Pool:

@@ -109,6 +109,10 @@ NAMES = frozenset(
 )
 
 
+BY_HAND = frozenset({UNKNOWN, "sed", "vim", "an editor"})
+"""What a person who edits the file may be taken for."""
+
+
 def attribute(content: bytes, before: bytes, traces: Sequence[Trace], now: float) -> Writer:
     """Return who wrote ``content`` over ``before``."""
     recent = [trace for trace in traces if now - trace.at <= RECENT]

@@ -6,7 +6,7 @@ and the daemon starts with an empty memory: the other sources remain.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ class State:
     remembered: tuple[Candidate, ...] = ()
     convicts: Mapping[IPAddress, float] = field(default_factory=dict)
     kubernetes: frozenset[IPAddress] = frozenset()
+    deleted: Mapping[IPAddress, float] = field(default_factory=dict)
     foreign: bytes | None = None
     complaint: str | None = None
     """One line for the operator where the state could not be read."""
@@ -57,6 +58,7 @@ def load(state: Path, foreign: Path) -> State:
         remembered=kept.candidates,
         convicts=kept.convicts,
         kubernetes=kept.kubernetes,
+        deleted=kept.deleted,
         foreign=content,
         complaint=complaint,
     )
@@ -94,10 +96,12 @@ def _parse(content: bytes) -> Remember:
             raise ForeignStateError(f"version {version!r} is not {VERSION}")
         found = data["cluster_dns"] if version == VERSION else ()
         services = data["kubernetes"] if version == VERSION else ()
+        deleted = data.get("deleted", ())  # the first states of version 3 had none
         return Remember(
             candidates=tuple(_candidate(entry) for entry in data["remembered"]),
-            convicts={parse_address(str(one["address"])): _time(one["seen"]) for one in found},
+            convicts=_times(found),
             kubernetes=frozenset(parse_address(str(one)) for one in services),
+            deleted=_times(deleted),
         )
     except (ValueError, LookupError, TypeError, AttributeError, *_TOO_MUCH) as error:
         raise ForeignStateError(f"damaged ({str(error)[:_LONGEST]})") from error
@@ -113,6 +117,10 @@ def _candidate(entry: dict[str, object]) -> Candidate:
         seen=_time(entry["seen"]),
         answered=None if answered is None else _time(answered),
     )
+
+
+def _times(entries: Iterable[Mapping[str, object]]) -> dict[IPAddress, float]:
+    return {parse_address(str(one["address"])): _time(one["seen"]) for one in entries}
 
 
 def _time(value: object) -> float:
@@ -134,11 +142,15 @@ def dump(kept: Remember) -> bytes:
         }
         for c in kept.candidates
     ]
-    convicts = [{"address": str(a), "seen": round(at, 3)} for a, at in kept.convicts.items()]
     state = {
         "version": VERSION,
         "remembered": entries,
-        "cluster_dns": convicts,
+        "cluster_dns": _dated(kept.convicts),
         "kubernetes": sorted(str(address) for address in kept.kubernetes),
+        "deleted": _dated(kept.deleted),
     }
     return json.dumps(state, indent=1).encode() + b"\n"
+
+
+def _dated(addresses: Mapping[IPAddress, float]) -> list[dict[str, object]]:
+    return [{"address": str(one), "seen": round(at, 3)} for one, at in addresses.items()]

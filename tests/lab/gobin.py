@@ -11,6 +11,7 @@ in. What that leaves out is node-cache's own frame: its flags, and that it write
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -83,6 +84,21 @@ def nodelocal() -> NodeLocal:
     except MissingError as missing:
         reason = " ".join(str(missing).split())
         return NodeLocal(program=coredns(), is_node_cache=False, because=reason)
+
+
+def lookup() -> Path:
+    """Return the program that resolves names with Go's resolver, lookup.go beside this file.
+
+    :raises MissingError: there is none.
+    """
+    source = Path(__file__).with_name("lookup.go")
+    version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+
+    def build(work: Path) -> Path:
+        _run_go(work, "build", *_FLAGS, "-o", str(work / "lookup"), str(source), within=work)
+        return work / "lookup"
+
+    return _kept("lookup", version, build)
 
 
 @cache
@@ -213,6 +229,7 @@ def main() -> int:
     try:
         print(f"cluster DNS: CoreDNS {COREDNS}, {coredns()}")
         print(f"node-local DNS: {nodelocal()}")
+        print(f"a program with Go's resolver: {lookup()}")
     except MissingError as missing:
         print(missing, file=sys.stderr)
         return 1

@@ -305,6 +305,7 @@ class Node:
             remembered=self.memory.remembered,
             convicts=self.memory.convicts,
             kubernetes=self.memory.kubernetes,
+            deleted=self.memory.deleted,
             foreign=self.memory.foreign,
         )
 

@@ -44,6 +44,13 @@ def others(content: bytes) -> list[bytes]:
     return [line for at, line in lines if at not in named and not line.startswith(ours)]
 
 
+def in_order(lines: list[bytes]) -> list[bytes]:
+    """Return the lines without ``rotate``, and without those that say nothing else."""
+    left = ((line, resolvconf.without_rotate(line)) for line in lines)
+    kept = (line if not resolvconf.has_rotate(line) else without for line, without in left)
+    return [line for line in kept if line is not None]
+
+
 def border(policy: Policy) -> Border:
     """Return what can be told of no upstream from the configuration alone."""
     return Border(cluster=policy.cluster, named=policy.servers)
@@ -145,25 +152,32 @@ def _check_written(
 ) -> None:
     content, file = action.content, seen.file
     written = addresses(content)
-    assert not is_dead_end(content, policy)
+    handed = _handed(after, policy) | _given_back(seen, policy, after)
+    assert not is_dead_end(content, policy) or set(written) <= _given_back(seen, policy, after)
     assert used(content) == action.wanted
     # A DHCP server that names one twice is taken at its word, as dhclient takes it.
     assert seen.records or len(set(action.wanted)) == len(action.wanted)
     assert set(written) == set(action.wanted)
-    assert set(written) <= set(_known(before, seen, policy)) | _handed(after, policy)
-    assert set(written) & policy.cluster <= _handed(after, policy)
+    assert set(written) <= set(_known(before, seen, policy)) | handed
+    assert set(written) & policy.cluster <= handed
     assert not set(written) & convicts(policy, after)
     assert len(action.wanted) <= resolvconf.MAXNS
     assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
+    is_shared = len(action.wanted) > 1 and bool(set(written) & policy.cluster)
+    assert not (is_shared and resolvconf.rotates(content))
+
+    def expected(text: bytes) -> list[bytes]:
+        return in_order(others(text)) if is_shared else others(text)
+
     if seen.behind is not None or seen.records:
         # What dhclient would have written may be what is guarded, and late.
-        assert others(content) == others(after.foreign or b"")
+        assert others(content) == expected(after.foreign or b"")
     elif file.trouble is None and file.content:
         foreign = resolvconf.unguard(file.content)
-        assert others(content) == others(foreign)
+        assert others(content) == expected(foreign)
         assert resolvconf.unguard(content) == foreign
     else:
-        assert others(content) == others(before.foreign or b"")
+        assert others(content) == expected(before.foreign or b"")
 
 
 def _check_harm(before: Memory, seen: Observation, policy: Policy, after: Memory) -> None:
@@ -181,6 +195,21 @@ def _check_harm(before: Memory, seen: Observation, policy: Policy, after: Memory
 def _handed(after: Memory, policy: Policy) -> set[IPAddress]:
     is_handed_over = after.serves is Serves.NODELOCAL
     return {after.health.address or policy.nodelocal[0]} if is_handed_over else set()
+
+
+def _given_back(seen: Observation, policy: Policy, after: Memory) -> set[IPAddress]:
+    """Return the cluster address that may be given back: the only server that works.
+
+    Never into a file that pods may get, and never one that the foreign file did not name.
+    """
+    is_upstream = after.serves is Serves.UPSTREAM
+    if not is_upstream or after.health.state is not NodeLocal.HEALTHY:
+        return set()
+    if policy.handover is not HandoverMode.ALWAYS:
+        is_told = seen.pods is None or seen.pods.path == RESOLV_CONF or seen.pods.follows
+        if seen.pods_doubt is not None or (seen.pods is not None and is_told):
+            return set()
+    return {one for one in addresses(after.foreign or b"") if one == after.health.address}
 
 
 def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:

@@ -36,17 +36,43 @@ def test_any_bytes_are_read(content: bytes) -> None:
     resolvconf.is_guarded(content)
 
 
-@given(foreign_files(), servers())
-def test_unguarding_gives_back_every_byte(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+@given(foreign_files(), servers(), st.booleans())
+@example(b"options ndots:2\noptions ndots:2 rotate\noptions ndots:2\n", (), True)
+@example(b"options rotate\noptions\n", (), True)
+def test_unguarding_gives_back_every_byte(
+    content: bytes,
+    wanted: tuple[IPAddress, ...],
+    is_in_order: bool,  # noqa: FBT001 -- drawn
+) -> None:
     """What someone else wrote comes back byte for byte, whatever was wanted meanwhile."""
-    assert resolvconf.unguard(resolvconf.guard(content, wanted)) == content
+    guarded = resolvconf.guard(content, wanted, in_order=is_in_order)
+    assert resolvconf.unguard(guarded) == content
 
 
-@given(st.binary(max_size=200), servers())
-def test_unguarding_gives_back_noise(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+@given(st.binary(max_size=200), servers(), st.booleans())
+def test_unguarding_gives_back_noise(
+    content: bytes,
+    wanted: tuple[IPAddress, ...],
+    is_in_order: bool,  # noqa: FBT001 -- drawn
+) -> None:
     """Text that is no text comes back byte for byte as well."""
     content = resolvconf.unguard(content)
-    assert resolvconf.unguard(resolvconf.guard(content, wanted)) == content
+    guarded = resolvconf.guard(content, wanted, in_order=is_in_order)
+    assert resolvconf.unguard(guarded) == content
+
+
+@given(foreign_files(), servers())
+def test_in_order_nobody_is_asked_in_turn(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
+    """No reader finds ``rotate``, and every other option stays where it was."""
+    guarded = resolvconf.guard(content, wanted, in_order=True)
+    assert not resolvconf.rotates(guarded)
+    assert resolvconf.holds_rotate_back(guarded) is resolvconf.rotates(content)
+    assert _options(guarded) == [word for word in _options(content) if word[:6] != b"rotate"]
+
+
+def _options(content: bytes) -> list[bytes]:
+    lines = [line.split() for line in content.split(b"\n")]
+    return [word for line in lines if line[:1] == [b"options"] for word in line[1:]]
 
 
 @given(any_files())

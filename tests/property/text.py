@@ -34,6 +34,10 @@ _OTHER = (
     b"search corp.example cluster.local",
     b"domain corp.example",
     b"options timeout:2 attempts:2 ndots:2",
+    b"options rotate",
+    b"options ndots:2",
+    b"options ndots:2 rotate",
+    b" options\trotate timeout:1 rotate\r",
     b"sortlist 10.0.0.0/255.0.0.0",
     b"# Ansible entries BEGIN",
     b"# Ansible entries END",
@@ -124,7 +128,7 @@ def any_files(draw: st.DrawFn) -> bytes:
     """Return whatever may be found: foreign, guarded, guarded and then mangled, or noise."""
     content = draw(st.one_of(st.binary(max_size=120), foreign_files()))
     if draw(st.booleans()):
-        content = resolvconf.guard(content, draw(servers()))
+        content = resolvconf.guard(content, draw(servers()), in_order=draw(st.booleans()))
     lines = content.split(b"\n")
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(lines)))

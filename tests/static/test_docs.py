@@ -477,8 +477,12 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     *,
     is_held: bool,
     is_proven: bool,
+    mark: bytes = b"",
 ) -> Plan:
-    """Return what is decided in one small world, whose file names the node-local address only."""
+    """Return what is decided in one small world, whose file names the node-local address only.
+
+    :param mark: what stands before that line.
+    """
     unbound = nodelocal in (NodeLocal.UNKNOWN, NodeLocal.ABSENT)
     health = Health(
         address=None if unbound else NODELOCAL_ADDRESS,
@@ -494,7 +498,8 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
         NodeLocal.ABSENT: frozenset[IPAddress](),
     }.get(nodelocal, frozenset({NODELOCAL_ADDRESS}))
     file = FileSeen(
-        content=f"nameserver {NODELOCAL_ADDRESS}\n".encode(), identity=Identity(1, 1, 1, 1, 1)
+        content=mark + f"nameserver {NODELOCAL_ADDRESS}\n".encode(),
+        identity=Identity(1, 1, 1, 1, 1),
     )
     _, plan = decide.decide(
         Memory(
@@ -572,6 +577,39 @@ def test_the_files_in_states_md_are_those_planned() -> None:
     )
 
 
+def test_what_is_given_back_in_states_md_is_what_is_planned() -> None:
+    """What becomes of a held-back line where no upstream is known is what its row names."""
+    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
+
+    def planned(nodelocal: NodeLocal, read: str, handover: HandoverMode) -> str:
+        none, mark = UpstreamState.NONE, resolvconf.HELD
+        return _file(
+            _decided(
+                Mode.GUARDING,
+                nodelocal,
+                none,
+                read,
+                handover,
+                is_held=False,
+                is_proven=False,
+                mark=mark,
+            )
+        )
+
+    _claims(
+        "The last server",
+        (
+            (
+                {"NodeLocalDNS": str(nodelocal), "for pods": read, "handover.mode": str(handover)},
+                {"resolv.conf": planned(nodelocal, read, handover)},
+            )
+            for nodelocal in NodeLocal
+            for read in pods
+            for handover in HandoverMode
+        ),
+    )
+
+
 def _file(plan: Plan) -> str:
     written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
     if not written:
@@ -579,6 +617,7 @@ def _file(plan: Plan) -> str:
     named = tuple(server.address for server in resolvconf.nameservers(written[0].content))
     return {
         (): "names no nameserver",
+        (NODELOCAL_ADDRESS,): "names NodeLocalDNS",
         (UPSTREAM,): "names upstreams",
         (NODELOCAL_ADDRESS, UPSTREAM): "names NodeLocalDNS, then upstreams",
     }[named]

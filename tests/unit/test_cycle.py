@@ -73,7 +73,12 @@ def test_the_incident(machine: Machine) -> None:
         b"search corp.example",
         b"nameserver 10.0.0.2",
     ]
-    assert machine.names() == ["mode_changed", "pod_file_written", "resolv_conf_written"]
+    assert machine.names() == [
+        "mode_changed",
+        "nameserver_unused",
+        "pod_file_written",
+        "resolv_conf_written",
+    ]
 
 
 def test_a_healthy_node_is_left_alone(machine: Machine) -> None:

@@ -13,7 +13,7 @@ from property.text import CLUSTER, NODELOCAL
 from dnsguard.core import fight, upstreams
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
-from dnsguard.core.decide import draw_border, rank
+from dnsguard.core.decide import draw_border, forget, rank
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import (
     Candidate,
@@ -94,6 +94,143 @@ def _handed_over() -> Node:
     return node
 
 
+class TestEdited:
+    """What a person does to the file by hand."""
+
+    def _completed(self) -> Node:
+        """Return a node whose file dnsguard has completed with a server that answers."""
+        node = _node(POISON, knows=(_candidate(),))
+        node.look()
+        _answers(node, REAL)
+        node.look()
+        assert node.file.content == GUARDED
+        return node
+
+    def _edit(self, node: Node, text: bytes) -> None:
+        node.write(text)
+        node.look()
+        _answers(node, REAL, OTHER)
+        node.look()
+
+    @pytest.mark.parametrize("is_restarted", [False, True])
+    def test_an_added_server_removes_nobody(self, *, is_restarted: bool) -> None:
+        """Both answer and both stay, in the file for pods too, whatever comes between."""
+        node = self._completed()
+        self._edit(node, GUARDED + b"nameserver 192.0.2.53\n")
+        if is_restarted:
+            node.restart()
+            node.look()
+            _answers(node, REAL, OTHER)
+            node.look()
+        assert node.file.content == GUARDED + b"nameserver 192.0.2.53\n"
+        assert promises.used(node.pod_file or b"") == (REAL, OTHER)
+
+    def test_the_persons_order_is_kept(self) -> None:
+        """The first one of the file is asked first."""
+        node = self._completed()
+        self._edit(node, b"nameserver 192.0.2.53\n" + GUARDED)
+        assert promises.used(node.file.content) == (OTHER, REAL)
+
+    def test_an_added_server_that_is_silent_is_held_back_and_told(self) -> None:
+        """The one that works stays alone, and the journal says why."""
+        node = self._completed()
+        node.write(GUARDED + b"nameserver 192.0.2.53\n")
+        node.look()
+        for _ in range(upstreams.LOST_AFTER):
+            _answers(node, REAL)
+            node.answer(OTHER, Outcome.TIMED_OUT)
+            plan = node.look()
+        assert promises.used(node.file.content) == (REAL,)
+        assert [one.address for one in plan.unused] == [OTHER]
+        assert node.look().unused == ()
+
+    def test_a_server_is_added_behind_nodelocal(self) -> None:
+        """The same while the node is handed over."""
+        node = _handed_over()
+        self._edit(node, HANDED_OVER + b"nameserver 192.0.2.53\n")
+        assert promises.used(node.file.content) == (NODELOCAL, REAL, OTHER)
+
+    def test_what_is_deleted_stays_away_and_is_the_last_resort(self) -> None:
+        """Across a restart, too; when the other one falls silent it is back, and that is told."""
+        node = self._completed()
+        node.write(GUARDED.replace(b"\nnameserver 10.0.0.2", b"\nnameserver 192.0.2.53"))
+        plan = node.look()
+        assert promises.used(node.file.content) == (OTHER,)
+        assert REAL in [one.address for one in plan.unused]
+        for _ in range(2):
+            _answers(node, REAL, OTHER)
+            assert node.look().wanted == (OTHER,)
+            node.restart()
+            node.look()
+        for _ in range(upstreams.LOST_AFTER):
+            node.answer(OTHER, Outcome.TIMED_OUT)
+        node.now += 1
+        _answers(node, REAL)
+        assert node.look().wanted == (REAL,)
+        _answers(node, OTHER)
+        assert node.look().wanted == (OTHER,)
+
+    def test_the_only_server_that_is_known_can_not_be_deleted(self) -> None:
+        """It comes back, and the journal says how to have it otherwise."""
+        node = self._completed()
+        node.write(GUARDED.replace(b"\nnameserver 10.0.0.2", b""))
+        plan = node.look()
+        assert promises.used(node.file.content) == (REAL,)
+        told = [one for one in plan.unused if one.address == REAL]
+        assert ["forget" in one.otherwise for one in told] == [True]
+
+    def test_who_is_named_again_is_no_last_resort_any_more(self) -> None:
+        """A person may change their mind."""
+        node = self._completed()
+        node.write(GUARDED.replace(b"\nnameserver 10.0.0.2", b"\nnameserver 192.0.2.53"))
+        node.look()
+        assert node.memory.deleted
+        node.write(b"nameserver 10.0.0.2\n")
+        node.look()
+        assert REAL not in node.memory.deleted
+
+    def test_a_trample_deletes_nobody(self) -> None:
+        """Whoever makes the poisoned file anew took nobody out of it."""
+        node = self._completed()
+        node.write(POISON)
+        node.look()
+        node.write(POISON + b"options ndots:2\n")
+        node.look()
+        assert not node.memory.deleted
+        assert promises.used(node.file.content) == (REAL,)
+
+    def test_a_forgotten_server_is_gone_unless_something_names_it(self) -> None:
+        """From memory; a lease that names it goes on doing so."""
+        node = self._completed()
+        node.memory = forget(node.memory, REAL)
+        node.look()
+        assert promises.used(node.file.content) == (REAL,)
+        node.found = ()
+        node.memory = forget(node.memory, REAL)
+        _answers(node, OTHER)
+        node.found = (_candidate(OTHER),)
+        node.look()
+        assert promises.used(node.file.content) == (OTHER,)
+        assert REAL not in {one.address for one in node.memory.remembered}
+
+
+def test_rotate_is_held_back_while_nodelocal_shares_the_file() -> None:
+    """With it glibc would ask the upstream for every second of the cluster's names."""
+    text = b"nameserver 169.254.25.10\nnameserver 10.0.0.2\noptions ndots:2 rotate\n"
+    node = _node(text)
+    node.bound = frozenset({NODELOCAL})
+    _answers(node, REAL, NODELOCAL, times=3)
+    assert node.look().mode is Mode.HANDED_OVER
+    assert node.file.content == (
+        b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n"
+        b"# held back by dnsguard: options ndots:2 rotate\noptions ndots:2\n"
+    )
+    node.write(b"nameserver 10.0.0.2\n" + b"".join(node.file.content.splitlines(True)[2:]))
+    node.bound = frozenset()
+    node.look()
+    assert node.file.content == b"nameserver 10.0.0.2\noptions ndots:2 rotate\n"
+
+
 class TestGuarding:
     """While NodeLocalDNS is not healthy."""
 
@@ -162,6 +299,53 @@ class TestGuarding:
         assert (node.file.content, plan.mode) == (POISON, Mode.GUARDING)
         node.answer(NODELOCAL, Outcome.TIMED_OUT)
         node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.look()
+        assert promises.used(node.file.content) == ()
+
+    def _held_back(self, pods: PodsFile | None, **policy: Any) -> Node:  # noqa: ANN401
+        """Return a node that knew nobody at boot, and whose NodeLocalDNS is healthy by now."""
+        node = _node(POISON, **policy)
+        node.pods = pods
+        node.look()
+        assert promises.used(node.file.content) == ()
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, NODELOCAL, times=3)
+        node.look()
+        return node
+
+    @pytest.mark.parametrize("pods", [None, OWN, NOBODY, UNREAD, NAMES_IT])
+    def test_the_last_server_is_given_back(self, pods: PodsFile | None) -> None:
+        """Held back at boot, for nobody was known: once healthy it is all that works."""
+        node = self._held_back(pods)
+        assert node.file.content == POISON
+        assert node.plan is not None
+        assert (node.plan.mode, node.plan.wanted) == (Mode.GUARDING, (NODELOCAL,))
+
+    def test_what_was_given_back_goes_when_it_is_silent_and_when_an_upstream_comes(self) -> None:
+        """It is an exception for as long as it is the only server that works."""
+        node = self._held_back(None)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.answer(NODELOCAL, Outcome.TIMED_OUT)
+        node.look()
+        assert promises.used(node.file.content) == ()
+        node = self._held_back(None, handover=HandoverMode.NEVER)
+        node.found = (_candidate(),)
+        node.look()
+        assert node.file.content == GUARDED
+
+    @pytest.mark.parametrize("pods", [SAME, COPY])
+    def test_what_pods_get_is_given_nothing_back(self, pods: PodsFile) -> None:
+        """CoreDNS would be started with it and forward to itself."""
+        assert promises.used(self._held_back(pods).file.content) == ()
+        assert self._held_back(pods, handover=HandoverMode.ALWAYS).file.content == POISON
+
+    def test_where_nobody_can_tell_what_pods_get_nothing_is_given_back(self) -> None:
+        """A kubelet that is not understood may give them resolv.conf."""
+        node = _node(POISON)
+        node.pods_doubt = "nobody understands its kubelet"
+        node.look()
+        node.bound = frozenset({NODELOCAL})
+        _answers(node, NODELOCAL, times=3)
         node.look()
         assert promises.used(node.file.content) == ()
 

@@ -53,6 +53,14 @@ def test_a_bound_lease_is_written_as_dhclient_would(node: Node) -> None:
     assert node.memory.tramples.count == 1
 
 
+def test_whom_glibc_would_not_ask_is_not_written(node: Node) -> None:
+    """The fourth server is Go's readers' alone: the file says the same to everybody."""
+    three = tuple(ip_address(f"10.0.1.{last}") for last in (1, 2, 3))
+    _tell(node, replace(TOLD, nameservers=(*three, NEW)))
+    assert used(node.file.content) == three
+    assert b"# held back by dnsguard: nameserver 10.0.0.3\n" in node.file.content
+
+
 def test_poison_is_guarded_before_it_is_written(node: Node) -> None:
     """What a superseding dhclient.conf says never reaches the file alone."""
     _tell(node, replace(TOLD, nameservers=(NODELOCAL,)))

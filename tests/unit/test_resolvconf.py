@@ -86,6 +86,24 @@ def test_handing_over_puts_the_missing_ones_around_what_is_there() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"options rotate\n", b""),
+        (b"options ndots:5 rotate timeout:1\n", b"options ndots:5 timeout:1\n"),
+        (b"options\trotate  attempts:1 rotated\n", b"options  attempts:1\n"),
+    ],
+)
+def test_what_has_servers_asked_in_turn_is_held_back(line: bytes, kept: bytes) -> None:
+    """The other words of the line stay in force, and the line comes back as it was."""
+    wanted = [ip_address("169.254.25.10"), ip_address("10.0.0.2")]
+    foreign = b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n" + line + OPTIONS
+    guarded = resolvconf.guard(foreign, wanted, in_order=True)
+    assert guarded.endswith(resolvconf.HELD + line + kept + OPTIONS)
+    assert resolvconf.unguard(guarded) == foreign
+    assert resolvconf.guard(foreign, wanted) == foreign
+
+
 def test_the_order_that_is_wanted_wins() -> None:
     """Lines in the wrong order are not moved: one is held back, one is added."""
     wanted = [ip_address(text) for text in ("10.0.0.3", "10.0.0.2")]
