@@ -71,6 +71,7 @@ def _strace(log: Path, *options: str) -> list[str]:
 
 def _with_fault(scene: Scene, fault: Fault, command: list[str]) -> tuple[list[str], dict[str, str]]:
     """Return how to run a command so that this goes wrong."""
+    scene.is_strict = _is_strict(fault)
     if fault.kind == SHORT:
         (scene.root / "short").write_text(str(fault.call.nth))
         return command, {"LD_PRELOAD": str(scene.lab.shim)}
@@ -79,6 +80,15 @@ def _with_fault(scene: Scene, fault: Fault, command: list[str]) -> tuple[list[st
     is_alone = "run" not in command or fault.call.nth > MOST_OF_A_THREAD
     quick = ("-f", "--seccomp-bpf") if is_alone and fault.kind != KILL else ()
     return [*_strace(scene.root / "trace", *quick, *fault.options()), *command], {}
+
+
+def _is_strict(fault: Fault) -> bool:
+    """Tell whether a reader must see the old file or the new one at every instant.
+
+    On a full disk the text is written in place, and a reader may come in between (dnsguard(8),
+    THE FILE); what is there in the end is judged as ever.
+    """
+    return fault.kind != "ENOSPC"
 
 
 def _met(scene: Scene, fault: Fault) -> Call | None:
@@ -316,6 +326,7 @@ class Repair:
         is_short = fault.kind == SHORT
         scene, process = self._daemon(at, is_short=is_short)
         scene.problems = []
+        scene.is_strict = _is_strict(fault)
         if self._is_prepared:
             self._poison(scene)
         before = scene.names()
