@@ -105,7 +105,7 @@ class Daemon:
             self._loop.add_reader(self._addresses.fileno(), self._on_addresses)
         if self._listeners is not None:
             self._loop.add_reader(self._listeners.fileno(), self._on_listeners)
-        self.look()
+        self._loop.call_soon(self.look)  # a fault in it is survived like one in any other
         await self._stopped.wait()
         self._stop()
 
