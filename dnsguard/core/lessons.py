@@ -144,10 +144,25 @@ def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | Non
             continue
         text = script.resolv_conf(record.told, memory.foreign or b"")
         if text is not None:
+            text += _added_since(text, memory, seen, record)
             announced = text
             writer = Writer(DHCLIENT, f"what it was told on {record.told.interface}")
             memory = replace(_foreign(memory, text, record.written), writer=writer)
     return replace(memory, records=seen.records), announced
+
+
+def _added_since(text: bytes, memory: Memory, seen: Observation, record: Record) -> bytes:
+    """Return the options that an exit hook has put into the file since dhclient was told.
+
+    Kubespray's zdnsupdate does so a moment after our enter hook, and one look may see both.
+    """
+    file, has_options = seen.file, b"\noptions " in text
+    if file.identity is None or file.content == memory.written or has_options:
+        return b""
+    if file.identity.mtime_ns / 1e9 < record.written:
+        return b""
+    lines = resolvconf.unguard(file.content).split(b"\n")
+    return b"".join(line + b"\n" for line in lines if line.startswith(b"options "))
 
 
 def _is_news(before: Record | None, now: Record) -> bool:

@@ -53,6 +53,17 @@ def test_a_bound_lease_is_written_as_dhclient_would(node: Node) -> None:
     assert node.memory.tramples.count == 1
 
 
+def test_what_an_exit_hook_adds_in_the_same_moment_is_kept(node: Node) -> None:
+    """One look finds both what the enter hook told and the options that zdnsupdate put in."""
+    node.now += 1
+    node.records = (Record(told=TOLD, written=EPOCH + node.now),)
+    node.now += 0.01
+    node.write(node.file.content + b"options timeout:2\noptions ndots:2\n")
+    node.look()
+    assert node.file.content.endswith(b"options timeout:2\noptions ndots:2\n")
+    assert b"search corp.example\n" in node.file.content
+
+
 def test_whom_glibc_would_not_ask_is_not_written(node: Node) -> None:
     """The fourth server is Go's readers' alone: the file says the same to everybody."""
     three = tuple(ip_address(f"10.0.1.{last}") for last in (1, 2, 3))
