@@ -154,8 +154,8 @@ def test_a_server_that_answers_but_shows_nothing_is_not_verified(
         guard.file.write_bytes(POISON + f"nameserver {UPSTREAM}\n".encode())
         with nameserver(outside, UPSTREAM):
             guard.wait_for(UPSTREAM)
-            assert _state(guard) == "verified"
-            assert _for_pods(guard) == [UPSTREAM]
+            until(lambda: _state(guard) == "verified")
+            until(lambda: _for_pods(guard) == [UPSTREAM])
 
 
 NATURES = [
@@ -294,7 +294,7 @@ def test_coredns_without_its_api_server_is_not_verified(
             assert _of(guard, UNTOLD)["udp_ms"] is not None
             guard.file.write_bytes(POISON + f"nameserver {UPSTREAM}\n".encode())
             guard.wait_for(UPSTREAM)
-            assert _for_pods(guard) == [UPSTREAM]
+            until(lambda: _for_pods(guard) == [UPSTREAM])
     finally:
         process.kill()
         process.wait()

@@ -30,6 +30,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "wait": [["wait", "--timeout", "2s"]],
     "hold": [["hold", "upstream", "--for", "1h"], ["hold", BAD]],
     "release": [["release"]],
+    "forget": [["forget", "192.0.2.99"], ["forget", BAD]],
     "events": [["events", "--since", BAD]],
     "metrics": [["metrics"]],
     "restore": [["restore"], ["restore", "--yes"]],
