@@ -113,8 +113,12 @@ class TestPrometheus:
             lambda: node.try_("test", "-s", OWN_METRICS).returncode == 0,
             seconds=25,
         )
-        told = node.run("journalctl", "-u", UNIT, "--no-pager", "DNSGUARD_EVENT=metrics_failed")
-        assert "belongs to prometheus" in told
+        journal = ("journalctl", "-u", UNIT, "--no-pager", "DNSGUARD_EVENT=metrics_failed")
+        wait_for(
+            "the journal's line",
+            lambda: "belongs to prometheus" in node.try_(*journal).stdout,
+            seconds=10,
+        )
         assert node.run("cat", trap) == "precious"
         assert _digest(node) == before
         assert node.try_("test", "-e", "/etc/dnsguard.prom").returncode != 0

@@ -72,7 +72,8 @@ def test_a_reload_succeeds_and_keeps_the_daemon(node: Node) -> None:
 
     node.run("systemctl", "reload", UNIT)
 
-    assert node.property_of(UNIT, "ActiveState") == "active"
+    # systemctl returns with ExecReload=, and the daemon says RELOADING=1 and READY=1 behind it.
+    wait_for("it", lambda: node.property_of(UNIT, "ActiveState") == "active", seconds=5)
     assert node.property_of(UNIT, "MainPID") == before
 
 
