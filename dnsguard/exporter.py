@@ -88,7 +88,7 @@ class Exporter:
         loop = asyncio.get_running_loop()
         self._due = loop.time() + PERIOD
         directory = self._wish.directory
-        if directory is None or not os.path.isdir(directory):  # noqa: PTH112 -- never raises
+        if directory is None or not _is_there(directory):
             return
         families = self._collect()
         try:
@@ -221,6 +221,10 @@ def _wants_open(headers: list[str]) -> bool:
     """Tell whether OpenMetrics is accepted, as prometheus-client reads the header."""
     accepted = ",".join(h.partition(":")[2] for h in headers if h.lower().startswith("accept:"))
     return any(one.partition(";")[0].strip() == _OPENMETRICS for one in accepted.split(","))
+
+
+def _is_there(directory: Path) -> bool:
+    return os.path.isdir(directory)  # noqa: PTH112 -- Path.is_dir() raises where there is no way in
 
 
 def _negotiated(families: Families, accept: str) -> tuple[bytes, str]:
