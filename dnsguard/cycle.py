@@ -405,7 +405,7 @@ class Cycle:
         path = self.paths.resolv_conf
         if outcome.result is Replaced.FAILED:
             self.counters.failed_writes += 1
-            delay = min(RETRY_LATEST, RETRY_FIRST * 2**self._failures)
+            delay = min(RETRY_LATEST, RETRY_FIRST * 2.0 ** min(self._failures, 16))
             self._failures, self.retry_at = self._failures + 1, time.monotonic() + delay
             self._failed(path, outcome.error)
             return

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from property import promises
 
 from dnsguard import config
 from dnsguard.core.event import Event, Level
-from dnsguard.core.model import MAX_FILE, UpstreamState
-from dnsguard.cycle import Cycle
-from dnsguard.host.resolvfile import identity_at
+from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
+from dnsguard.cycle import RETRY_LATEST, Cycle
+from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths
 
 POISON = b"search cluster.local corp.example\nnameserver 169.254.25.10\n"
@@ -88,6 +89,21 @@ def test_a_healthy_node_is_left_alone(machine: Machine) -> None:
     cycle = machine.start()
     machine.turn(cycle)
     assert identity_at(machine.paths.resolv_conf) == before
+
+
+def test_a_write_that_fails_for_good_is_tried_for_good(machine: Machine) -> None:
+    """However often: 2.0 ** 1024 is no float, and an hour of a full disk comes to that."""
+    machine.write(POISON)
+    machine.backup()
+    cycle = machine.start()
+    cycle._failures = 2000
+    cycle._wrote((), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(cycle))
+    assert cycle.retry_at <= time.monotonic() + RETRY_LATEST
+
+
+def _plan(cycle: Cycle) -> Plan:
+    assert cycle.plan is not None
+    return cycle.plan
 
 
 def _spoil(machine: Machine, how: str) -> None:
