@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -240,21 +240,18 @@ def remove(path: Path) -> None:
         os.unlink(path.name, dir_fd=directory)
 
 
-@contextmanager
-def open_own(path: Path, flags: int, mode: int = PRIVATE) -> Iterator[int]:
-    """Open a regular file in a directory of root's own, for as long as the ``with`` lasts.
+def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
+    """Open a regular file in a directory of root's own; the caller closes it.
 
     :raises OSError: it can't be opened, or is no regular file.
     """
     with ways.directory(path.parent) as directory:
         safe = flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path.name, safe, mode, dir_fd=directory)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", str(path))
-        yield descriptor
-    finally:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
 
 
 def sweep(paths: Iterable[Path]) -> tuple[Path, ...]:

@@ -29,9 +29,12 @@ class Hook:
         """
         records.mkdir(mode=0o755, parents=True, exist_ok=True)
         # Only root may hold it: who can open the file can lock it (flock(2)).
-        with atomic.open_own(lock, os.O_RDWR | os.O_CREAT) as descriptor:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._descriptor = os.dup(descriptor)  # the lock is both descriptors'
+        self._descriptor = atomic.open_own(lock, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let dhclient write resolv.conf again."""

@@ -4,13 +4,11 @@ The kernel drops it however its holder ends, so it is in nobody's way after a ki
 file stays: whoever took it away would have the next two daemons lock two files.
 """
 
-import errno
 import fcntl
 import os
-import stat
 from pathlib import Path
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+from dnsguard.host import atomic
 
 
 def take(path: Path) -> bool:
@@ -20,10 +18,7 @@ def take(path: Path) -> bool:
     """
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     # Root's alone: who can open the file can lock it (flock(2)).
-    descriptor = os.open(path, _FLAGS, 0o600)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    descriptor = atomic.open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress
-from dnsguard.core.model import MAX_FILE
+from dnsguard.core.model import MAX_FILE, Identity
 from dnsguard.core.pods import PodsFile
 from dnsguard.host.files import read_bounded
+from dnsguard.host.resolvfile import identity_at
 
 _RESOLVED = "run/systemd/resolve/"
 
@@ -58,12 +59,10 @@ def _nameservers(path: Path) -> tuple[IPAddress, ...] | None:
     return None if content is None else resolvconf.addresses(content)
 
 
-def _version(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 -- at every look
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def _version(path: Path) -> Identity | None:
+    with suppress(OSError):
+        return identity_at(path)
+    return None
 
 
 def _link(path: Path) -> str | None:

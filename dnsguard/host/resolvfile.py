@@ -30,8 +30,6 @@ READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 READABLE = 0o444
 """Every program resolves names, whoever runs it."""
 
-_LINKS_MAX = 40
-"""The kernel's MAXSYMLINKS (path_resolution(7))."""
 _MOST_ASIDE = 9
 """Set-aside files; the last is overwritten, so that a loop can't fill the disk."""
 _PASSING = frozenset(
@@ -83,7 +81,7 @@ def chain(path: Path) -> tuple[Path, ...]:
     """Return the path and every name its last links lead through, the file's own last."""
     names = [path]
     with suppress(OSError):
-        while len(names) < _LINKS_MAX:
+        while len(names) < ways.LINKS_MAX:
             names.append(names[-1].parent / names[-1].readlink())
     return (*names, Path(os.path.realpath(path)))
 

@@ -24,6 +24,8 @@ from watchdog.observers.inotify_c import (
     inotify_rm_watch,
 )
 
+from dnsguard.host.ways import LINKS_MAX, parts
+
 # 2.2.1 has no types for these.
 _init: Callable[[], int] = inotify_init
 _add_watch: Callable[[int, bytes, int], int] = inotify_add_watch
@@ -51,9 +53,6 @@ _EVENT_MAX = _HEADER.size + 256
 
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 """What inotify_add_watch(2) fails of where the old watch is of no more use either."""
-
-_LINKS_MAX = 40
-"""Symbolic links in one lookup: the kernel's MAXSYMLINKS (path_resolution(7))."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +188,7 @@ def places(path: Path, *, root: Path = Path("/")) -> tuple[Path, ...]:
         don't lead out of there. The places returned are outside names, ``root`` included.
     """
     found: dict[Path, None] = {}
-    here, ahead, links = root, _parts(str(path)), 0
+    here, ahead, links = root, parts(str(path)), 0
     while ahead:
         name = ahead.pop()
         if name == "..":
@@ -203,20 +202,15 @@ def places(path: Path, *, root: Path = Path("/")) -> tuple[Path, ...]:
             here /= name
             continue
         links += 1
-        if links > _LINKS_MAX:
+        if links > LINKS_MAX:
             return tuple(found)
         found[here] = None
         here = root if target.startswith("/") else here
-        ahead += _parts(target)
+        ahead += parts(target)
     found[here.parent] = None
     if _is_mount_point(here):
         found[here] = None
     return tuple(found)
-
-
-def _parts(text: str) -> list[str]:
-    """Return the names in a path, the first one last."""
-    return [part for part in reversed(text.split("/")) if part not in ("", ".")]
 
 
 def _is_mount_point(path: Path) -> bool:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_LINKS_MAX = 40
+LINKS_MAX = 40
 """The kernel's MAXSYMLINKS (path_resolution(7))."""
 _WALK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -87,7 +87,7 @@ class _Walk:
         os.close(self._here)
 
     def to_end(self, path: str) -> End:
-        ahead, links = _parts(path), 0
+        ahead, links = parts(path), 0
         while ahead:
             name = ahead.pop()
             if not ahead and name != "..":
@@ -97,11 +97,11 @@ class _Walk:
             target = self._enter(name)
             if target is not None:
                 links += 1
-                if links > _LINKS_MAX:
+                if links > LINKS_MAX:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 if target.startswith("/"):
                     self._turn_to("/", "/")
-                ahead += _parts(target)
+                ahead += parts(target)
         return self._end(".", self._status("."))
 
     def _end(self, name: str, status: os.stat_result | None) -> End:
@@ -127,7 +127,7 @@ class _Walk:
                     f"{_join(self._where, name)}: a link that {_name(status.st_uid)} can change"
                 )
             return os.readlink(name, dir_fd=self._here)
-        self._turn_to(name, "/".join((self._where.rstrip("/"), name)))
+        self._turn_to(name, _join(self._where, name))
         return None
 
     def _turn_to(self, name: str, where: str) -> None:
@@ -182,6 +182,6 @@ def _join(where: str, name: str) -> str:
     return f"{where.rstrip('/')}/{name}"
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
     """Return the names in a path, the first one last."""
     return [part for part in reversed(text.split("/")) if part not in ("", ".")]
