@@ -88,9 +88,9 @@ class Daemon:
 
     async def run(self) -> None:
         """Guard until SIGTERM or SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stopped.set)
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._on_signal(signal.SIGTERM, self._stopped.set)
+        self._on_signal(signal.SIGINT, self._stopped.set)
+        self._on_signal(signal.SIGHUP, self._reload)
         self._loop.set_exception_handler(self._on_failure)
         try:
             self._control.open()
@@ -108,6 +108,15 @@ class Daemon:
         self._loop.call_soon(self.look)  # a fault in it is survived like one in any other
         await self._stopped.wait()
         self._stop()
+
+    def _on_signal(self, number: int, act: Callable[[], object]) -> None:
+        """Do this on the loop, even if the byte that should wake it is lost.
+
+        CPython writes one byte to asyncio's own socket. Where the kernel has no memory for
+        it (ENOBUFS) asyncio never hears of the signal; Python's own handler does.
+        """
+        self._loop.add_signal_handler(number, lambda: None)  # for the byte, which only wakes
+        signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(act))
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""

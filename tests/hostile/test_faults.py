@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hostile.calls import SHORT, Circle, Fault, circle
+from hostile.calls import SHORT, Call, Circle, Fault, circle
 from hostile.campaign import Campaign, Report
 from hostile.operations import Command, Hold, Operation, Repair, Start, Stop
 from hostile.scene import Lab
@@ -84,6 +84,15 @@ def test_secure(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixt
 def test_a_stop(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a daemon that has the node handed over, and so has to write the file."""
     _run(Stop(lab, template), work, capsys, workers=3)
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "ENOBUFS"])
+def test_a_stop_whose_wake_up_is_lost(lab: Lab, template: Path, work: Path, error: str) -> None:
+    """The kernel had no memory for the byte that tells asyncio of SIGTERM."""
+    lost = Call("write", "socket:N", nth=1)
+    outcome = Stop(lab, template).run(Fault(lost, error), work)
+    assert outcome.ended == 0
+    assert not outcome.problems
 
 
 def test_a_hold(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
