@@ -221,12 +221,11 @@ class Cycle:
         was made. What it means is decided by :meth:`reckon`, which has to follow.
         """
         self._woken = time.monotonic()
-        ready = self.spare.remedy
         struck = self.spare.strike(self._latest)
-        if struck is None or ready is None:
+        if struck is None:
             return False
         self.counters.repaired(time.monotonic() - self._woken)
-        self._struck = (struck, ready.content)
+        self._struck = struck
         return True
 
     def reckon(self) -> None:

@@ -349,10 +349,32 @@ Action = ReplaceFile | RestoreLink | KeepForeign | ReplacePodFile | Remember | E
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to put in place, at once, should the file ever say ``poisoned`` again."""
+    """What to put in place, at once, should the file ever say ``poisoned`` again, or the like."""
 
     poisoned: bytes
     content: bytes
+    block: bytes = b""
+    """The nameserver lines of ``poisoned``, one after another; empty where they are scattered."""
+    guarded: bytes = b""
+    """The same lines in ``content``."""
+
+    def content_for(self, text: bytes) -> bytes | None:
+        """Return what a text is to become, None where that has to be decided.
+
+        Who is named decides who is written: a text with the same nameserver lines, and no
+        other, gets what ``poisoned`` got, whatever else it says. On the hot path: a text that
+        is read line by line takes 0.1 ms behind a pause, when no cache of the CPU is warm.
+        """
+        if text == self.poisoned:
+            return self.content
+        at = text.find(self.block) if self.block else -1
+        if at < 0 or b"dnsguard" in text:
+            return None
+        end = at + len(self.block)
+        are_lines = text[at - 1 : at] in (b"", b"\n") and text[end : end + 1] in (b"", b"\n")
+        if not are_lines or text.count(b"nameserver") != self.block.count(b"nameserver"):
+            return None
+        return text[:at] + self.guarded + text[end:]
 
 
 class UnusedKind(StrEnum):

@@ -88,6 +88,17 @@ def _nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
     return tuple(Nameserver(index, *found) for index, found in read if found is not None)
 
 
+def block(content: bytes) -> bytes:
+    """Return the nameserver lines, where they stand together and are glibc's; else nothing."""
+    lines = content.split(b"\n")
+    found = _nameservers(lines)
+    if not found or not all(server.glibc for server in found):
+        return b""
+    together = b"\n".join(lines[found[0].line : found[-1].line + 1])
+    is_whole = together.count(_KEYWORD) == content.count(_KEYWORD) == len(found)
+    return together if is_whole and together.count(b"\n") == len(found) - 1 else b""
+
+
 def is_resolv_conf(content: bytes) -> bool:
     """Tell whether a text can be one of resolv.conf(5): it has a line of it, or says nothing."""
     says_nothing = True

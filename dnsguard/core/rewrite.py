@@ -164,7 +164,14 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     left = read(written, border)
     if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
         return None
-    return Remedy(foreign, written)
+    return remedy_for(foreign, written, left.usual)
+
+
+def remedy_for(poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]) -> Remedy:
+    """Return how to guard a text with these servers, and every text that names the same ones."""
+    block = resolvconf.block(poisoned)
+    guarded = resolvconf.guard(block, wanted) if block else b""
+    return Remedy(poisoned, content, block, guarded)
 
 
 def _left_to_its_manager(

@@ -4,17 +4,26 @@ A program that poisoned resolv.conf once writes the same text again, at each lea
 each boot. For that text the remedy is ready: written, synced, one rename(2) away. That
 is faster than writing it then (on ext4 a rename over a file flushes what was just
 written: 0.3 ms), and a power cut finds it whole, which fsync(2) before a rename would
-buy for 3 to 7 ms. For any other text the daemon decides anew.
+buy for 3 to 7 ms. Into a text that differs in other lines only, the same servers are
+written then, into the file that is there with all its attributes. For any other text the
+daemon decides anew.
 """
 
+import fcntl
 import os
+import signal
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, FileSeen, Remedy
+from dnsguard.core.model import FileSeen, Remedy
 from dnsguard.host import atomic, resolvfile
 from dnsguard.host.atomic import Attributes
+
+_MOST = 4096
+"""Bytes of a poison that there is a remedy for: Kubespray's has 120."""
+_OPEN = resolvfile.READ | os.O_NOFOLLOW
 
 
 class Spare:
@@ -22,7 +31,9 @@ class Spare:
 
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
-        self._struck, self._spare = str(resolv_conf), ""
+        self._path, self._spare = str(resolv_conf), ""
+        self._descriptor = -1
+        """Of the spare."""
         self._like: tuple[int, int, int, list[str]] = (0, 0, 0, [])
         """Mode, owner, group and names of extended attributes, which it was given."""
         self.remedy: Remedy | None = None
@@ -36,59 +47,105 @@ class Spare:
             try:
                 like = _attributes(directory, path.name)
                 new = atomic.create(directory, path.name, remedy.content, like, is_synced=True)
+                self._spare = str(path.with_name(new.name))
+                flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._descriptor = os.open(new.name, flags, dir_fd=directory)
             finally:
                 os.close(directory)
+            is_exact = _keeps_nanoseconds(self._descriptor)
         except OSError:
+            self.discard()
             return False
-        self._spare = str(path.with_name(new.name))
         self._like = (like.mode, like.uid, like.gid, [name for name, _ in like.extended])
         # What it could not be given, the repair that is decided then will say.
-        if new.lost:
+        if new.lost or not is_exact:
             self.discard()
-        return not new.lost
+            return False
+        return True
 
-    def strike(self, after: int = 0) -> FileSeen | None:
-        """Put the spare in place if the file says just what it is the remedy for.
+    def strike(self, after: int = 0) -> tuple[FileSeen, bytes] | None:
+        """Put the spare in place if the file says what there is a remedy for.
 
-        Straight system calls on prepared strings: after a pause, each other function
-        called on the way would cost as much again (0.1 ms for ``resolvfile.observe``).
+        Straight system calls on prepared values: after a pause, each other function called
+        on the way, and each dataclass made, would cost as much again.
 
         :param after: the file's mtime will be later than this (nanoseconds since the epoch).
-        :returns: the file as it was; None where nothing was done.
+        :returns: the file as it was, and what it says now; None where nothing was done.
         """
-        if self.remedy is None:
+        remedy = self.remedy
+        if remedy is None:
             return None
-        path = self._struck
         try:
-            descriptor = os.open(path, resolvfile.READ | os.O_NOFOLLOW)
+            descriptor = os.open(self._path, _OPEN)
         except OSError:
             return None
         try:
-            content = os.read(descriptor, MAX_FILE + 1)
-            if content != self.remedy.poisoned or resolvfile.is_being_written(descriptor):
-                return None
-            status = os.fstat(descriptor)
-            mode = stat.S_IMODE(status.st_mode) | resolvfile.READABLE
-            like = (mode, status.st_uid, status.st_gid, os.listxattr(descriptor))
-            identity = resolvfile.identity_of(status)
-            is_still_there = resolvfile.identity_of(os.lstat(path)) == identity
-            if like != self._like or status.st_nlink > 1 or not is_still_there:
-                return None  # the new file is to be like the old one: decided anew
-            self.remedy = None  # whatever rename(2) says, the spare is spent
-            atomic.see_that_later(self._spare, max(after, identity.mtime_ns))
-            os.rename(self._spare, path)  # noqa: PTH104 -- pathlib costs 3 us
+            return self._replace(descriptor, remedy, after)
         except OSError:
             return None
         finally:
             os.close(descriptor)
+            if self.remedy is not remedy:
+                self.discard()
+
+    def _replace(
+        self, descriptor: int, remedy: Remedy, after: int
+    ) -> tuple[FileSeen, bytes] | None:
+        content = os.read(descriptor, _MOST)
+        repaired = remedy.content_for(content)
+        if repaired is None or len(content) == _MOST:
+            return None
+        # As resolvfile.is_being_written(); the lease ends with the descriptor.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        status = os.fstat(descriptor)
+        mode = stat.S_IMODE(status.st_mode) | resolvfile.READABLE
+        like = (mode, status.st_uid, status.st_gid, os.listxattr(descriptor))
+        if like != self._like or status.st_nlink > 1:
+            return None  # the new file is to be like the old one: decided anew
+        self.remedy = None  # whatever comes of it, the spare is spent
+        if repaired is not remedy.content:
+            self._fill(repaired, len(remedy.content))
+        # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
+        later = max(after, status.st_mtime_ns, time.time_ns()) + 1
+        os.utime(self._descriptor, ns=(later, later))
+        if not _is_same(status, os.lstat(self._path)):
+            return None
+        os.rename(self._spare, self._path)  # noqa: PTH104 -- pathlib costs 3 us
         is_readable = status.st_mode & resolvfile.READABLE == resolvfile.READABLE
-        return FileSeen(content=content, identity=identity, is_readable=is_readable)
+        identity = resolvfile.identity_of(status)
+        return FileSeen(content=content, identity=identity, is_readable=is_readable), repaired
+
+    def _fill(self, content: bytes, length: int) -> None:
+        """Write another text into the spare; what a full disk does not take is not put in place."""
+        atomic.write_all(self._descriptor, content)
+        if len(content) < length:
+            os.ftruncate(self._descriptor, len(content))
 
     def discard(self) -> None:
         """Remove the spare: nothing of ours stays in /etc without the daemon."""
         self.remedy = None
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
         with suppress(OSError):
             os.unlink(self._spare)  # noqa: PTH108 -- a string, as strike() needs it
+
+
+def _keeps_nanoseconds(descriptor: int) -> bool:
+    """Tell whether a time that is set there stays what it is: ext3 and FAT cut it."""
+    os.utime(descriptor, ns=(1, 1))
+    return os.fstat(descriptor).st_mtime_ns == 1
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (
+        one.st_ino == other.st_ino
+        and one.st_dev == other.st_dev
+        and one.st_size == other.st_size
+        and one.st_mtime_ns == other.st_mtime_ns
+        and one.st_ctime_ns == other.st_ctime_ns
+    )
 
 
 def _attributes(directory: int, name: str) -> Attributes:

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -291,15 +292,24 @@ class Hold(Stop):
         scene.watch(lambda: process.poll() is not None, SETTLE)
 
 
+class Poison(StrEnum):
+    """How well a poison is known."""
+
+    DECIDED = "decided"
+    ALIKE = "alike"
+    PREPARED = "prepared"
+
+
 class Repair:
     """A daemon that runs, and somebody poisons the file; the next fault meets the same daemon.
 
-    :param is_prepared: the poison is one it has met, for which the spare lies ready.
+    :param poison: one that it has met, for which the spare lies ready; one that differs from
+        that in another line; or one that has to be decided.
     """
 
-    def __init__(self, lab: Lab, template: Path, *, is_prepared: bool) -> None:
-        self.name = "repair, prepared" if is_prepared else "repair"
-        self._lab, self._template, self._is_prepared = lab, template, is_prepared
+    def __init__(self, lab: Lab, template: Path, *, poison: Poison) -> None:
+        self.name = f"repair, {poison}"
+        self._lab, self._template, self._kind = lab, template, poison
         self._daemons: dict[tuple[Path, bool], tuple[Scene, subprocess.Popen[bytes]]] = {}
         self._rounds = itertools.count()
 
@@ -309,7 +319,7 @@ class Repair:
         for thread in range(len(_threads(process))):
             self._poison(scene)
             with _attached(scene, _threads(process)[thread]):
-                self._poison(scene, is_same=self._is_prepared)
+                self._poison(scene, is_same=self._kind is Poison.PREPARED)
             text = _trace(scene)
             found = [call for call in calls.parse(text, scene.root) if calls.is_any(call)]
             faults += [_Threaded(call, kind, thread) for call in found for kind in call.kinds()]
@@ -317,7 +327,7 @@ class Repair:
         scene, process = self._daemon(at, is_short=True)
         self._poison(scene)
         (scene.root / "short").write_text("0")
-        self._poison(scene, is_same=self._is_prepared)
+        self._poison(scene, is_same=self._kind is Poison.PREPARED)
         shorts = _short_faults(scene)
         self._end(at, is_short=True)
         return Recording([*faults, *shorts], [*scenes, scene])
@@ -327,7 +337,7 @@ class Repair:
         scene, process = self._daemon(at, is_short=is_short)
         scene.problems = []
         scene.is_strict = _is_strict(fault)
-        if self._is_prepared:
+        if self._kind is Poison.PREPARED:
             self._poison(scene)
         before = scene.names()
         thread = fault.thread if isinstance(fault, _Threaded) else 0
@@ -337,10 +347,10 @@ class Repair:
         if is_short:
             (scene.root / "short.log").unlink(missing_ok=True)
             (scene.root / "short").write_text(str(fault.call.nth))
-            self._poison(scene, process, is_same=self._is_prepared)
+            self._poison(scene, process, is_same=self._kind is Poison.PREPARED)
         else:
             with _attached(scene, threads[thread], *fault.options()):
-                self._poison(scene, process, is_same=self._is_prepared)
+                self._poison(scene, process, is_same=self._kind is Poison.PREPARED)
         met = _met(scene, fault)
         scene.inspect()
         outcome = Outcome(fault, met, scene.problems, process.poll())
@@ -372,7 +382,10 @@ class Repair:
     ) -> None:
         """Write the poison, and wait until it is repaired and all is quiet again."""
         if not is_same:
-            scene.poison = POISON + f"# round {next(self._rounds):05}\n".encode()
+            number = f"{next(self._rounds):05}".encode()
+            is_decided = self._kind is Poison.DECIDED  # by the words behind the address
+            before, behind = (b"10\n", b"10 %b\n") if is_decided else (b"\n", b"\n# round %b\n")
+            scene.poison = POISON.replace(before, behind % number, 1)
         text = scene.poison
         scene.olds.add(text)
         new = scene.root / "new"

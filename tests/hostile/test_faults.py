@@ -15,7 +15,7 @@ import pytest
 
 from hostile.calls import SHORT, Call, Circle, Fault, circle
 from hostile.campaign import Campaign, Report
-from hostile.operations import Command, Hold, Operation, Repair, Start, Stop
+from hostile.operations import Command, Hold, Operation, Poison, Repair, Start, Stop
 from hostile.scene import Lab
 
 pytestmark = pytest.mark.hostile
@@ -24,8 +24,9 @@ SECONDS = {
     "secure": 90.0,
     "stop": 60.0,
     "hold": 40.0,
-    "repair": 80.0,
-    "repair, prepared": 50.0,
+    "repair, decided": 70.0,
+    "repair, alike": 30.0,
+    "repair, prepared": 30.0,
     "start": 130.0,
 }
 """450 in all, and with the control and the recordings under 8 minutes."""
@@ -100,16 +101,16 @@ def test_a_hold(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixt
     _run(Hold(lab, template), work, capsys, workers=3)
 
 
-@pytest.mark.parametrize("is_prepared", [False, True], ids=["decided", "prepared"])
+@pytest.mark.parametrize("poison", Poison)
 def test_a_repair(
     lab: Lab,
     template: Path,
     work: Path,
     capsys: pytest.CaptureFixture[str],
-    is_prepared: bool,  # noqa: FBT001
+    poison: Poison,
 ) -> None:
-    """Of a poison that is new, and of one for which the spare lies ready."""
-    _run(Repair(lab, template, is_prepared=is_prepared), work, capsys, workers=4)
+    """Of a poison that is new, of one like an earlier one, and of one that has been there."""
+    _run(Repair(lab, template, poison=poison), work, capsys, workers=4)
 
 
 def test_a_start(lab: Lab, template: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -228,15 +228,15 @@ class Node:
 
     def _strike(self) -> None:
         struck = self.file
-        is_known = self.spare is not None and struck.content == self.spare.poisoned
-        if self.spare is None or not is_known or struck.trouble is not None:
+        if self.spare is None or struck.trouble is not None:
             return
-        if struck.being_written or not self.can_write:
+        ready = self.spare.content_for(struck.content)
+        if ready is None or struck.being_written or not self.can_write:
             return
-        ready, self.spare = self.spare, None
-        self.write(ready.content)
+        self.spare = None
+        self.write(ready)
         self.written_at.append(self.now)
-        self._decide(replace(self.observe(), file=struck, repaired=ready.content))
+        self._decide(replace(self.observe(), file=struck, repaired=ready))
 
     def _turn(self) -> tuple[Plan, bool]:
         seen = self.observe()

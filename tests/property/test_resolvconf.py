@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from dnsguard.core import resolvconf
 from dnsguard.core.address import IPAddress, inet_aton, parse_nameserver, plain
+from dnsguard.core.rewrite import remedy_for
 from property.text import (
     ADDRESSES,
     any_files,
     foreign_files,
     nameserver_lines,
+    other_lines,
     servers,
     spellings,
 )
@@ -213,3 +215,18 @@ def test_the_pod_file_can_be_read_back(names: list[str]) -> None:
     assert kept == tuple(
         name for name in names if name not in ("cluster.local", "svc.CLUSTER.local.")
     )
+
+
+@given(foreign_files(), servers(), *(st.lists(st.one_of(other_lines(), nameserver_lines())),) * 2)
+def test_what_is_prepared_for_one_text_fits_every_text_that_it_is_taken_for(
+    poisoned: bytes, wanted: tuple[IPAddress, ...], before: list[bytes], behind: list[bytes]
+) -> None:
+    """Or it is for none: the other text is read, and decided."""
+    content = resolvconf.guard(poisoned, wanted)
+    remedy = remedy_for(poisoned, content, wanted)
+    assert remedy.content_for(poisoned) == content
+    text = b"\n".join([*before, remedy.block or poisoned, *behind])
+    repaired = remedy.content_for(text)
+    assert repaired in (None, resolvconf.guard(text, wanted))
+    is_plain = remedy.block and b"nameserver" not in b"".join([*before, *behind])
+    assert repaired is not None or not is_plain or b"dnsguard" in text

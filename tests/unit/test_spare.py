@@ -1,21 +1,27 @@
 """The spare: the remedy for a known poison, one rename away."""
 
+from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from dnsguard import config
 from dnsguard.core.event import Event
+from dnsguard.core.resolvconf import guard
 from dnsguard.cycle import Cycle
 from dnsguard.paths import Paths
 
 POISON = b"search cluster.local\nnameserver 169.254.25.10\n"
-OTHER_POISON = b"options ndots:2\nnameserver 169.254.25.10\n"
+ALIKE = b"options ndots:2\nnameserver 169.254.25.10\n"
+LONGER = POISON + b"# 1\n" * 50
+SHORTER = b"nameserver 169.254.25.10"
+SERVER = ip_address("192.0.2.53")
 
 
 @pytest.fixture
-def cycle(tmp_path: Path) -> Cycle:
-    """Return a guard that has repaired POISON once, with the spare laid ready."""
+def cycle(tmp_path: Path) -> Iterator[Cycle]:
+    """Yield a guard that has repaired POISON once, with the spare laid ready."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/resolv.conf").write_bytes(POISON)
     (tmp_path / "etc/resolv.conf.bak").write_bytes(b"nameserver 192.0.2.53\n")
@@ -25,7 +31,8 @@ def cycle(tmp_path: Path) -> Cycle:
     cycle.look()
     cycle.settle()
     _lay_ready(cycle)
-    return cycle
+    yield cycle
+    cycle.spare.discard()
 
 
 def _ignore(_: Event) -> None: ...
@@ -55,14 +62,44 @@ def test_the_known_poison_is_replaced_by_what_the_decision_would_write(cycle: Cy
     assert cycle.memory.tramples.count == 1
 
 
-def test_any_other_text_is_left_to_the_decision(cycle: Cycle) -> None:
-    """A strike never drops a line that the prepared text does not have."""
-    _write(cycle, OTHER_POISON)
-    assert not cycle.strike()
-    assert cycle.paths.resolv_conf.read_bytes() == OTHER_POISON
+@pytest.mark.parametrize("text", [ALIKE, LONGER, SHORTER], ids=["alike", "longer", "shorter"])
+def test_a_text_with_the_same_servers_gets_what_the_decision_would_write(
+    cycle: Cycle, text: bytes
+) -> None:
+    """Its other lines stay, byte for byte, and it is kept as what somebody else wrote last."""
+    _write(cycle, text)
+    assert cycle.strike()
+    struck = cycle.paths.resolv_conf.read_bytes()
+    cycle.reckon()
+    assert struck == guard(text, (SERVER,))
+    assert cycle.memory.foreign == text
     cycle.look()
-    assert b"options ndots:2" in cycle.paths.resolv_conf.read_bytes()
-    assert b"\nnameserver 169.254.25.10" not in cycle.paths.resolv_conf.read_bytes()
+    assert cycle.paths.resolv_conf.read_bytes() == struck
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ALIKE.replace(b"10\n", b"10\nnameserver 192.0.2.9\n"),
+        ALIKE.replace(b"nameserver 169", b"\tnameserver 169"),
+        ALIKE.replace(b"254.25.10", b"254.25.100"),
+        guard(ALIKE, ()),
+    ],
+    ids=["another-server", "indented", "a-longer-address", "held-back-by-us"],
+)
+def test_any_other_text_is_left_to_the_decision(cycle: Cycle, text: bytes) -> None:
+    """Who is named decides who is written; nothing of ours is guarded twice."""
+    _write(cycle, text)
+    assert not cycle.strike()
+    assert cycle.paths.resolv_conf.read_bytes() == text
+
+
+def test_the_spare_that_is_put_in_place_has_a_later_time_than_the_poison(cycle: Cycle) -> None:
+    """Go's reader takes a file with the same one for the same file."""
+    _write(cycle, ALIKE)
+    poisoned_at = cycle.paths.resolv_conf.stat().st_mtime_ns
+    assert cycle.strike()
+    assert cycle.paths.resolv_conf.stat().st_mtime_ns > poisoned_at
 
 
 def test_a_file_that_is_being_written_is_not_struck(cycle: Cycle) -> None:
