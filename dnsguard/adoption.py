@@ -12,10 +12,10 @@ from pathlib import Path
 
 from dnsguard import config
 from dnsguard import diff as texts
-from dnsguard.core import kubelet as core
 from dnsguard.core.effective import effective
-from dnsguard.core.kubelet import RESOLV_CONF, Kubelet, Setting
 from dnsguard.errors import DnsguardError, UsageError
+from dnsguard.formats import kubelet as core
+from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting
 from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
 from dnsguard.host.atomic import Attributes

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnsguard import client, config
-from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.decide import services
 from dnsguard.core.effective import effective
@@ -14,6 +13,7 @@ from dnsguard.core.evidence import Finding, finding
 from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
+from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import kubelet
 from dnsguard.page import Line, Page, visible
 from dnsguard.paths import Paths

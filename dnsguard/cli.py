@@ -121,7 +121,7 @@ def _with_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def _timespan(text: str) -> float:
-    from dnsguard.core.timespan import parse
+    from dnsguard.formats.timespan import parse
 
     try:
         return parse(text)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from dnsguard.core.address import IPAddress, parse_address, plain
 from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode, Policy
 from dnsguard.errors import ConfigError
+from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host.files import read_whole
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from dnsguard.core import hold as holds
 from dnsguard.core import links
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.counters import Counters
 from dnsguard.core.decide import decide, forget, kept
@@ -24,7 +23,6 @@ from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
-from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     MAX_FILE,
@@ -46,6 +44,8 @@ from dnsguard.core.model import (
 from dnsguard.core.pods import RESTART, PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.kubelet import Kubelet
 from dnsguard.host import atomic, hook, resolvfile, store, trust
 from dnsguard.host.files import read_bounded, read_whole
 from dnsguard.host.kubelet import Lookout

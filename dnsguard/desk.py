@@ -9,7 +9,6 @@ from typing import Protocol
 
 from dnsguard import __version__
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.decide import decide, draw_border, rank
 from dnsguard.core.event import Level
 from dnsguard.core.hold import Hold, asked, name
@@ -19,6 +18,7 @@ from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
+from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.preview import preview
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.event import Event, Level
-from dnsguard.core.hazards import Hazard, judge
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.hazards import Hazard, judge
 from dnsguard.host import dhclient
 from dnsguard.host.hook import Hook
 from dnsguard.paths import Paths

@@ -1,8 +1,8 @@
 """What an operator has to know when dnsguard goes: what will poison the next boot."""
 
 from dnsguard import page
-from dnsguard.core.hazards import Kind, judge
 from dnsguard.core.model import Policy
+from dnsguard.formats.dhclient.hazards import Kind, judge
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
 

@@ -14,20 +14,20 @@ from typing import Any
 
 from dnsguard import client, config, page, query
 from dnsguard.config import Config
-from dnsguard.core import resolvconf
 from dnsguard.core.decide import decide, draw_border
 from dnsguard.core.fight import Fight
 from dnsguard.core.forecast import Future, Node, maker_of, reboots, renewals
-from dnsguard.core.hazards import judge
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import FileSeen, Identity, Mode, ReplaceFile
-from dnsguard.core.offer import Offer
 from dnsguard.core.rewrite import read
-from dnsguard.core.sources.dhcp import Reply
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError
+from dnsguard.formats import resolvconf
+from dnsguard.formats.dhclient.hazards import judge
+from dnsguard.formats.dhclient.offer import Offer
+from dnsguard.formats.dhcp import Reply
 from dnsguard.host import dhclient, inform, units
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.files import unwritable

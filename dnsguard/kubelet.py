@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard import config, page
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
 from dnsguard.core.effective import effective
-from dnsguard.core.kubelet import DEFAULT, Setting
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.kubelet import DEFAULT, Setting
 from dnsguard.host import kubelet as host
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnsguard import sentences
-from dnsguard.core.timespan import describe
+from dnsguard.formats.timespan import describe
 from dnsguard.page import Line, Page
 
 Data = Mapping[str, Any]

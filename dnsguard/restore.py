@@ -7,9 +7,9 @@ from dnsguard import client, config, page
 from dnsguard.core import links
 from dnsguard.core.effective import effective
 from dnsguard.core.model import MAX_FILE
-from dnsguard.core.resolvconf import nameservers, unguard
 from dnsguard.diff import diff
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
+from dnsguard.formats.resolvconf import nameservers, unguard
 from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced

@@ -5,7 +5,7 @@ Made from an event's own fields, so that lines of an older daemon are told, too.
 
 from collections.abc import Callable, Mapping
 
-from dnsguard.core.timespan import describe
+from dnsguard.formats.timespan import describe
 
 Fields = Mapping[str, str]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 
 
 class Outcome(StrEnum):

@@ -7,9 +7,9 @@ names it. Legitimate link-local resolvers (169.254.169.253, fe80::1%eth0) are wi
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
-from dnsguard.core.address import IPAddress, plain
 from dnsguard.core.evidence import Services
 from dnsguard.core.model import Stub
+from dnsguard.formats.address import IPAddress, plain
 
 _BROADCAST = IPv4Address("255.255.255.255")
 

@@ -9,8 +9,7 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dnsguard.core import inform, lessons, links, pods, resolvconf, upstreams
-from dnsguard.core.address import IPAddress, is_unique_local
+from dnsguard.core import inform, lessons, links, pods, upstreams
 from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services, is_private
@@ -39,6 +38,8 @@ from dnsguard.core.questions import questions
 from dnsguard.core.rewrite import Rewrite, pod_file, remedy, rewrite
 from dnsguard.core.unused import unused
 from dnsguard.core.upstreams import Pool, Verdict, Verdicts
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, is_unique_local
 
 MOST_CONVICTS = 16
 _RESOLVED = ("/systemd/resolve/stub-resolv.conf", "/systemd/resolve/resolv.conf")

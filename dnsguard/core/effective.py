@@ -3,9 +3,9 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
-from dnsguard.core.address import IPAddress, is_unique_local
-from dnsguard.core.kubelet import Kubelet
 from dnsguard.core.model import Policy
+from dnsguard.formats.address import IPAddress, is_unique_local
+from dnsguard.formats.kubelet import Kubelet
 
 KNOWN_NODELOCAL: tuple[IPAddress, ...] = (
     ip_address("169.254.25.10"),

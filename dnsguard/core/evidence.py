@@ -21,8 +21,8 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.formats.address import IPAddress
 
 Round = Mapping[Ask, Answer]
 """What has come of one round so far."""

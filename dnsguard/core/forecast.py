@@ -16,23 +16,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress, plain
-from dnsguard.core.hazards import (
+from dnsguard.core.writers import keeper
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, plain
+from dnsguard.formats.dhclient import script
+from dnsguard.formats.dhclient.hazards import (
     CONF,
     DhclientFiles,
     contributing,
     replaced_script,
     writers,
 )
-from dnsguard.core.offer import OPTIONS, Offer, needs_offer, told_at_boot, under
-from dnsguard.core.sources.dhclient import script
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.dhclient.options import DOMAIN
-from dnsguard.core.sources.dhclient.rehearsal import Outcome
-from dnsguard.core.sources.dhclient.statements import Conf, Statement, requested
-from dnsguard.core.sources.dhclient.told import Reason, Told, from_lease
-from dnsguard.core.writers import keeper
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.dhclient.offer import OPTIONS, Offer, needs_offer, told_at_boot, under
+from dnsguard.formats.dhclient.options import DOMAIN
+from dnsguard.formats.dhclient.records import Reason, Told, from_lease
+from dnsguard.formats.dhclient.rehearsal import Outcome
+from dnsguard.formats.dhclient.statements import Conf, Statement, requested
 
 Pairs = tuple[tuple[str, str], ...]
 

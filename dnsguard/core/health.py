@@ -8,10 +8,10 @@ and names outside go different ways, UDP and TCP too: each is a leg of its own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.address import IPAddress, is_unique_local
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.model import NodeLocal, Observation, Policy
 from dnsguard.core.upstreams import Verdict, Verdicts
+from dnsguard.formats.address import IPAddress, is_unique_local
 
 HEARTBEAT = Leg(Ask.CLUSTER)
 """The leg that is asked first, and most often."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.model import Candidate, HeldLease, Source
+from dnsguard.formats.address import IPAddress
 
 if TYPE_CHECKING:  # 3 ms that the first look need not wait for
-    from dnsguard.core.sources.dhcp import Reply
+    from dnsguard.formats.dhcp import Reply
 
 FIRST, LONGEST = 1.0, 300.0
 """Seconds between two questions on one interface: doubled from the one up to the other."""

@@ -8,14 +8,15 @@ new nameserver or search list; it is guarded like anything that someone else wro
 from collections.abc import Container, Iterator
 from dataclasses import replace
 
-from dnsguard.core import links, resolvconf, upstreams
-from dnsguard.core.address import IPAddress
+from dnsguard.core import links, upstreams
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source, UnusedKind
-from dnsguard.core.sources.dhclient import script
-from dnsguard.core.sources.dhclient.told import Reason, Told
 from dnsguard.core.tramples import Trample
 from dnsguard.core.writers import BY_HAND, DHCLIENT, Writer, attribute
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import script
+from dnsguard.formats.dhclient.records import Reason, Told
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100

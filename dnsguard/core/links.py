@@ -13,11 +13,11 @@ removal, can give it back; whoever writes another file there has done away with 
 
 from collections.abc import Iterable
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.model import FileSeen, Found, Observation, Source, Trouble
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 WAIT = 30.0
 """Seconds that a link into another program's place may lead nowhere: its manager may need the

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.corefile import Local
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.corefile import Local
 
 ROOT = "."
 MOST_CHAINS = 16

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.fight import Fight
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
@@ -13,6 +12,7 @@ from dnsguard.core.model import Candidate, Identity, Mode, Record, UnusedKind
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import Verdict
 from dnsguard.core.writers import Writer
+from dnsguard.formats.address import IPAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.hold import Hold
-from dnsguard.core.sources.dhclient.told import Told
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.writers import Trace
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.records import Told
 
 if TYPE_CHECKING:
     from dnsguard.core.inform import Informed

@@ -7,8 +7,8 @@ from dnsguard.core.decide import obstacles
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Observation, Policy
-from dnsguard.core.timespan import describe
 from dnsguard.core.upstreams import Pool
+from dnsguard.formats.timespan import describe
 
 
 def outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:

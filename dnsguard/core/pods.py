@@ -10,8 +10,8 @@ such pods. If it leads to cluster DNS, they forward to themselves and die of it:
 
 from dataclasses import dataclass
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
+from dnsguard.formats.address import IPAddress
 
 REMEDY = "dnsguard kubelet adopt --restart"
 RESTART = "restart kubelet, which is configured otherwise by now: systemctl restart kubelet"

@@ -3,14 +3,15 @@
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from dnsguard.core import evidence, resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.core import evidence
 from dnsguard.core.answers import Ask, Leg, Query, Question
 from dnsguard.core.evidence import Services
 from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, Streak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal, Policy
 from dnsguard.core.upstreams import Pool, Upstream, Verdict
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 LOST = 5.0
 """Seconds after which a question that brought no answer at all is asked anew."""

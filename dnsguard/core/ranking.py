@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from itertools import groupby, islice
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.model import Candidate, HeldLease, Source
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.notes import Note
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.nameservers import Note
 
 OVER = 100
 """Added to the tier of a lease that is expired or released, or whose interface is gone."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core import pods, resolvconf, upstreams
+from dnsguard.core import pods, upstreams
 from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.health import Streak, legs
@@ -14,6 +14,7 @@ from dnsguard.core.outlook import outlook
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
 from dnsguard.core.writers import UNKNOWN
+from dnsguard.formats import resolvconf
 
 Json = dict[str, object]
 

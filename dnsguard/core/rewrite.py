@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from dnsguard.core import links, resolvconf, upstreams
-from dnsguard.core.address import IPAddress
+from dnsguard.core import links, upstreams
 from dnsguard.core.border import Border
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
@@ -20,6 +19,8 @@ from dnsguard.core.model import (
     Trouble,
 )
 from dnsguard.core.upstreams import Pool
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 MOST_BACKUPS = resolvconf.MAXNS - 1
 """Upstreams behind NodeLocalDNS."""

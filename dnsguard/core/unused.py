@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Policy, Source, Unused, UnusedKind
-from dnsguard.core.resolvconf import MAXNS
 from dnsguard.core.upstreams import Pool, Upstream
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.resolvconf import MAXNS
 
 _CONFIGURE = "name it in upstream.servers of /etc/dnsguard/dnsguard.toml"
 

@@ -4,12 +4,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress, zoned
 from dnsguard.core.answers import Answer, Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Finding, Round, Services, finding, resolves, treats_alike
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, zoned
 
 MOST_REMEMBERED = 16
 LOST_AFTER = 2

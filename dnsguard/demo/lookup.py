@@ -13,8 +13,8 @@ import dns.exception
 import dns.message
 import dns.rcode
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 TIMEOUT = 0.3
 ATTEMPTS = 2

@@ -21,7 +21,7 @@ import dns.rdatatype
 import dns.rrset
 
 from dnsguard import page
-from dnsguard.core import resolvconf
+from dnsguard.formats import resolvconf
 
 CLUSTER = dns.name.from_text("cluster.local.")
 SERVICE, WORLD = "10.233.0.1", "198.51.100.7"

@@ -12,11 +12,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from dnsguard import client
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
 from dnsguard.demo import nameserver
 from dnsguard.demo.setting import Setting
 from dnsguard.errors import DnsguardError, NoDaemonError
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.paths import Paths
 
 POISONED = """\

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dnsguard.core import loops
-from dnsguard.core.address import IPAddress
 from dnsguard.core.loops import Hop, Loop
 from dnsguard.doctor.look import PROGRAMS, Node, Seen
+from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
 from dnsguard.host.podfiles import PodFile
 from dnsguard.host.trust import SYSTEM

@@ -7,12 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress, parse_address, plain
 from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.loops import Block, Door, Onward, Server, Target
 from dnsguard.core.model import Policy
-from dnsguard.core.sources import corefile
+from dnsguard.formats import corefile, resolvconf
+from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host import kubelet, podfiles, pods, processes, trust
 from dnsguard.host.files import read_bounded
 from dnsguard.host.podfiles import CONF, PodFile

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from dnsguard.core import loops
-from dnsguard.core.address import IPAddress
 from dnsguard.core.model import Policy
 from dnsguard.doctor.findings import Json
 from dnsguard.doctor.look import Node
 from dnsguard.errors import DnsguardError, UsageError
+from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods, wire
 from dnsguard.paths import Paths
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec, module_from_spec
 from ipaddress import IPv6Address, ip_address
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
 
 

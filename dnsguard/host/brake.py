@@ -21,7 +21,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from dnsguard.core.address import IPAddress, plain
+from dnsguard.formats.address import IPAddress, plain
 from dnsguard.host.socket_filter import Program, attach, detach, pack
 
 Place = tuple[IPAddress, int]

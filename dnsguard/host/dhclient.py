@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from dnsguard.core.forecast import Running
-from dnsguard.core.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook
-from dnsguard.core.sources import ifupdown
-from dnsguard.core.sources.dhclient import conf, hooks, leases, shell
-from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.formats import ifupdown
+from dnsguard.formats.dhclient import conf, hooks, leases, shell
+from dnsguard.formats.dhclient.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook
+from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.host import units
 from dnsguard.host.files import read_bounded
 

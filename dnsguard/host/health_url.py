@@ -9,8 +9,8 @@ import errno
 import time
 from urllib.parse import urlsplit
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.formats.address import IPAddress
 
 _PORT = 80
 _LONGEST = 4096

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnsguard.core.model import Record
-from dnsguard.core.sources.dhclient import told
+from dnsguard.formats.dhclient import records as told
 from dnsguard.host import atomic
 from dnsguard.host.files import read_bounded
 

@@ -21,7 +21,7 @@ from struct import Struct
 from dnsguard.core.answers import Outcome
 from dnsguard.core.inform import Informed
 from dnsguard.core.model import HeldLease
-from dnsguard.core.sources import dhcp
+from dnsguard.formats import dhcp
 
 WAITS = (0.3, 0.6, float("inf"))
 """Seconds from each sending to the next. They double as RFC 2131, 4.1, says, but don't begin

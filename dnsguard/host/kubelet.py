@@ -1,6 +1,6 @@
 """The node's kubelet as it is now: its process, and the files that it reads at its start.
 
-It may be inside another program (:mod:`dnsguard.core.embedded`). No parser of systemd's: units and environment files are searched for the few flags that
+It may be inside another program (:mod:`dnsguard.formats.embedded_kubelet`). No parser of systemd's: units and environment files are searched for the few flags that
 matter. All that a process or a file may say is bounded, and never raises.
 """
 
@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dnsguard.core import embedded, kubelet
-from dnsguard.core.embedded import DISTRIBUTIONS, Distribution, Flag
-from dnsguard.core.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
+from dnsguard.formats import embedded_kubelet, kubelet
+from dnsguard.formats.embedded_kubelet import DISTRIBUTIONS, Distribution, Flag
+from dnsguard.formats.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
 from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
 from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
@@ -157,7 +157,7 @@ class Lookout:
         found = list(self._told(distribution, read))
         if process is None and not read.is_any:
             return None
-        setting = embedded.resolv_conf(distribution, found)
+        setting = embedded_kubelet.resolv_conf(distribution, found)
         if read.troubles:
             setting = _unknown(read)
         elif _is_default(self._root, setting.value):
@@ -184,13 +184,13 @@ class Lookout:
             configs += self._below(distribution.config_dir, (".yaml", ".yml"), read)
         for name in (*self._unit_files(distribution.units), *distribution.texts):
             text = self._text(name, read)
-            yield from embedded.flags_in(text, name)
+            yield from embedded_kubelet.flags_in(text, name)
             if distribution.configs:
-                configs += embedded.configs_in(text)
+                configs += embedded_kubelet.configs_in(text)
         for name in dict.fromkeys(configs):
             file = self._file(name, read, is_yaml=True)
             if file is not None:
-                yield from embedded.flags_of(_mapping(file.document), name)
+                yield from embedded_kubelet.flags_of(_mapping(file.document), name)
 
     def _in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""
@@ -332,7 +332,7 @@ _REMEDY = 'remedy: handover.mode = "always" once pods get real upstreams'
 _K0S_PLACES = ("/var/lib/k0s/", "/run/k0s/")
 _K0S = (
     "k0s writes its kubelet's configuration anew at each start: have k0s started with"
-    f" --kubelet-extra-args={kubelet.RESOLV_CONF_FLAG}={embedded.POD_FILE}"
+    f" --kubelet-extra-args={kubelet.RESOLV_CONF_FLAG}={embedded_kubelet.POD_FILE}"
 )
 
 

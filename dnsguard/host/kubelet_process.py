@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from dnsguard.core import embedded
-from dnsguard.core.embedded import DISTRIBUTIONS, Distribution
+from dnsguard.formats import embedded_kubelet
+from dnsguard.formats.embedded_kubelet import DISTRIBUTIONS, Distribution
 from dnsguard.host import processes, trust
 from dnsguard.host.files import read_bounded
 from dnsguard.host.processes import Process, Search
@@ -21,7 +21,7 @@ SEARCH_EVERY = 30.0
 _CGROUPS = ("sys/fs/cgroup", "sys/fs/cgroup/systemd")
 """cgroup v2 and v1."""
 _NAMES = frozenset({"kubelet"})
-_ANY = _NAMES | embedded.PROGRAMS
+_ANY = _NAMES | embedded_kubelet.PROGRAMS
 _MOST_PIDS = 1 << 16
 
 
@@ -93,7 +93,7 @@ def _is_the_nodes(proc: Path, process: Process) -> bool:
     """Tell it from a pod's, and from what anybody may call ``kubelet``."""
     is_pods = process.is_nested or trust.pod_of(proc / str(process.pid)) is not None
     its = distribution_of(process)
-    is_other = its is not None and not embedded.has_kubelet(process.arguments)
+    is_other = its is not None and not embedded_kubelet.has_kubelet(process.arguments)
     return process.uid == 0 and not is_pods and not is_other
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 
-from dnsguard.core.address import IPAddress, plain
+from dnsguard.formats.address import IPAddress, plain
 from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
 from dnsguard.host.socket_filter import attach, pack
 

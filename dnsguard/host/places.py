@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dnsguard.core.model import MAX_FILE, Source
-from dnsguard.core.sources import cloudinit, dhcp, notes
-from dnsguard.core.sources.dhclient import leases
-from dnsguard.core.sources.notes import Notes
+from dnsguard.formats import cloudinit, dhcp, nameservers
+from dnsguard.formats.dhclient import leases
+from dnsguard.formats.nameservers import Notes
 from dnsguard.host import yaml_text
 
 RESOLVED = "run/systemd/resolve/resolv.conf"
@@ -15,15 +15,15 @@ RESOLVED = "run/systemd/resolve/resolv.conf"
 
 
 def _network_config(content: bytes) -> Notes:
-    return notes.network_config(yaml_text.load(content))
+    return nameservers.network_config(yaml_text.load(content))
 
 
 def _cloud_config(content: bytes) -> Notes:
-    return notes.cloud_config(yaml_text.load(content))
+    return nameservers.cloud_config(yaml_text.load(content))
 
 
 def _configmap(content: bytes) -> Notes:
-    return notes.configmap(yaml_text.load(content))
+    return nameservers.configmap(yaml_text.load(content))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,50 +80,50 @@ _VOLUME = "var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~configmap/config-vol
 
 # fmt: off
 PLACES = (
-    _place(Source.LEASE, notes.dhclient_leases, "var/lib/dhcp/*.leases", "var/lib/dhclient/*.leases",
+    _place(Source.LEASE, nameservers.dhclient_leases, "var/lib/dhcp/*.leases", "var/lib/dhclient/*.leases",
            limit=_LEASES, tail=True, names=r"dhclient6?\.(.+)\.leases"),
-    _place(Source.LEASE, notes.dhclient_leases, f"var/lib/{_NM}/dhclient*.lease*",
+    _place(Source.LEASE, nameservers.dhclient_leases, f"var/lib/{_NM}/dhclient*.lease*",
            limit=_LEASES, tail=True, names=rf"dhclient6?-{_UUID}-(.+)\.leases?"),
     # From before the first client of the node ran; also cloud-init reads them.
-    _place(Source.LEASE, notes.klibc, "run/net-*.conf", "run/net6-*.conf", tier=49, names=r"net6?-(.+)\.conf"),
-    _place(Source.LEASE, notes.resolv_conf, "proc/net/pnp", tier=49),  # the kernel's own ip=dhcp
-    _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf", tier=50),
+    _place(Source.LEASE, nameservers.klibc, "run/net-*.conf", "run/net6-*.conf", tier=49, names=r"net6?-(.+)\.conf"),
+    _place(Source.LEASE, nameservers.resolv_conf, "proc/net/pnp", tier=49),  # the kernel's own ip=dhcp
+    _place(Source.LEASE, nameservers.dhclient_conf, "etc/dhcp/dhclient.conf", tier=50),
     # dhclient reads this one only where the other is missing, and never a backup.
-    _place(Source.LEASE, notes.dhclient_conf, "etc/dhclient.conf", tier=51),
-    _place(Source.LEASE, notes.dhclient_conf, "etc/dhcp/dhclient.conf*~", "etc/dhclient.conf*~", tier=52),
-    _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces"),
-    _place(Source.INTERFACES, notes.interfaces, "etc/network/interfaces.d/*", tier=1),
+    _place(Source.LEASE, nameservers.dhclient_conf, "etc/dhclient.conf", tier=51),
+    _place(Source.LEASE, nameservers.dhclient_conf, "etc/dhcp/dhclient.conf*~", "etc/dhclient.conf*~", tier=52),
+    _place(Source.INTERFACES, nameservers.interfaces, "etc/network/interfaces"),
+    _place(Source.INTERFACES, nameservers.interfaces, "etc/network/interfaces.d/*", tier=1),
     # systemd-network's.
-    _place(Source.NETWORKD, notes.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)", is_kept=True),
-    _place(Source.NETWORKD, notes.networkd_link, "run/systemd/netif/links/*", tier=1, names=r"([0-9]+)", is_kept=True),
-    _place(Source.NETWORKD, notes.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
+    _place(Source.NETWORKD, nameservers.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)", is_kept=True),
+    _place(Source.NETWORKD, nameservers.networkd_link, "run/systemd/netif/links/*", tier=1, names=r"([0-9]+)", is_kept=True),
+    _place(Source.NETWORKD, nameservers.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
            "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
-    _place(Source.NETWORKD, notes.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
-    _place(Source.NETWORK_MANAGER, notes.resolv_conf, f"run/{_NM}/no-stub-resolv.conf"),
-    _place(Source.NETWORK_MANAGER, notes.resolv_conf, f"run/{_NM}/resolv.conf", tier=1),
-    _place(Source.NETWORK_MANAGER, notes.networkd_lease, f"var/lib/{_NM}/internal*.lease", tier=2,
+    _place(Source.NETWORKD, nameservers.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
+    _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/no-stub-resolv.conf"),
+    _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/resolv.conf", tier=1),
+    _place(Source.NETWORK_MANAGER, nameservers.networkd_lease, f"var/lib/{_NM}/internal*.lease", tier=2,
            names=rf"internal6?-{_UUID}-(.+)\.lease"),
-    _place(Source.NETWORK_MANAGER, notes.global_dns, f"etc/{_NM}/conf.d/*.conf", f"run/{_NM}/conf.d/*.conf",
+    _place(Source.NETWORK_MANAGER, nameservers.global_dns, f"etc/{_NM}/conf.d/*.conf", f"run/{_NM}/conf.d/*.conf",
            f"etc/{_NM}/NetworkManager.conf", f"usr/lib/{_NM}/conf.d/*.conf", tier=3),
-    _place(Source.NETWORK_MANAGER, notes.connection, f"etc/{_NM}/system-connections/*",
+    _place(Source.NETWORK_MANAGER, nameservers.connection, f"etc/{_NM}/system-connections/*",
            f"run/{_NM}/system-connections/*", tier=4),
-    _place(Source.NETWORK_MANAGER, notes.global_dns, f"etc/{_NM}/conf.d/*.conf*~", tier=5),
+    _place(Source.NETWORK_MANAGER, nameservers.global_dns, f"etc/{_NM}/conf.d/*.conf*~", tier=5),
     # kubelet makes volumes 0777, below a directory that is root's alone; containers have them read-only.
-    _place(Source.COREFILE, notes.corefile, f"{_VOLUME}/Corefile", f"{_VOLUME}/Corefile.base", is_kept=True),
+    _place(Source.COREFILE, nameservers.corefile, f"{_VOLUME}/Corefile", f"{_VOLUME}/Corefile.base", is_kept=True),
     # Kubespray leaves /etc/kubernetes to the user "kube", and kubelet's manifests are in there.
     _place(Source.COREFILE, _configmap, "etc/kubernetes/*dns*-config.y*ml", tier=1, is_kept=True),
     # systemd-resolve's.
-    _place(Source.RESOLVED, notes.resolv_conf, RESOLVED, is_kept=True),
-    _place(Source.RESOLVED, notes.resolved_conf, "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*.conf",
+    _place(Source.RESOLVED, nameservers.resolv_conf, RESOLVED, is_kept=True),
+    _place(Source.RESOLVED, nameservers.resolved_conf, "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*.conf",
            "run/systemd/resolved.conf.d/*.conf", "usr/lib/systemd/resolved.conf.d/*.conf", tier=1),
-    _place(Source.DHCPCD, notes.dhcpcd_lease, "var/lib/dhcpcd*/*.lease", limit=dhcp.MAX_BYTES + 1,
+    _place(Source.DHCPCD, nameservers.dhcpcd_lease, "var/lib/dhcpcd*/*.lease", limit=dhcp.MAX_BYTES + 1,
            names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease", is_kept=True),
-    _place(Source.DHCPCD, notes.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
+    _place(Source.DHCPCD, nameservers.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
            names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6", is_kept=True),
-    _place(Source.DHCPCD, notes.resolv_conf, "run/dhcpcd/hook-state/resolv.conf/*", "run/dhcpcd/resolv.conf/*",
+    _place(Source.DHCPCD, nameservers.resolv_conf, "run/dhcpcd/hook-state/resolv.conf/*", "run/dhcpcd/resolv.conf/*",
            tier=1, names=_OF_INTERFACE),
-    _place(Source.DHCPCD, notes.dhcpcd_conf, "etc/dhcpcd.conf", tier=1),
-    _place(Source.CLOUD_INIT, notes.network_data, "run/cloud-init/*.json",
+    _place(Source.DHCPCD, nameservers.dhcpcd_conf, "etc/dhcpcd.conf", tier=1),
+    _place(Source.CLOUD_INIT, nameservers.network_data, "run/cloud-init/*.json",
            "var/lib/cloud/instances/*/network-config.json", limit=_JSON),
     _place(Source.CLOUD_INIT, _network_config, "etc/netplan/*.yaml", "run/netplan/*.yaml", "lib/netplan/*.yaml",
            "etc/cloud/cloud.cfg.d/*net*.cfg", "var/lib/cloud/seed/*/network-config", tier=1),
@@ -133,8 +133,8 @@ PLACES = (
 # fmt: on
 """In the order of rank; :class:`~dnsguard.core.model.Source` ranks first, then the tier."""
 
-COPIES = _place(Source.BACKUP, notes.resolv_conf)
-"""Of resolv.conf, wherever that is: :mod:`dnsguard.core.sources.backups`."""
+COPIES = _place(Source.BACKUP, nameservers.resolv_conf)
+"""Of resolv.conf, wherever that is: :mod:`dnsguard.formats.backups`."""
 ELSEWHERE = (
     "etc/.resolv.conf.systemd-resolved.bak",  # Debian's package of it
     "etc/resolv.pre-tailscale-backup.conf",  # Tailscale (net/dns/direct.go)
@@ -146,7 +146,7 @@ ELSEWHERE = (
 """Copies with names of their own, and what other programs would have there."""
 RESOLVCONF = _place(
     Source.BACKUP,
-    notes.resolv_conf,
+    nameservers.resolv_conf,
     "run/resolvconf/interface/*",
     "run/resolvconf/interfaces/*",  # openresolv
     "run/resolvconf/keys/*",  # openresolv since 3.14
@@ -154,11 +154,11 @@ RESOLVCONF = _place(
 )
 ORIGINALS = (
     *(
-        _place(Source.BACKUP, notes.resolv_conf, f"etc/resolvconf/resolv.conf.d/{name}")
+        _place(Source.BACKUP, nameservers.resolv_conf, f"etc/resolvconf/resolv.conf.d/{name}")
         for name in ("original", "base", "head", "tail")
     ),
     # Of dhcpcd and openresolv: what is to stand before and behind all else.
-    _place(Source.BACKUP, notes.resolv_conf, "etc/resolv.conf.head"),
-    _place(Source.BACKUP, notes.openresolv, "etc/resolvconf.conf"),
-    _place(Source.BACKUP, notes.resolv_conf, "etc/resolv.conf.tail"),
+    _place(Source.BACKUP, nameservers.resolv_conf, "etc/resolv.conf.head"),
+    _place(Source.BACKUP, nameservers.openresolv, "etc/resolvconf.conf"),
+    _place(Source.BACKUP, nameservers.resolv_conf, "etc/resolv.conf.tail"),
 )

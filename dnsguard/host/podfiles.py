@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods, processes, trust
 from dnsguard.host.pods import Pod
 

@@ -19,7 +19,7 @@ from fnmatch import fnmatch
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from dnsguard.core.address import IPAddress, plain
+from dnsguard.formats.address import IPAddress, plain
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
 

@@ -4,10 +4,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
 from dnsguard.core.model import MAX_FILE, Identity
 from dnsguard.core.pods import PodsFile
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.host.files import read_bounded
 from dnsguard.host.resolvfile import identity_at
 

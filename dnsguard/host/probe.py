@@ -25,8 +25,8 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Outcome, Question
+from dnsguard.formats.address import IPAddress
 
 _EDNS_PAYLOAD = 1232
 """Fits IPv6's least MTU of 1280, so it needs no fragments (DNS flag day 2020)."""

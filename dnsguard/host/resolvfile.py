@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileSeen, Identity, Trouble
-from dnsguard.core.resolvconf import is_resolv_conf, taken_link, unguard
+from dnsguard.formats.resolvconf import is_resolv_conf, taken_link, unguard
 from dnsguard.host import atomic, ways
 from dnsguard.host.atomic import Attributes, New
 from dnsguard.host.ways import End

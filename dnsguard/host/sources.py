@@ -18,11 +18,11 @@ from ipaddress import ip_address
 from itertools import groupby, islice
 from pathlib import Path
 
-from dnsguard.core import ranking, resolvconf
+from dnsguard.core import ranking
 from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
 from dnsguard.core.ranking import NotedFile
-from dnsguard.core.sources import backups, routes
-from dnsguard.core.sources.notes import Notes
+from dnsguard.formats import backups, resolvconf, routes
+from dnsguard.formats.nameservers import Notes
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
 from dnsguard.host.places import COPIES, ELSEWHERE, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, Place

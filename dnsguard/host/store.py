@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.model import MAX_FILE, Candidate, Remember, Source
 from dnsguard.errors import ForeignStateError
+from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host.files import read_whole
 
 VERSION = 3

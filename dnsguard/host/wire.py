@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 from dnsguard.host.brake import Brake, Place
 from dnsguard.host.socket_filter import Program, attach, pack
 

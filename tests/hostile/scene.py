@@ -21,8 +21,9 @@ from pathlib import Path
 from lab.guard import NODELOCAL, POISON, UPSTREAM
 from lab.netns import Namespace
 
-from dnsguard.core import hold, resolvconf
-from dnsguard.core.resolvconf import unguard
+from dnsguard.core import hold
+from dnsguard.formats import resolvconf
+from dnsguard.formats.resolvconf import unguard
 from dnsguard.host import store
 from hostile.calls import normal
 

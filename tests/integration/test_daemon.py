@@ -15,8 +15,8 @@ from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
-from dnsguard.core import resolvconf
-from dnsguard.core.resolvconf import unguard
+from dnsguard.formats import resolvconf
+from dnsguard.formats.resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 

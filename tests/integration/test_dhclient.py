@@ -11,7 +11,7 @@ from lab.guard import NODELOCAL, Node
 from lab.nameserver import nameserver
 from lab.wait import until
 
-from dnsguard.core import resolvconf
+from dnsguard.formats import resolvconf
 
 pytestmark = pytest.mark.integration
 

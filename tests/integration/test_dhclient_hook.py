@@ -18,8 +18,8 @@ from lab.dhcp import EXPIRING, HOOK, OFFER, PATIENCE, RENEWING, Dhclient, Machin
 from lab.wait import until
 from unit.sources.samples import DEBIAN, KUBESPRAY
 
-from dnsguard.core.sources.dhclient import told
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.formats.dhclient import records
+from dnsguard.formats.dhclient.records import Reason, Told
 
 pytestmark = pytest.mark.integration
 
@@ -63,7 +63,7 @@ def daemon(machine: Machine, *, to_end: int = signal.SIGKILL) -> Iterator[None]:
 
 
 def _told(machine: Machine, name: str = "4.eth0") -> Told:
-    found = told.parse(machine.record(name))
+    found = records.parse(machine.record(name))
     assert found is not None, machine.record(name)
     return found
 

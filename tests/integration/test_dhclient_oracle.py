@@ -23,11 +23,12 @@ from lab.netns import Namespace
 from lab.wait import readable, until
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources import dhcp
-from dnsguard.core.sources.dhclient import conf, leases, script, told
-from dnsguard.core.sources.dhclient.options import SERVERS, SERVERS6
-from dnsguard.core.sources.dhclient.statements import Conf, effective, requested
+from dnsguard.formats import dhcp
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import conf, leases, script
+from dnsguard.formats.dhclient import records as told
+from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
+from dnsguard.formats.dhclient.statements import Conf, effective, requested
 
 pytestmark = pytest.mark.integration
 

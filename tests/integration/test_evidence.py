@@ -13,7 +13,7 @@ from lab.nameserver import Nameserver, nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
-from dnsguard.core import resolvconf
+from dnsguard.formats import resolvconf
 
 pytestmark = pytest.mark.integration
 

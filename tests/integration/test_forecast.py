@@ -16,9 +16,9 @@ from unit.sources.samples import DEBIAN, KUBESPRAY
 
 from dnsguard import config
 from dnsguard.core.forecast import Node, reboots, renewals
-from dnsguard.core.hazards import Kind
 from dnsguard.cycle import Cycle
 from dnsguard.forecast import POISONED, foresee, render, run
+from dnsguard.formats.dhclient.hazards import Kind
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
 from dnsguard.preview import preview_alone

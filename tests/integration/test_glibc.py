@@ -17,8 +17,8 @@ from hypothesis import example, given
 from lab import needs
 from property.text import foreign_files, servers
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress, plain
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, plain
 
 pytestmark = pytest.mark.integration
 

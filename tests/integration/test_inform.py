@@ -22,12 +22,12 @@ from lab.dhcp import LAN, OFFER, PATIENCE, Machine, Server, World, world
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.inform import Informed
 from dnsguard.core.model import HeldLease
-from dnsguard.core.sources import dhcp
-from dnsguard.core.sources.dhclient import leases
+from dnsguard.formats import dhcp
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import leases
 from dnsguard.host.inform import ask
 
 pytestmark = pytest.mark.integration

@@ -12,11 +12,11 @@ from lab import wait
 
 from dnsguard import adoption, config
 from dnsguard import kubelet as command
-from dnsguard.core.kubelet import DEFAULT, Kubelet
 from dnsguard.core.pods import REMEDY, RESTART
 from dnsguard.core.report import report
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
+from dnsguard.formats.kubelet import DEFAULT, Kubelet
 from dnsguard.host import processes
 from dnsguard.host.kubelet import Lookout, look
 from dnsguard.kubelet import POD_FILE

@@ -15,7 +15,7 @@ import pytest
 from lab.netns import Namespace, namespace
 from lab.wait import readable, until
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.netlink import events
 

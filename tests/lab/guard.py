@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dnsguard.core import resolvconf
+from dnsguard.formats import resolvconf
 from lab.netns import Namespace
 from lab.wait import until
 

@@ -5,8 +5,7 @@ from ipaddress import ip_address
 
 from hypothesis import strategies as st
 
-from dnsguard.core import links, resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.core import links
 from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
 from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
@@ -32,6 +31,8 @@ from dnsguard.core.model import (
     Trouble,
 )
 from dnsguard.core.pods import PodsFile
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from property import promises
 from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from dnsguard.core import links, resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.core import links
 from dnsguard.core.answers import Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.hold import Serves
@@ -21,6 +20,8 @@ from dnsguard.core.model import (
     RestoreLink,
 )
 from dnsguard.core.pods import PodsFile
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 RESOLV_CONF = "/etc/resolv.conf"
 

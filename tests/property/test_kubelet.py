@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.adoption import _edited
-from dnsguard.core import kubelet as core
-from dnsguard.core.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
+from dnsguard.formats import kubelet as core
+from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
 from dnsguard.kubelet import POD_FILE

@@ -20,14 +20,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dnsguard.core import fight, links, resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.core import fight, links
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Record, Trouble
 from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.records import Reason, Told
 from property import promises
 from property.node import (
     EPOCH,

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dnsguard.core.loops import Block, Door, Onward, Server, Target, chains, find, zones
-from dnsguard.core.sources.corefile import Local
+from dnsguard.formats.corefile import Local
 
 NAMES = (".", "a", "b.a", "c.b.a", "arpa")
 DOORS = tuple(Door(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dnsguard.core import ranking
 from dnsguard.core.model import Source
 from dnsguard.core.ranking import NotedFile
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.notes import Note
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.nameservers import Note
 from dnsguard.host.places import PLACES, Place
 
 ADDRESSES = st.sampled_from(

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.sources.dhclient import shell
-from dnsguard.core.sources.dhclient.rehearsal import Scene, Script, rehearse
+from dnsguard.formats.dhclient import shell
+from dnsguard.formats.dhclient.rehearsal import Scene, Script, rehearse
 
 WORDS = st.sampled_from(
     [

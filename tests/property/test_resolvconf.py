@@ -5,9 +5,9 @@ import socket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress, inet_aton, parse_nameserver, plain
 from dnsguard.core.rewrite import remedy_for
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, inet_aton, parse_nameserver, plain
 from property.text import (
     ADDRESSES,
     any_files,

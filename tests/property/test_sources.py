@@ -17,7 +17,7 @@ from unit.sources.test_dhclient_leases import HONEST, LEASE6, POISONED
 from unit.sources.test_dhcp import OPTIONS, OURS, reply
 from unit.sources.test_networkd import LEASE
 
-from dnsguard.core.sources import (
+from dnsguard.formats import (
     cloudinit,
     corefile,
     dhcp,
@@ -25,12 +25,12 @@ from dnsguard.core.sources import (
     ifupdown,
     networkd,
     networkmanager,
-    shell,
+    shell_variables,
 )
-from dnsguard.core.sources.dhclient import conf, hooks, leases
-from dnsguard.core.sources.dhclient.statements import Statement, Verb, effective, requested
-from dnsguard.core.sources.domains import read_domains
-from dnsguard.core.sources.endpoint import parse_endpoint
+from dnsguard.formats.dhclient import conf, hooks, leases
+from dnsguard.formats.dhclient.statements import Statement, Verb, effective, requested
+from dnsguard.formats.domain_list import read_domains
+from dnsguard.formats.endpoint import parse_endpoint
 from dnsguard.host import yaml_text
 
 INTERFACES = b"iface eth0 inet static\n dns-nameservers 1.1.1.1 \\\n 2.2.2.2\nsource x/*\n"
@@ -68,7 +68,7 @@ READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (dhcpcd.parse_lease, (MESSAGE,)),
     (dhcpcd.parse_lease6, (MESSAGE6,)),
     (dhcpcd.parse_conf, (DHCPCD,)),
-    (lambda content: shell.nameservers(content, "IPV4DNS0", "IPV4DNS1"), (KLIBC,)),
+    (lambda content: shell_variables.nameservers(content, "IPV4DNS0", "IPV4DNS1"), (KLIBC,)),
     (lambda content: cloudinit.parse_config(yaml_text.load(content)), (CLOUD_CONFIG,)),
 )
 SPICE = (

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core import embedded
-from dnsguard.core.kubelet import DEFAULT
+from dnsguard.formats import embedded_kubelet
+from dnsguard.formats.kubelet import DEFAULT
 from dnsguard.host import trust
 
 MINE, THEIRS = "0f" * 16, "0a1b2c3d-1111-2222-3333-000000000001"
@@ -72,9 +72,9 @@ def test_any_file_of_a_distribution_says_a_path_or_the_dangerous_one(
     text: str, document: object
 ) -> None:
     """Nothing raises, and what is not understood counts as the node's own file."""
-    found = [*embedded.flags_in(text, "/a"), *embedded.flags_of(document, "/b")]
-    assert all(name.startswith("/") for name in embedded.configs_in(text))
-    for distribution in embedded.DISTRIBUTIONS:
-        setting = embedded.resolv_conf(distribution, found)
+    found = [*embedded_kubelet.flags_in(text, "/a"), *embedded_kubelet.flags_of(document, "/b")]
+    assert all(name.startswith("/") for name in embedded_kubelet.configs_in(text))
+    for distribution in embedded_kubelet.DISTRIBUTIONS:
+        setting = embedded_kubelet.resolv_conf(distribution, found)
         assert setting.value == DEFAULT or setting.value.startswith("/")
         assert "$" not in setting.value

@@ -4,8 +4,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import strategies as st
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 
 NODELOCAL = IPv4Address("169.254.25.10")
 NODELOCAL6 = IPv6Address("fd00:25::10")

@@ -28,11 +28,9 @@ from dnsguard.core import (
     lessons,
     model,
     questions,
-    resolvconf,
     rewrite,
     upstreams,
 )
-from dnsguard.core.address import IPAddress, parse_address
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.effective import effective
 from dnsguard.core.evidence import Services
@@ -58,6 +56,8 @@ from dnsguard.core.model import (
 from dnsguard.core.pods import PodsFile
 from dnsguard.core.upstreams import Verdict, Verdicts, heard
 from dnsguard.errors import ConfigError
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
 

@@ -11,7 +11,6 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core import fight, upstreams
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.decide import draw_border, forget, rank
 from dnsguard.core.hold import Hold, Serves
@@ -33,6 +32,7 @@ from dnsguard.core.model import (
 )
 from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
+from dnsguard.formats.address import IPAddress
 
 REAL, OTHER = ip_address("10.0.0.2"), ip_address("192.0.2.53")
 RESOLVED = "/run/systemd/resolve/resolv.conf"

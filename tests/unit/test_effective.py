@@ -5,10 +5,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.effective import KNOWN_NODELOCAL, effective
-from dnsguard.core.kubelet import Kubelet, Setting
 from dnsguard.core.model import Policy
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.kubelet import Kubelet, Setting
 
 POLICY = Policy(cluster=frozenset(KNOWN_NODELOCAL), cluster_domain="")
 OWN = ip_address("169.254.1.1")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core import embedded
-from dnsguard.core.kubelet import DEFAULT, Kubelet
+from dnsguard.formats import embedded_kubelet
+from dnsguard.formats.kubelet import DEFAULT, Kubelet
 from dnsguard.host.kubelet import SIGNS, Lookout
 
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
@@ -161,7 +161,7 @@ class TestK3s:
         found, _ = node.look()
         assert found is not None
         assert [str(one) for one in found.nameservers] == ["10.9.0.10", "10.9.0.11"]
-        assert found.remedy == embedded.K3S.remedy
+        assert found.remedy == embedded_kubelet.K3S.remedy
 
 
 class TestMicroK8s:

@@ -9,11 +9,11 @@ from ipaddress import ip_address
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.core import resolvconf
 from dnsguard.core.forecast import Future, Node, Running, maker_of, reboots, renewals
-from dnsguard.core.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
-from dnsguard.core.offer import Offer
-from dnsguard.core.sources.dhclient import leases
+from dnsguard.formats import resolvconf
+from dnsguard.formats.dhclient import leases
+from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.formats.dhclient.offer import Offer
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"

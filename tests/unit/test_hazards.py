@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.core.hazards import ENTER, EXIT, OURS, DhclientFiles, Hazard, Hook, Kind, judge
-from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.formats.dhclient.hazards import (
+    ENTER,
+    EXIT,
+    OURS,
+    DhclientFiles,
+    Hazard,
+    Hook,
+    Kind,
+    judge,
+)
+from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.host import dhclient
 from dnsguard.host.files import read_bounded
 from unit.sources.samples import DEBIAN, KUBESPRAY

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, legs
 from dnsguard.core.model import FileSeen, NodeLocal, Observation, Policy
 from dnsguard.core.upstreams import Verdict, Verdicts
+from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
 OTHER = ip_address("169.254.20.10")

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.core import inform
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.inform import FIRST, LONGEST, LOST, Due, Inform, Informed, Informs
 from dnsguard.core.model import HeldLease, Source
-from dnsguard.core.sources.dhcp import Reply
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhcp import Reply
 
 NODELOCAL, REAL, ADDRESS = map(ip_address, ("169.254.25.10", "10.0.0.53", "10.0.0.5"))
 SERVER = IPv4Address("10.0.0.1")

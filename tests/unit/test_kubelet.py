@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core import kubelet as core
-from dnsguard.core.kubelet import BY_DEFAULT, DEFAULT, Flags, Kubelet, Setting, merge
+from dnsguard.formats import kubelet as core
+from dnsguard.formats.kubelet import BY_DEFAULT, DEFAULT, Flags, Kubelet, Setting, merge
 from dnsguard.host.kubelet import look
 
 POD_FILE = "/var/lib/dnsguard/resolv.conf"

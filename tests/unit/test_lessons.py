@@ -8,10 +8,10 @@ from property.node import EPOCH, Node
 from property.promises import used
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Outcome
 from dnsguard.core.model import Policy, Record, UpstreamState
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.records import Reason, Told
 
 OLD, NEW, ROUTER = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("10.0.0.1")
 ADDRESS = ip_address("10.0.0.7")

@@ -9,12 +9,12 @@ from property.text import CLUSTER, NODELOCAL
 
 from dnsguard import config
 from dnsguard.core import links
-from dnsguard.core.address import parse_address
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Policy, Source, Stub
-from dnsguard.core.resolvconf import taken_link
 from dnsguard.cycle import Cycle
+from dnsguard.formats.address import parse_address
+from dnsguard.formats.resolvconf import taken_link
 from dnsguard.paths import Paths
 from dnsguard.restore import restore
 from dnsguard.secure import secure

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services
@@ -16,6 +15,7 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
 from dnsguard.core.questions import CLEARANCE, LOST, MOST_ASKED, SPARE, questions, wording
 from dnsguard.core.upstreams import Verdict
+from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")

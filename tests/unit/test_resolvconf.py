@@ -4,8 +4,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import parse_address, parse_nameserver
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import parse_address, parse_nameserver
 
 # FACTS.md: what thirteen releases of Kubespray leave behind; 10.0.0.2 is the real one.
 SEARCH = (

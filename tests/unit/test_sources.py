@@ -12,7 +12,7 @@ import pytest
 
 from dnsguard.core import ranking
 from dnsguard.core.model import HeldLease, Stub
-from dnsguard.core.sources import backups
+from dnsguard.formats import backups
 from dnsguard.host import sources
 from dnsguard.host.places import PLACES
 from dnsguard.host.sources import look

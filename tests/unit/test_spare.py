@@ -8,8 +8,8 @@ import pytest
 
 from dnsguard import config
 from dnsguard.core.event import Event
-from dnsguard.core.resolvconf import guard
 from dnsguard.cycle import Cycle
+from dnsguard.formats.resolvconf import guard
 from dnsguard.paths import Paths
 
 POISON = b"search cluster.local\nnameserver 169.254.25.10\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.core.timespan import describe, parse
+from dnsguard.formats.timespan import describe, parse
 
 
 @pytest.mark.parametrize(

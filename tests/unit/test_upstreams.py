@@ -7,7 +7,6 @@ from ipaddress import ip_address
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services
@@ -22,6 +21,7 @@ from dnsguard.core.upstreams import (
     Verdict,
     Verdicts,
 )
+from dnsguard.formats.address import IPAddress
 
 A, B, C, D = (ip_address(f"10.0.0.{number}") for number in (1, 2, 3, 4))
 STUB = ip_address("127.0.0.53")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dnsguard.core.sources import cloudinit
+from dnsguard.formats import cloudinit
 from dnsguard.host import yaml_text
 
 NETPLAN = b"""\

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.sources import corefile
+from dnsguard.formats import corefile
 from dnsguard.host import yaml_text
 
 NODELOCALDNS = b"""\

@@ -7,9 +7,9 @@ from ipaddress import IPv6Address, ip_address
 
 import pytest
 
-from dnsguard.core.sources.dhclient import conf
-from dnsguard.core.sources.dhclient.options import SERVERS, SERVERS6
-from dnsguard.core.sources.dhclient.statements import Conf, Verb, effective, requested
+from dnsguard.formats.dhclient import conf
+from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
+from dnsguard.formats.dhclient.statements import Conf, Verb, effective, requested
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.core.sources.dhclient import hooks
+from dnsguard.formats.dhclient import hooks
 
 KUBESPRAY = rb"""#!/bin/sh
 #

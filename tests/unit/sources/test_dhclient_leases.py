@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.sources.dhclient import leases
+from dnsguard.formats.dhclient import leases
 
 HONEST = b"""\
 lease {

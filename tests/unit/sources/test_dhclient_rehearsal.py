@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from dnsguard.core.sources.dhclient.rehearsal import Outcome, Scene, Script, rehearse
+from dnsguard.formats.dhclient.rehearsal import Outcome, Scene, Script, rehearse
 from unit.sources.test_dhclient_hooks import DEBIAN, KUBESPRAY, RESOLVED
 
 POISON = "nameserver 169.254.25.10\n"

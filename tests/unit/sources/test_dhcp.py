@@ -6,9 +6,9 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
-from dnsguard.core.sources import dhcp, dhcpcd
-from dnsguard.core.sources.dhcp import Expected, Refusal, Refused, Reply
-from dnsguard.core.sources.domains import read_domains
+from dnsguard.formats import dhcp, dhcpcd
+from dnsguard.formats.dhcp import Expected, Refusal, Refused, Reply
+from dnsguard.formats.domain_list import read_domains
 
 OURS = Expected(
     xid=0x12345678, hardware=bytes.fromhex("525400123456"), address=IPv4Address("10.99.0.58")

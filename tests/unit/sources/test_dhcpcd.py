@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.core.sources.dhcpcd import parse_conf
+from dnsguard.formats.dhcpcd import parse_conf
 
 CONF = b"""\
 hostname

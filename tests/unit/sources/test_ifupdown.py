@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 
-from dnsguard.core.sources import ifupdown
+from dnsguard.formats import ifupdown
 
 
 def test_debians_own_file_names_no_nameserver() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dnsguard.core.sources import (
+from dnsguard.formats import (
     cloudinit,
     corefile,
     dhcp,
@@ -13,9 +13,9 @@ from dnsguard.core.sources import (
     ifupdown,
     networkd,
     networkmanager,
-    shell,
+    shell_variables,
 )
-from dnsguard.core.sources.dhclient import conf, hooks, leases
+from dnsguard.formats.dhclient import conf, hooks, leases
 from dnsguard.host import yaml_text
 from unit.sources.samples import DEBIAN, KUBESPRAY
 from unit.sources.test_cloudinit import NETPLAN
@@ -41,7 +41,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "dhcp": dhcp.decode,
     "dhcpcd": dhcpcd.parse_lease6,
     "dhcpcd conf": dhcpcd.parse_conf,
-    "shell": lambda content: shell.nameservers(content, "DNS", "IPV4DNS0"),
+    "shell": lambda content: shell_variables.nameservers(content, "DNS", "IPV4DNS0"),
 }
 PIECES = {
     "leases": HONEST,

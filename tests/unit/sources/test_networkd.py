@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.sources import networkd
-from dnsguard.core.sources.endpoint import Endpoint, parse_endpoint
+from dnsguard.formats import networkd
+from dnsguard.formats.endpoint import Endpoint, parse_endpoint
 
 LEASE = b"""\
 # This is private data. Do not parse.

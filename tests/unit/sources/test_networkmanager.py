@@ -1,6 +1,6 @@
 """NetworkManager's global DNS configuration."""
 
-from dnsguard.core.sources import networkmanager
+from dnsguard.formats import networkmanager
 
 
 def test_kubesprays_file_is_told() -> None:

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.sources.dhclient import leases, script, told
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.formats.dhclient import leases, records, script
+from dnsguard.formats.dhclient.records import Reason, Told
 
 FILE = b"# theirs\nsearch old.example\nnameserver 192.0.2.1\n nameserver 192.0.2.2\nNameServer x"
 
 
 def _told(reason: Reason = Reason.RENEW, /, **values: str) -> Told:
     content = "".join(f"{key} {value}\n" for key, value in values.items())
-    found = told.parse(f"dnsguard-dhclient 1\nreason {reason}\ninterface eth0\n{content}".encode())
+    found = records.parse(
+        f"dnsguard-dhclient 1\nreason {reason}\ninterface eth0\n{content}".encode()
+    )
     assert found is not None
     return found
 
@@ -71,12 +73,12 @@ def test_a_poisoned_lease_poisons_the_file() -> None:
     (lease,) = leases.parse(b"""lease { interface "eth0"; fixed-address 10.99.0.58;
         option domain-name-servers 169.254.25.10; option domain-name "cluster.local";
         option domain-search "default.svc.cluster.local.", "svc.cluster.local."; }""")
-    assert script.resolv_conf(told.from_lease(lease), FILE) == (
+    assert script.resolv_conf(records.from_lease(lease), FILE) == (
         b"domain cluster.local\n"
         b"search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
         b"nameserver 169.254.25.10\n"
     )
-    assert ip_address("169.254.25.10") in told.from_lease(lease).nameservers
+    assert ip_address("169.254.25.10") in records.from_lease(lease).nameservers
 
 
 @given(st.binary(max_size=200))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.core.sources.shell import nameservers
+from dnsguard.formats.shell_variables import nameservers
 
 
 @pytest.mark.parametrize(

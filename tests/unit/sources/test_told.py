@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.sources.dhclient import leases, told
-from dnsguard.core.sources.dhclient.told import Reason, Told
+from dnsguard.formats.dhclient import leases, records
+from dnsguard.formats.dhclient.records import Reason, Told
 
 RECORD = b"""\
 dnsguard-dhclient 1
@@ -36,13 +36,13 @@ TOLD = Told(
 
 def test_a_record_is_told_whole() -> None:
     """With all that a candidate's provenance needs."""
-    assert told.parse(RECORD) == TOLD
+    assert records.parse(RECORD) == TOLD
     assert (TOLD.version, TOLD.is_gone) == (4, False)
 
 
 def test_ipv6_has_its_version_from_its_reason() -> None:
     """And a link-local nameserver its zone, for without it nobody can reach it."""
-    record = told.parse(
+    record = records.parse(
         b"dnsguard-dhclient 1\nreason RENEW6\ninterface eth0\n"
         b"nameservers fe80::1 febf::1 2001:db8::1 ::ffff:1.2.3.4\n"
     )
@@ -59,7 +59,7 @@ def test_ipv6_has_its_version_from_its_reason() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_a_lease_is_gone_or_it_is_not(reason: Reason) -> None:
     """A deprecated address is still there, and its lease may be renewed."""
-    record = told.parse(f"dnsguard-dhclient 1\nreason {reason}\ninterface x\n".encode())
+    record = records.parse(f"dnsguard-dhclient 1\nreason {reason}\ninterface x\n".encode())
     assert record is not None
     gone = reason.removesuffix("6") in ("EXPIRE", "FAIL", "RELEASE", "STOP")
     assert record.is_gone == gone
@@ -79,18 +79,18 @@ def test_a_lease_is_gone_or_it_is_not(reason: Reason) -> None:
         RECORD.replace(b"eth0", b"eth0\r"),
         RECORD.replace(b"eth0", b"e" * 65),
         RECORD.replace(b"\n", b"\r\n"),
-        RECORD + b"x" * told.MAX_BYTES,
+        RECORD + b"x" * records.MAX_BYTES,
     ],
 )
 def test_what_our_hook_did_not_write_is_no_record(content: bytes) -> None:
     """Another version's is none, too: its words may mean something else."""
-    assert told.parse(content) is None
+    assert records.parse(content) is None
 
 
 @pytest.mark.parametrize("name", ["eth0:1", ".x", "eth0.6", "@", "a%b", "wlan-é"])
 def test_links_may_have_any_name(name: str) -> None:
     """All but a slash and blanks; where the name makes no zone, there is none."""
-    record = told.parse(RECORD.replace(b"eth0", name.encode()) + b"nameservers fe80::1\n")
+    record = records.parse(RECORD.replace(b"eth0", name.encode()) + b"nameservers fe80::1\n")
     assert record is not None
     assert record.interface == name
 
@@ -114,7 +114,7 @@ def test_a_value_that_is_none_is_left_out(line: bytes, name: str) -> None:
     """And the others stay."""
     key = line.partition(b" ")[0]
     lines = [line if other.startswith(key) else other for other in RECORD.split(b"\n")]
-    record = told.parse(b"\n".join(lines))
+    record = records.parse(b"\n".join(lines))
     assert record is not None
     assert not getattr(record, name)
     assert record.routers == TOLD.routers
@@ -122,15 +122,15 @@ def test_a_value_that_is_none_is_left_out(line: bytes, name: str) -> None:
 
 def test_the_first_line_of_a_key_counts() -> None:
     """The hook writes each once, so a second one was not written by it."""
-    assert told.parse(RECORD + b"nameservers 6.6.6.6\nreason STOP\n") == TOLD
+    assert records.parse(RECORD + b"nameservers 6.6.6.6\nreason STOP\n") == TOLD
 
 
 @given(st.binary(max_size=300), st.integers(0, len(RECORD)))
 def test_any_bytes_will_do(junk: bytes, at: int) -> None:
     """Alone, and in the midst of a record."""
-    told.parse(junk)
-    told.parse(RECORD[:at] + junk + RECORD[at:])
-    told.parse(RECORD[:at])
+    records.parse(junk)
+    records.parse(RECORD[:at] + junk + RECORD[at:])
+    records.parse(RECORD[:at])
 
 
 def test_a_lease_tells_what_the_hook_does() -> None:
@@ -139,10 +139,10 @@ def test_a_lease_tells_what_the_hook_does() -> None:
         option domain-name-servers 10.99.0.2,10.99.0.3; option domain-name "real.example";
         option domain-search "a.example.", "b.example."; option routers 10.99.0.1;
         option dhcp-server-identifier 10.99.0.1; expire epoch 1795482354; }""")
-    assert told.from_lease(lease) == TOLD
+    assert records.from_lease(lease) == TOLD
     (lease,) = leases.parse(b"""lease6 { interface "eth0"; ia-na 0:0:0:1 { iaaddr 2001:db8::50 { } }
         option dhcp6.name-servers fe80::1; option dhcp6.domain-search "a b"; }""")
-    assert told.from_lease(lease, reason=Reason.REBIND6) == Told(
+    assert records.from_lease(lease, reason=Reason.REBIND6) == Told(
         reason=Reason.REBIND6,
         interface="eth0",
         address=ip_address("2001:db8::50"),

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from dnsguard.core.address import IPAddress, parse_nameserver
-from dnsguard.core.sources.ini import entries
+from dnsguard.formats.address import IPAddress, parse_nameserver
+from dnsguard.formats.ini import entries
 
 MOST_SERVERS = 64
 """In one value."""

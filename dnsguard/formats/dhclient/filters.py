@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dnsguard.core.sources.dhclient.shell import UNKNOWN
+from dnsguard.formats.dhclient.shell import UNKNOWN
 
 _SUBSTITUTE = re.compile(r"s([/|#,@!])((?:\\.|(?!\1)[^\\\n])*)\1((?:\\.|(?!\1)[^\\\n])*)\1([gIi]*)")
 _DELETE = re.compile(r"/((?:\\.|[^\\/])*)/d")

@@ -3,7 +3,7 @@
 A hazard is a statement of dhclient.conf whose cluster address would reach the
 nameservers, or a hook that writes resolv.conf itself. A statement that a later one
 overrides is none: whether it counts is asked of
-:func:`~dnsguard.core.sources.dhclient.statements.effective`, interface by interface.
+:func:`~dnsguard.formats.dhclient.statements.effective`, interface by interface.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv6Address
 
-from dnsguard.core.address import IPAddress, plain
-from dnsguard.core.sources.dhclient import conf, hooks
-from dnsguard.core.sources.dhclient import rehearsal as rehearsals
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.dhclient.options import SERVERS, SERVERS6
-from dnsguard.core.sources.dhclient.rehearsal import Outcome, Scene, Script, Writer
-from dnsguard.core.sources.dhclient.statements import Conf, Statement, Verb, effective
+from dnsguard.formats.address import IPAddress, plain
+from dnsguard.formats.dhclient import conf, hooks
+from dnsguard.formats.dhclient import rehearsal as rehearsals
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
+from dnsguard.formats.dhclient.rehearsal import Outcome, Scene, Script, Writer
+from dnsguard.formats.dhclient.statements import Conf, Statement, Verb, effective
 
 CONF = "/etc/dhcp/dhclient.conf"
 ENTER, EXIT = "/etc/dhcp/dhclient-enter-hooks", "/etc/dhcp/dhclient-exit-hooks"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.formats.address import IPAddress, parse_address
 
 DEFAULT = "/etc/resolv.conf"
 """kubelet's default (kubelet(8), --resolv-conf)."""

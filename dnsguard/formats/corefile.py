@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from itertools import islice
 
-from dnsguard.core.sources.endpoint import Endpoint, parse_endpoints
+from dnsguard.formats.endpoint import Endpoint, parse_endpoints
 
 MAX_BYTES = 1 << 16
 """Read from the top; what stands behind is not."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dnsguard.core.address import IPAddress, parse_nameserver, plain
+from dnsguard.formats.address import IPAddress, parse_nameserver, plain
 
 ADDED = b"# added by dnsguard: "
 HELD = b"# held back by dnsguard: "

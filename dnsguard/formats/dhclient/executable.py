@@ -6,11 +6,11 @@
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from dnsguard.core.sources.dhclient import options
-from dnsguard.core.sources.dhclient.options import Names
-from dnsguard.core.sources.dhclient.statements import Statement, Verb
-from dnsguard.core.sources.dhclient.tokens import NAMES, Kind, Tokens
-from dnsguard.core.sources.dhclient.values import Value, read_constant, read_value, skip_expression
+from dnsguard.formats.dhclient import options
+from dnsguard.formats.dhclient.options import Names
+from dnsguard.formats.dhclient.statements import Statement, Verb
+from dnsguard.formats.dhclient.tokens import NAMES, Kind, Tokens
+from dnsguard.formats.dhclient.values import Value, read_constant, read_value, skip_expression
 
 DEEPEST = 16
 """Blocks within each other beyond this are skipped."""

@@ -6,8 +6,8 @@ The latter (NetworkManager.conf(5)) replaces what connections and their leases s
 import re
 from dataclasses import dataclass
 
-from dnsguard.core.sources.endpoint import Endpoint, parse_endpoints
-from dnsguard.core.sources.ini import entries
+from dnsguard.formats.endpoint import Endpoint, parse_endpoints
+from dnsguard.formats.ini import entries
 
 _EVERY_NAME = "global-dns-domain-*"
 

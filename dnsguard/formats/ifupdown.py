@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dnsguard.core.address import IPAddress, parse_nameserver
+from dnsguard.formats.address import IPAddress, parse_nameserver
 
 MAX_BYTES = 1 << 16
 """Read from the top; what stands behind is not."""

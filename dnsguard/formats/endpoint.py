@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 
 PORT = 53
 MOST_ENDPOINTS = 64

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient import options
-from dnsguard.core.sources.dhclient.leases import Lease
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import options
+from dnsguard.formats.dhclient.leases import Lease
 
 DEFAULT_REQUEST = (
     "subnet-mask",

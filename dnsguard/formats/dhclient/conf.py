@@ -6,18 +6,18 @@ statements after it along. ``tests/integration/test_dhclient_oracle.py`` compare
 with the real one.
 
 The file is read from its top, at most :data:`MAX_BYTES` of it, and with what it includes
-:data:`~dnsguard.core.sources.dhclient.tokens.MOST_TOKENS`. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
+:data:`~dnsguard.formats.dhclient.tokens.MOST_TOKENS`. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dnsguard.core.sources.dhclient.executable import DEEPEST, Executable, Outcome, Scope
-from dnsguard.core.sources.dhclient.leases import Lease, read_lease
-from dnsguard.core.sources.dhclient.options import Names
-from dnsguard.core.sources.dhclient.statements import Conf, Request, Script
-from dnsguard.core.sources.dhclient.tokens import MOST_TOKENS, NAMES, Kind, Tokens
-from dnsguard.core.sources.dhclient.values import read_ipv4, skip_expression
+from dnsguard.formats.dhclient.executable import DEEPEST, Executable, Outcome, Scope
+from dnsguard.formats.dhclient.leases import Lease, read_lease
+from dnsguard.formats.dhclient.options import Names
+from dnsguard.formats.dhclient.statements import Conf, Request, Script
+from dnsguard.formats.dhclient.tokens import MOST_TOKENS, NAMES, Kind, Tokens
+from dnsguard.formats.dhclient.values import read_ipv4, skip_expression
 
 MAX_BYTES = 1 << 16
 MOST_FILES = 16

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dnsguard.core import kubelet
-from dnsguard.core.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
+from dnsguard.formats import kubelet
+from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
 
 Flag = tuple[str, str, str]
-"""Flag, value and where it stands, as of :func:`dnsguard.core.kubelet.flags_in`."""
+"""Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.flags_in`."""
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)

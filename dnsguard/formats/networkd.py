@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.endpoint import Endpoint, parse_endpoints
-from dnsguard.core.sources.ini import entries
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.endpoint import Endpoint, parse_endpoints
+from dnsguard.formats.ini import entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

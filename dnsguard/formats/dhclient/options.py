@@ -7,7 +7,7 @@ drop statements that come after it.
 
 import re
 
-from dnsguard.core.sources.dhclient.tokens import NAMES, Kind, Tokens
+from dnsguard.formats.dhclient.tokens import NAMES, Kind, Tokens
 
 SERVERS = "domain-name-servers"
 SERVERS6 = "dhcp6.name-servers"

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient import options
-from dnsguard.core.sources.dhclient.options import FORMATS
-from dnsguard.core.sources.dhclient.tokens import Kind, Tokens
-from dnsguard.core.sources.dhclient.values import Value, read_ipv4, read_value
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import options
+from dnsguard.formats.dhclient.options import FORMATS
+from dnsguard.formats.dhclient.tokens import Kind, Tokens
+from dnsguard.formats.dhclient.values import Value, read_ipv4, read_value
 
 MAX_BYTES = 1 << 15
 MOST_BLOCKS = 128

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import TypeVar
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
-from dnsguard.core.sources.dhclient.statements import Statement, effective
-from dnsguard.core.sources.dhclient.told import Reason, Told, zoned
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
+from dnsguard.formats.dhclient.records import Reason, Told, zoned
+from dnsguard.formats.dhclient.statements import Statement, effective
 
 OPTIONS = {4: (SERVERS, SEARCH), 6: (SERVERS6, SEARCH6)}
 """Of nameservers and search lists, by the version of IP."""

@@ -8,9 +8,9 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from dnsguard.core.address import IPAddress, parse_nameserver
-from dnsguard.core.sources import dhcp
-from dnsguard.core.sources.domains import read_domains
+from dnsguard.formats import dhcp
+from dnsguard.formats.address import IPAddress, parse_nameserver
+from dnsguard.formats.domain_list import read_domains
 
 _HEADER6 = 4
 _OPTION6 = struct.Struct("!HH")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from dnsguard.core.sources.dhclient import filters, hooks, shell
-from dnsguard.core.sources.dhclient.shell import UNKNOWN, Body, Simple
+from dnsguard.formats.dhclient import filters, hooks, shell
+from dnsguard.formats.dhclient.shell import UNKNOWN, Body, Simple
 
 FUNCTION = "make_resolv_conf"
 _FILE = "/etc/resolv.conf"

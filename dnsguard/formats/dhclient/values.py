@@ -6,9 +6,9 @@ The option parsing of ISC's ``common/parse.c``. Only addresses and texts are kep
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
-from dnsguard.core.address import IPAddress, inet_aton
-from dnsguard.core.sources.dhclient.options import ANY
-from dnsguard.core.sources.dhclient.tokens import NAMES, NUMERIC, Kind, Tokens
+from dnsguard.formats.address import IPAddress, inet_aton
+from dnsguard.formats.dhclient.options import ANY
+from dnsguard.formats.dhclient.tokens import NAMES, NUMERIC, Kind, Tokens
 
 
 @dataclass(slots=True)

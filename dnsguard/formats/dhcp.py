@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.domains import read_domains
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.domain_list import read_domains
 
 SERVER_PORT = 67
 CLIENT_PORT = 68

@@ -11,10 +11,10 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from dnsguard.core.address import IPAddress
+from dnsguard.formats.address import IPAddress
 
 if TYPE_CHECKING:  # 5 ms that the first look need not wait for
-    from dnsguard.core.sources.dhclient.leases import Lease
+    from dnsguard.formats.dhclient.leases import Lease
 
 MAX_BYTES = 1 << 14
 """Of a record; a longer one is none."""

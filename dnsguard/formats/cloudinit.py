@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from dnsguard.core.address import IPAddress, parse_address
+from dnsguard.formats.address import IPAddress, parse_address
 
 MAX_BYTES = 1 << 17
 """A longer JSON file is not read at all: there is no half of one."""

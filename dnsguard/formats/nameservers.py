@@ -7,13 +7,21 @@ and none judges what it reads.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from dnsguard.core import resolvconf
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources import cloudinit, dhcp, dhcpcd, ifupdown, networkd, networkmanager, shell
-from dnsguard.core.sources import corefile as corefiles
-from dnsguard.core.sources.dhclient import conf, leases
-from dnsguard.core.sources.dhclient.leases import Lease
-from dnsguard.core.sources.endpoint import Endpoint
+from dnsguard.formats import (
+    cloudinit,
+    dhcp,
+    dhcpcd,
+    ifupdown,
+    networkd,
+    networkmanager,
+    resolvconf,
+    shell_variables,
+)
+from dnsguard.formats import corefile as corefiles
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient import conf, leases
+from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.endpoint import Endpoint
 
 MAX_BYTES = 1 << 16
 """Of a resolv.conf: the guard edits none that is longer."""
@@ -197,12 +205,12 @@ def dhcpcd_conf(content: bytes) -> Notes:
 
 def klibc(content: bytes) -> Notes:
     """Read what the initramfs was told, by DHCP or on the kernel's command line (ipconfig)."""
-    return _of(_note(shell.nameservers(content, *_KLIBC)))
+    return _of(_note(shell_variables.nameservers(content, *_KLIBC)))
 
 
 def openresolv(content: bytes) -> Notes:
     """Read what resolvconf.conf(5) puts before and behind what the interfaces have."""
-    return _of(_note(shell.nameservers(content, "name_servers", "name_servers_append")))
+    return _of(_note(shell_variables.nameservers(content, "name_servers", "name_servers_append")))
 
 
 def network_data(content: bytes) -> Notes:

@@ -1,7 +1,7 @@
 """A hook's text as a tree of commands: as much of sh(1) as hooks of dhclient-script(8) use.
 
 Nothing is run here; what the tree would do is gone through by
-:mod:`dnsguard.core.sources.dhclient.rehearsal`. What is no shell gives some tree as well.
+:mod:`dnsguard.formats.dhclient.rehearsal`. What is no shell gives some tree as well.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dnsguard.core.sources.dhclient.hooks import MAX_BYTES, RESOLVED, lexemes
+from dnsguard.formats.dhclient.hooks import MAX_BYTES, RESOLVED, lexemes
 
 UNKNOWN = "\1"
 """Stands in a word for what can't be told."""

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv6Address
 
-from dnsguard.core.address import IPAddress
-from dnsguard.core.sources.dhclient.told import Reason, Told, addresses, zoned
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dhclient.records import Reason, Told, addresses, zoned
 
 _WRITES = frozenset(
     {
