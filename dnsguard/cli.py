@@ -21,7 +21,7 @@ from dnsguard.errors import (
 from dnsguard.paths import Paths
 
 if TYPE_CHECKING:
-    from dnsguard.core.event import Event
+    from dnsguard.reporting.events import Event
 
 DEGRADED = 2
 _PACKAGES = {"dns": "dnspython", "prometheus_client": "prometheus-client"}
@@ -199,8 +199,8 @@ def _be_the_only_one(paths: Paths, early: "list[Event]") -> None:
 
     :raises AlreadyRunningError: another one runs on these files.
     """
-    from dnsguard.core.event import Event, Level
     from dnsguard.host import lock
+    from dnsguard.reporting.events import Event, Level
 
     try:
         is_only_one = lock.take(paths.lock)

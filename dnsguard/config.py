@@ -14,11 +14,11 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dnsguard.core.effective import KNOWN_NODELOCAL
-from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode, Policy
 from dnsguard.errors import ConfigError
 from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host.files import read_whole
+from dnsguard.reporting.events import Level
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 

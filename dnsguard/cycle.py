@@ -16,10 +16,8 @@ from pathlib import Path
 from dnsguard.core import hold as holds
 from dnsguard.core import links
 from dnsguard.core.answers import Answer, Query
-from dnsguard.core.counters import Counters
 from dnsguard.core.decide import decide, forget, kept
 from dnsguard.core.effective import effective
-from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
@@ -53,6 +51,8 @@ from dnsguard.host.podsfile import PodsFileReader
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.host.spare import Spare
 from dnsguard.paths import Paths
+from dnsguard.reporting.counters import Counters
+from dnsguard.reporting.events import Event, Level, changes
 
 _REMEDIES = {
     errno.EPERM: "the file is immutable: chattr -i {path}",

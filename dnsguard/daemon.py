@@ -19,9 +19,7 @@ from typing import Any, TypeVar
 from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.answers import Query
-from dnsguard.core.event import Event, Level
 from dnsguard.core.model import HeldLease, Mode, Plan
-from dnsguard.core.report import headline
 from dnsguard.cycle import Cycle
 from dnsguard.desk import Desk
 from dnsguard.dhclient import Dhclient
@@ -34,6 +32,8 @@ from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.watch import Touched, Watch, places
 from dnsguard.log import Journal
 from dnsguard.query import ask
+from dnsguard.reporting.events import Event, Level
+from dnsguard.reporting.status import headline
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""

@@ -10,16 +10,16 @@ from typing import Protocol
 from dnsguard import __version__
 from dnsguard.control import Answer, Command, Data, Peer
 from dnsguard.core.decide import decide, draw_border, rank
-from dnsguard.core.event import Level
 from dnsguard.core.hold import Hold, asked, name
-from dnsguard.core.metrics import metrics
-from dnsguard.core.report import candidates, degraded, report
 from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.preview import preview
+from dnsguard.reporting.events import Level
+from dnsguard.reporting.metrics import metrics
+from dnsguard.reporting.status import candidates, degraded, report
 
 
 class Tell(Protocol):

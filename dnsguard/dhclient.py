@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import asdict
 
-from dnsguard.core.event import Event, Level
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.hazards import Hazard, judge
 from dnsguard.host import dhclient
 from dnsguard.host.hook import Hook
 from dnsguard.paths import Paths
+from dnsguard.reporting.events import Event, Level
 
 
 class Dhclient:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dnsguard.core.model import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.page import flush, say, say_json, stdout, wait
-from dnsguard.sentences import summary
+from dnsguard.reporting.sentences import summary
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
 _MATCHES = ("SYSLOG_IDENTIFIER=dnsguard", "_SYSTEMD_UNIT=dnsguard.service")

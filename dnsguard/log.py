@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 
-from dnsguard import page, sentences
-from dnsguard.core.event import Event, Level, Repeats
-from dnsguard.core.kinds import MESSAGE_IDS
+from dnsguard import page
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
+from dnsguard.reporting import sentences
+from dnsguard.reporting.events import Event, Level, Repeats
+from dnsguard.reporting.message_ids import MESSAGE_IDS
 
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 """syslog(3)."""

@@ -16,9 +16,9 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.report import candidates
 from dnsguard.cycle import Cycle
 from dnsguard.diff import diff
+from dnsguard.reporting.status import candidates
 
 MOMENT = 0.5
 """Seconds for which a write is put off while the file's writer is likely on the way."""

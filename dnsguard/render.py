@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnsguard import sentences
 from dnsguard.formats.timespan import describe
 from dnsguard.page import Line, Page
+from dnsguard.reporting import sentences
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""

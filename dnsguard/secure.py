@@ -7,11 +7,11 @@ the network does.
 import time
 
 from dnsguard import config, page
-from dnsguard.core.event import Event, Level
 from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import ConfigError
 from dnsguard.paths import Paths
+from dnsguard.reporting.events import Event, Level
 
 _WRITTEN = "resolv_conf_written"
 PATIENCE = 1.0

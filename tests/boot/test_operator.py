@@ -13,7 +13,7 @@ from boot.lab import Lab, open_lab
 from boot.node import Node
 from boot.outside import UPSTREAM
 from boot.waiting import wait_for
-from dnsguard.core.kinds import MESSAGE_IDS
+from dnsguard.reporting.message_ids import MESSAGE_IDS
 
 pytestmark = pytest.mark.boot
 

@@ -13,7 +13,6 @@ from lab import wait
 from dnsguard import adoption, config
 from dnsguard import kubelet as command
 from dnsguard.core.pods import REMEDY, RESTART
-from dnsguard.core.report import report
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
@@ -21,6 +20,7 @@ from dnsguard.host import processes
 from dnsguard.host.kubelet import Lookout, look
 from dnsguard.kubelet import POD_FILE
 from dnsguard.paths import Paths
+from dnsguard.reporting.status import report
 
 pytestmark = pytest.mark.integration
 

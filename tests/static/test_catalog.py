@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core.kinds import MESSAGE_IDS
+from dnsguard.reporting.message_ids import MESSAGE_IDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "systemd/dnsguard.catalog"

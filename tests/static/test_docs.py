@@ -20,7 +20,6 @@ from dnsguard import candidates, cli, config, control, daemon, secure
 from dnsguard.config import KEYS
 from dnsguard.core import (
     decide,
-    event,
     fight,
     flaps,
     health,
@@ -37,7 +36,6 @@ from dnsguard.core.evidence import Services
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
 from dnsguard.core.hold import Serves
-from dnsguard.core.kinds import MESSAGE_IDS
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
@@ -60,6 +58,8 @@ from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
+from dnsguard.reporting import events
+from dnsguard.reporting.message_ids import MESSAGE_IDS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "packaging/debian/dnsguard.toml"
@@ -318,9 +318,9 @@ def _emitted() -> Iterator[Emitted]:
 
 def _level(level: ast.expr | None) -> str | None:
     if level is None:
-        return event.Level.INFO
+        return events.Level.INFO
     named = re.fullmatch(r"Level\.(\w+)", ast.unparse(level))
-    return None if named is None else event.Level[named[1]]
+    return None if named is None else events.Level[named[1]]
 
 
 def _logged() -> dict[str, set[str]]:
@@ -394,8 +394,8 @@ _FIGURES = (
     f"looks again every {daemon.REFRESH:g} seconds",
     f"within {daemon.REFRESH:g} seconds instead of at once",
     f"{1000 * daemon.QUIET:g} milliseconds after the look",
-    f"written {event.BURST} times a minute",
-    f"{event.MOST} times those with the same name",
+    f"written {events.BURST} times a minute",
+    f"{events.MOST} times those with the same name",
     f"at most {control.MAX_LINE} bytes",
     f"At most {control.MAX_CLIENTS} clients",
     f"at most {control.SHARE} of one user, each for at most {control.PATIENCE:g} seconds",
@@ -420,7 +420,7 @@ def test_an_upstream_is_lost_after_as_many_failures_as_the_manual_says() -> None
     """These figures stand there as words."""
     assert upstreams.LOST_AFTER == 2.0
     assert rewrite.MOST_BACKUPS == 2.0
-    assert event.WINDOW == 60.0
+    assert events.WINDOW == 60.0
     assert KEYS["health.slow"].default == 5.0
 
 

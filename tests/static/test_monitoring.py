@@ -10,11 +10,11 @@ from lab.promtool import promtool
 from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core.counters import Counters
-from dnsguard.core.metrics import Family, metrics
 from dnsguard.core.model import Policy
-from dnsguard.core.report import report
 from dnsguard.host import yaml_text
+from dnsguard.reporting.counters import Counters
+from dnsguard.reporting.metrics import Family, metrics
+from dnsguard.reporting.status import report
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "packaging/monitoring"

@@ -11,10 +11,10 @@ import pytest
 from dnsguard import config
 from dnsguard.core.answers import Ask, Leg, Query
 from dnsguard.core.effective import KNOWN_NODELOCAL
-from dnsguard.core.event import Level
 from dnsguard.core.model import HandoverMode
 from dnsguard.core.questions import wording
 from dnsguard.errors import EX_CONFIG, ConfigError
+from dnsguard.reporting.events import Level
 
 SHIPPED = Path(__file__).parents[2] / "packaging/debian/dnsguard.toml"
 

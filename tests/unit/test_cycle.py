@@ -9,11 +9,11 @@ import pytest
 from property import promises
 
 from dnsguard import config
-from dnsguard.core.event import Event, Level
 from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
 from dnsguard.cycle import RETRY_LATEST, Cycle
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths
+from dnsguard.reporting.events import Event, Level
 
 POISON = b"search cluster.local corp.example\nnameserver 169.254.25.10\n"
 REAL = b"nameserver 10.0.0.2\n"

@@ -9,8 +9,8 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.event import BURST, MOST, WINDOW, Event, Level, Repeats, changes
 from dnsguard.core.model import Mode, NodeLocal, Plan, Policy, UpstreamState
+from dnsguard.reporting.events import BURST, MOST, WINDOW, Event, Level, Repeats, changes
 
 
 def _plan() -> Plan:

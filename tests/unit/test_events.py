@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from dnsguard import events, sentences
-from dnsguard.core.kinds import MESSAGE_IDS
+from dnsguard import events
+from dnsguard.reporting import sentences
+from dnsguard.reporting.message_ids import MESSAGE_IDS
 
 BECAUSE = {
     "nodelocal": "silent: nothing listens on 169.254.25.10",

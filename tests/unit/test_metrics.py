@@ -7,13 +7,13 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.counters import BUCKETS, CAUSES, Counters, cause
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.metrics import Family, Kind, metrics
 from dnsguard.core.model import Policy
-from dnsguard.core.report import report
 from dnsguard.core.tramples import Trample
 from dnsguard.core.writers import Writer
+from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters, cause
+from dnsguard.reporting.metrics import Family, Kind, metrics
+from dnsguard.reporting.status import report
 
 POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
 Series = dict[tuple[str, ...], float]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.core.event import Event
 from dnsguard.cycle import Cycle
 from dnsguard.formats.resolvconf import guard
 from dnsguard.paths import Paths
+from dnsguard.reporting.events import Event
 
 POISON = b"search cluster.local\nnameserver 169.254.25.10\n"
 ALIKE = b"options ndots:2\nnameserver 169.254.25.10\n"

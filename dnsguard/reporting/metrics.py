@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import accumulate
 
-from dnsguard.core.counters import BUCKETS, CAUSES, Counters
 from dnsguard.core.model import Mode, NodeLocal, UpstreamState
+from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters
 
 Status = Mapping[str, object]
 """What core.report tells, with what the daemon adds to it."""
