@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dnsguard import __version__, page
+from dnsguard import __version__
+from dnsguard.commands import terminal
 from dnsguard.errors import (
     AlreadyRunningError,
     DnsguardError,
@@ -36,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:  # noqa: ARG002
         """``--help`` and ``--version``, which argparse would write by itself."""
-        page.say(*message.rstrip("\n").split("\n"))
+        terminal.say(*message.rstrip("\n").split("\n"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,16 +132,16 @@ def _timespan(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    page.occupy()
+    terminal.occupy()
     failure = None
     try:
         try:
             status = _obeyed(arguments)
         finally:
-            page.flush()
+            terminal.flush()
     except OutputError as error:
         failure, status = error, error.status
-    page.finish(failure)
+    terminal.finish(failure)
     return status
 
 
@@ -153,7 +154,7 @@ def _obeyed(arguments: Sequence[str] | None) -> int:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except DnsguardError as error:
-        page.complain(str(error))
+        terminal.complain(str(error))
         return error.status
     except KeyboardInterrupt:
         return 130
@@ -222,19 +223,19 @@ def _missing(error: ModuleNotFoundError) -> DnsguardError:
 
 def _secure(options: argparse.Namespace) -> int:
     """Never fails a stopping unit for its configuration: the defaults are safe, too."""
-    from dnsguard.secure import secure
+    from dnsguard.commands.secure import secure
 
     return secure(Paths(options.root), gives_link_back=options.give_link_back)
 
 
 def _kubelet(options: argparse.Namespace) -> int:
-    from dnsguard import kubelet
+    from dnsguard.commands import kubelet
 
     return kubelet.run(Paths(options.root), as_json=options.json)
 
 
 def _adopt(options: argparse.Namespace) -> int:
-    from dnsguard import adoption
+    from dnsguard.commands import adopt as adoption
 
     return adoption.adopt(
         Paths(options.root),
@@ -245,34 +246,36 @@ def _adopt(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from dnsguard import doctor
+    from dnsguard.commands import doctor
 
     return doctor.run(Paths(options.root), as_json=options.json, trace=options.trace)
 
 
 def _status(options: argparse.Namespace) -> int:
-    from dnsguard import client, reach, render
+    from dnsguard import client
+    from dnsguard.commands import status as render
+    from dnsguard.commands import wait
 
     paths = Paths(options.root)
     if options.wait is None:
         data = client.ask(paths.socket, "status")
     else:
-        data = dict(reach.wait(paths, options.wait, options.timeout))
+        data = dict(wait.wait(paths, options.wait, options.timeout))
     if options.json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*render.status(data, page.stdout(), is_full=options.verbose))
+        terminal.say(*render.status(data, terminal.stdout(), is_full=options.verbose))
     return DEGRADED if data.get("degraded") else 0
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from dnsguard import live
+    from dnsguard.commands import watch
 
-    return live.watch(Paths(options.root))
+    return watch.watch(Paths(options.root))
 
 
 def _events(options: argparse.Namespace) -> int:
-    from dnsguard.events import events
+    from dnsguard.commands.events import events
 
     return events(since=options.since, is_followed=options.follow, as_json=options.json)
 
@@ -287,48 +290,51 @@ def _metrics(options: argparse.Namespace) -> int:
         raise _missing(error) from error
     families = data["families"]
     assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
-    page.say(*text(families).decode().removesuffix("\n").split("\n"))
+    terminal.say(*text(families).decode().removesuffix("\n").split("\n"))
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    from dnsguard.check import check
+    from dnsguard.commands.check import check
 
     status, line = check(Paths(options.root))
-    page.say(line)
+    terminal.say(line)
     return status
 
 
 def _wait(options: argparse.Namespace) -> int:
-    from dnsguard import reach
+    from dnsguard.commands import wait
 
-    reach.wait(Paths(options.root), "safe", options.timeout)
+    wait.wait(Paths(options.root), "safe", options.timeout)
     return 0
 
 
 def _hold(options: argparse.Namespace) -> int:
-    from dnsguard import client, render
+    from dnsguard import client
+    from dnsguard.commands import status as render
 
     wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
     data = client.ask(Paths(options.root).socket, "hold", **wish)
-    page.say(render.held(data))
+    terminal.say(render.held(data))
     return DEGRADED if data["degraded"] else 0
 
 
 def _release(options: argparse.Namespace) -> int:
-    from dnsguard import client, render
+    from dnsguard import client
+    from dnsguard.commands import status as render
 
     data = client.ask(Paths(options.root).socket, "release", by=_operator())
-    page.say(render.released(data))
+    terminal.say(render.released(data))
     return DEGRADED if data["degraded"] else 0
 
 
 def _forget(options: argparse.Namespace) -> int:
-    from dnsguard import client, render
+    from dnsguard import client
+    from dnsguard.commands import status as render
 
     address = options.address
     data = client.ask(Paths(options.root).socket, "forget", address=address, by=_operator())
-    page.say(render.forgotten(data, address))
+    terminal.say(render.forgotten(data, address))
     return DEGRADED if data["degraded"] else 0
 
 
@@ -338,13 +344,14 @@ def _operator() -> str:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from dnsguard.restore import restore
+    from dnsguard.commands.restore import restore
 
     return restore(Paths(options.root), is_sure=options.yes)
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from dnsguard import client, render
+    from dnsguard import client
+    from dnsguard.commands import status as render
 
     paths = Paths(options.root)
     try:
@@ -353,32 +360,32 @@ def _plan(options: argparse.Namespace) -> int:
         import asyncio
 
         from dnsguard import config
+        from dnsguard.commands.plan import preview_alone
         from dnsguard.cycle import Cycle
-        from dnsguard.preview import preview_alone
 
         settings = config.load(paths.config)
         cycle = Cycle(paths, settings.policy, lambda _: None)
         data = asyncio.run(preview_alone(cycle))
     if options.json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*render.plan(data, page.stdout()))
+        terminal.say(*render.plan(data, terminal.stdout()))
     return 0
 
 
 def _upstreams(options: argparse.Namespace) -> int:
-    from dnsguard import candidates
+    from dnsguard.commands import upstreams
 
-    data = candidates.ask_all(Paths(options.root))
+    data = upstreams.ask_all(Paths(options.root))
     if options.json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*candidates.render(data, page.stdout()))
-    return 0 if candidates.is_served(data) else DEGRADED
+        terminal.say(*upstreams.render(data, terminal.stdout()))
+    return 0 if upstreams.is_served(data) else DEGRADED
 
 
 def _forecast(options: argparse.Namespace) -> int:
-    from dnsguard import forecast
+    from dnsguard.commands import forecast
 
     return forecast.run(Paths(options.root), as_json=options.json)
 
@@ -390,7 +397,7 @@ def _check_config(options: argparse.Namespace) -> int:
     if options.file is not None and not path.exists():
         raise UsageError(f"{path}: no such file")
     config.load(path)
-    page.say(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
+    terminal.say(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
     return 0
 
 

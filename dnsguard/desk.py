@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Protocol
 
 from dnsguard import __version__
+from dnsguard.commands.plan import preview
 from dnsguard.control import Answer, Command, Data, Peer
 from dnsguard.core.decide import decide, draw_border, rank
 from dnsguard.core.hold import Hold, asked, name
@@ -16,7 +17,6 @@ from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
-from dnsguard.preview import preview
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics
 from dnsguard.reporting.status import candidates, degraded, report

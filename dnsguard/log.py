@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from dnsguard import page
+from dnsguard.commands import terminal
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
 from dnsguard.reporting import sentences
 from dnsguard.reporting.events import Event, Level, Repeats
@@ -38,7 +38,7 @@ class Journal:
         self._is_bare = is_journal()
         self._outbox = Outbox() if self._is_bare and can_send() else None
         self._has_prefix = self._is_bare and self._outbox is None
-        self._send: Callable[[Any], None] = page.log
+        self._send: Callable[[Any], None] = terminal.log
         if self._outbox is not None:
             self._send = self._outbox.put
         self.set_level(level)
@@ -118,4 +118,6 @@ def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
 
     python3-systemd refuses what can't be encoded, and a name on the disk may be such.
     """
-    return {key: page.visible(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()}
+    return {
+        key: terminal.visible(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()
+    }

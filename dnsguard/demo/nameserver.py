@@ -20,7 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from dnsguard import page
+from dnsguard.commands import terminal
 from dnsguard.formats import resolvconf
 
 CLUSTER = dns.name.from_text("cluster.local.")
@@ -36,8 +36,8 @@ def main() -> None:
     pods = Path(pod_file[0]) if pod_file else None
     udp = socketserver.ThreadingUDPServer((address, 53), partial(_Datagram, pods))
     tcp = _Tcp((address, 53), partial(_Stream, pods))
-    page.say("ready")
-    page.flush()
+    terminal.say("ready")
+    terminal.flush()
     Thread(target=tcp.serve_forever).start()
     udp.serve_forever()
 

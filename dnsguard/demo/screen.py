@@ -4,7 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterable
 
-from dnsguard import page
+from dnsguard.commands import terminal
 
 _WIDTH = 80
 _INDENT = " " * 5
@@ -70,8 +70,8 @@ class Screen:
             self._write(line, colour)
 
     def _write(self, line: str, colour: str = "") -> None:
-        page.say(page.Line(line, colour))
-        page.flush()
+        terminal.say(terminal.Line(line, colour))
+        terminal.flush()
 
 
 def _cut(line: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from dnsguard.core.forecast import Running
+from dnsguard.commands.prediction import Running
 from dnsguard.formats import ifupdown
 from dnsguard.formats.dhclient import conf, hooks, leases, shell
 from dnsguard.formats.dhclient.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook

@@ -19,7 +19,7 @@ from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import readable, until
 
-from dnsguard import doctor
+from dnsguard.commands import doctor
 from dnsguard.host import pods, trust, wire
 from dnsguard.paths import Paths
 

@@ -15,14 +15,14 @@ from lab.wait import until
 from unit.sources.samples import DEBIAN, KUBESPRAY
 
 from dnsguard import config
-from dnsguard.core.forecast import Node, reboots, renewals
+from dnsguard.commands.forecast import POISONED, foresee, render, run
+from dnsguard.commands.plan import preview_alone
+from dnsguard.commands.prediction import Node, reboots, renewals
+from dnsguard.commands.status import plan as plan_lines
 from dnsguard.cycle import Cycle
-from dnsguard.forecast import POISONED, foresee, render, run
 from dnsguard.formats.dhclient.hazards import Kind
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
-from dnsguard.preview import preview_alone
-from dnsguard.render import plan as plan_lines
 
 pytestmark = pytest.mark.integration
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from lab import wait
 
-from dnsguard import adoption, config
-from dnsguard import kubelet as command
+from dnsguard import config
+from dnsguard.commands import adopt as adoption
+from dnsguard.commands import kubelet as command
+from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.core.pods import REMEDY, RESTART
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
 from dnsguard.host import processes
 from dnsguard.host.kubelet import Lookout, look
-from dnsguard.kubelet import POD_FILE
 from dnsguard.paths import Paths
 from dnsguard.reporting.status import report
 

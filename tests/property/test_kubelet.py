@@ -7,12 +7,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.adoption import _edited
+from dnsguard.commands.adopt import _edited
+from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
-from dnsguard.kubelet import POD_FILE
 
 NAMES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", POD_FILE, "/a", "x")
 

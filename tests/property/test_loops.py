@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dnsguard.core.loops import Block, Door, Onward, Server, Target, chains, find, zones
+from dnsguard.commands.doctor.loops import Block, Door, Onward, Server, Target, chains, find, zones
 from dnsguard.formats.corefile import Local
 
 NAMES = (".", "a", "b.a", "c.b.a", "arpa")

@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsguard import candidates, cli, config, control, daemon, secure
+from dnsguard import cli, config, control, daemon
+from dnsguard.commands import secure
+from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
 from dnsguard.core import (
     decide,

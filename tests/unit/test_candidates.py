@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dnsguard.candidates import is_served, render
-from dnsguard.page import Line, Page
+from dnsguard.commands.terminal import Line, Page
+from dnsguard.commands.upstreams import is_served, render
 
 ENTRY: dict[str, Any] = {
     "address": "10.0.0.2",

@@ -261,7 +261,7 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
 
 def test_a_preview_changes_nothing(machine: Machine) -> None:
     """What `dnsguard plan` shows is what a look would do, and it does nothing."""
-    from dnsguard.preview import preview
+    from dnsguard.commands.plan import preview
 
     machine.write(POISON)
     machine.backup()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from dnsguard import events
+from dnsguard.commands import events
 from dnsguard.reporting import sentences
 from dnsguard.reporting.message_ids import MESSAGE_IDS
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dnsguard.commands.secure import secure
 from dnsguard.paths import Paths
-from dnsguard.secure import secure
 
 SUPERSEDE = "# Kubespray's\nsupersede domain-name-servers 169.254.25.10;\n"
 

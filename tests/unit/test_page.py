@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard import page
+from dnsguard.commands import terminal
+from dnsguard.commands.terminal import Line, Page, visible
 from dnsguard.errors import OutputError
-from dnsguard.page import Line, Page, visible
 
 HOSTILE = (
     "\x1b[2J",  # clears the screen
@@ -89,8 +89,8 @@ def test_any_character_set_will_do(encoding: str, monkeypatch: pytest.MonkeyPatc
     """What it lacks is written out."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", _Latin(raw, encoding))
-    page.say("\u2026 \x9b \udcff")
-    page.flush()
+    terminal.say("\u2026 \x9b \udcff")
+    terminal.flush()
     assert raw.getvalue().decode(encoding).endswith(" \\u009b \\xff\n")
     assert b"\x9b" not in raw.getvalue()
 
@@ -98,7 +98,7 @@ def test_any_character_set_will_do(encoding: str, monkeypatch: pytest.MonkeyPatc
 def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
     """With DEL, which Python's encoder leaves."""
     data = {"a": "".join(HOSTILE)}
-    page.say_json(data)
+    terminal.say_json(data)
     said = capsys.readouterr().out
     assert json.loads(said) == data
     assert said.isascii()
@@ -109,20 +109,20 @@ def test_a_closed_descriptor_is_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
     """Python has no stream then, and a write would be lost in silence."""
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(OutputError, match="standard output: Bad file descriptor"):
-        page.say("x")
-    page.flush()
+        terminal.say("x")
+    terminal.flush()
     monkeypatch.setattr(sys, "stderr", None)
-    page.complain("x")
+    terminal.complain("x")
 
 
 def test_a_full_disk_is_an_error_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And leaves nothing behind that the interpreter would try to write at its end."""
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123
         monkeypatch.setattr(sys, "stdout", full)
-        page.say("x")
+        terminal.say("x")
         with pytest.raises(OutputError, match="No space left on device"):
-            page.flush()
-        page.flush()
+            terminal.flush()
+        terminal.flush()
 
 
 def test_a_reader_that_goes_is_noticed_while_nothing_is_written(
@@ -132,8 +132,8 @@ def test_a_reader_that_goes_is_noticed_while_nothing_is_written(
     read, write = os.pipe()
     with os.fdopen(write, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        assert page.wait(0.01) == frozenset()
+        assert terminal.wait(0.01) == frozenset()
         os.close(read)
         with pytest.raises(OutputError) as raised:
-            page.wait(60)
+            terminal.wait(60)
         assert raised.value.status == 141

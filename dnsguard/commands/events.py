@@ -9,9 +9,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from dnsguard.commands.terminal import flush, say, say_json, stdout, wait
 from dnsguard.core.model import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
-from dnsguard.page import flush, say, say_json, stdout, wait
 from dnsguard.reporting.sentences import summary
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")

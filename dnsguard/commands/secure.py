@@ -6,7 +6,8 @@ the network does.
 
 import time
 
-from dnsguard import config, page
+from dnsguard import config
+from dnsguard.commands import terminal
 from dnsguard.core.model import Policy
 from dnsguard.cycle import Cycle
 from dnsguard.errors import ConfigError
@@ -41,13 +42,13 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     cycle.sync()
     cycle.sweep()
     if gives_link_back:
-        from dnsguard import farewell  # only now: the file is safe
+        from dnsguard.commands import farewell  # only now: the file is safe
 
         farewell.bid(paths, cycle.policy)
     _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
-        page.complain(f"{paths.resolv_conf} is not safe: {why}")
+        terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
     return 0 if plan.is_settled and cycle.failure is None else 1
 
 
@@ -58,7 +59,7 @@ def _say(events: list[Event]) -> None:
     if not is_journal():
         for event in events:
             pairs = " ".join(f"{key}={value}" for key, value in event.details)
-            page.complain(f"{event.name} {pairs}")
+            terminal.complain(f"{event.name} {pairs}")
         return
     from dnsguard.log import Journal
 
@@ -73,5 +74,5 @@ def _policy(paths: Paths) -> Policy:
     try:
         return config.load(paths.config).policy
     except ConfigError as error:
-        page.complain(f"{error}; going by the defaults")
+        terminal.complain(f"{error}; going by the defaults")
         return config.defaults().policy

@@ -1,6 +1,6 @@
 """``dnsguard forecast``: resolv.conf after the next renewal and after a reboot.
 
-What dhclient will write is told by :mod:`dnsguard.core.forecast`, what becomes of it with
+What dhclient will write is told by :mod:`dnsguard.commands.prediction`, what becomes of it with
 dnsguard is decided by the daemon's own policy. Only reads and asks, changes nothing.
 """
 
@@ -12,11 +12,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnsguard import client, config, page, query
+from dnsguard import client, config, query
+from dnsguard.commands import terminal
+from dnsguard.commands.plan import decide_in_the_end
+from dnsguard.commands.prediction import Future, Node, maker_of, reboots, renewals
 from dnsguard.config import Config
 from dnsguard.core.decide import decide, draw_border
 from dnsguard.core.fight import Fight
-from dnsguard.core.forecast import Future, Node, maker_of, reboots, renewals
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
@@ -33,7 +35,6 @@ from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.files import unwritable
 from dnsguard.host.units import State
 from dnsguard.paths import Paths
-from dnsguard.preview import decide_in_the_end
 
 POISONED = 2
 """The exit status where not even dnsguard knows a real nameserver."""
@@ -43,7 +44,7 @@ INFORM_TIMEOUT = 2.0
 _OFF = (State.DISABLED, State.MASKED)
 _POISONED, _UNTOLD = "POISONED", "can't be told"
 _EMPTY, _FINE = "NO NAMESERVER", "fine"
-_PLAIN = page.Page()
+_PLAIN = terminal.Page()
 Json = dict[str, Any]
 _EVENTS = (
     ("renewal", "After the next DHCP renewal"),
@@ -56,9 +57,9 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     settings = config.load(paths.config)
     data = asyncio.run(foresee(paths, settings))
     if as_json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*render(data, page.stdout()))
+        terminal.say(*render(data, terminal.stdout()))
     futures = (*data["renewal"], *data["reboot"])
     return POISONED if any(future["with"]["poisoned"] for future in futures) else 0
 
@@ -201,7 +202,7 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def render(data: Mapping[str, Any], layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
+def render(data: Mapping[str, Any], layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
     """Return the forecast's lines for people."""
     return tuple(one for line in _lines(data) for one in layout.indented(line))
 

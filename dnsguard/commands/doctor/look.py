@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dnsguard.commands.doctor.loops import Block, Door, Onward, Server, Target
 from dnsguard.core.effective import KNOWN_NODELOCAL
-from dnsguard.core.loops import Block, Door, Onward, Server, Target
 from dnsguard.core.model import Policy
 from dnsguard.formats import corefile, resolvconf
 from dnsguard.formats.address import IPAddress, parse_address, plain

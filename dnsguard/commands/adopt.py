@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dnsguard import config
-from dnsguard import diff as texts
+from dnsguard.commands import diff as texts
+from dnsguard.commands.kubelet import POD_FILE, servers
+from dnsguard.commands.terminal import say
 from dnsguard.core.effective import effective
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
@@ -20,8 +22,6 @@ from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
 from dnsguard.host.atomic import Attributes
 from dnsguard.host.files import read_bounded
-from dnsguard.kubelet import POD_FILE, servers
-from dnsguard.page import say
 from dnsguard.paths import Paths
 
 _MOST = 1 << 16

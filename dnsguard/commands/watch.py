@@ -4,9 +4,10 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from dnsguard import client, page, render
+from dnsguard import client
+from dnsguard.commands import status, terminal
+from dnsguard.commands.terminal import Line, Page, Screen
 from dnsguard.errors import DnsguardError
-from dnsguard.page import Line, Page, Screen
 from dnsguard.paths import Paths
 
 PERIOD = 0.25
@@ -15,12 +16,12 @@ PERIOD = 0.25
 
 def watch(paths: Paths) -> int:
     """Draw until ``q`` or ^C. Where no terminal is, each change is printed once."""
-    if page.stdout().width is None:
+    if terminal.stdout().width is None:
         _print(paths)
     with Screen() as screen, suppress(KeyboardInterrupt):
-        screen.draw(_lines(paths, page.stdout()))
+        screen.draw(_lines(paths, terminal.stdout()))
         while not screen.is_left(PERIOD):
-            screen.draw(_lines(paths, page.stdout()))
+            screen.draw(_lines(paths, terminal.stdout()))
     return 0
 
 
@@ -31,15 +32,15 @@ def _print(paths: Paths) -> NoReturn:
         data = client.ask(paths.socket, "status")
         told = (data["mode"], data["because"], data["resolv_conf"], data["degraded"])
         if told != shown:
-            page.say(time.strftime("%Y-%m-%d %H:%M:%S"), *render.status(data), "")
-            page.flush()
+            terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *status.status(data), "")
+            terminal.flush()
             shown = told
-        page.wait(PERIOD)
+        terminal.wait(PERIOD)
 
 
 def _lines(paths: Paths, layout: Page) -> tuple[Line, ...]:
     try:
-        body = render.status(client.ask(paths.socket, "status"), layout)
+        body = status.status(client.ask(paths.socket, "status"), layout)
     except DnsguardError as error:
         body = layout.row("", str(error), "bad")
     return (*body, Line("q ends", "dim"))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from dnsguard.core import loops
+from dnsguard.commands.doctor import loops
+from dnsguard.commands.doctor.findings import Json
+from dnsguard.commands.doctor.look import Node
 from dnsguard.core.model import Policy
-from dnsguard.doctor.findings import Json
-from dnsguard.doctor.look import Node
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods, wire

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config, page
+from dnsguard import config
+from dnsguard.commands import terminal
 from dnsguard.core.effective import effective
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -26,7 +27,7 @@ CANT_TELL = 1
 
 _MOST = 1 << 16
 
-_PLAIN = page.Page()
+_PLAIN = terminal.Page()
 Json = dict[str, Any]
 
 
@@ -37,9 +38,9 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
     """
     data = look(paths)
     if as_json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*render(data, page.stdout()))
+        terminal.say(*render(data, terminal.stdout()))
     if data["can_loop"]:
         return LOOPING
     return CANT_TELL if data.get("doubt") else 0
@@ -82,7 +83,7 @@ def servers(root: Path, name: str) -> list[IPAddress]:
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
+def render(data: Json, layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
     """Return the data's lines for people."""
     return tuple(one for line in _lines(data) for one in layout.indented(line))
 

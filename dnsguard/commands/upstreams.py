@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnsguard import client, config
+from dnsguard.commands.plan import candidates_alone
+from dnsguard.commands.terminal import Line, Page, visible
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.decide import services
 from dnsguard.core.effective import effective
@@ -15,9 +17,7 @@ from dnsguard.cycle import Cycle
 from dnsguard.errors import NoDaemonError
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import kubelet
-from dnsguard.page import Line, Page, visible
 from dnsguard.paths import Paths
-from dnsguard.preview import candidates_alone
 from dnsguard.query import ask
 
 MOST_ASKED = 32

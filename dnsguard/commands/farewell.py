@@ -1,6 +1,6 @@
 """What an operator has to know when dnsguard goes: what will poison the next boot."""
 
-from dnsguard import page
+from dnsguard.commands import terminal
 from dnsguard.core.model import Policy
 from dnsguard.formats.dhclient.hazards import Kind, judge
 from dnsguard.host import dhclient
@@ -18,4 +18,4 @@ def bid(paths: Paths, policy: Policy) -> None:
         more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
         named = ", ".join(found[:_MOST])
         when = "the next boot, or the next start of dhclient,"
-        page.complain(f"{when} poisons {paths.resolv_conf} again: {named}{more}: {_REMEDY}")
+        terminal.complain(f"{when} poisons {paths.resolv_conf} again: {named}{more}: {_REMEDY}")

@@ -3,11 +3,12 @@
 Only without the daemon, which would repair at once what is put back.
 """
 
-from dnsguard import client, config, page
+from dnsguard import client, config
+from dnsguard.commands import terminal
+from dnsguard.commands.diff import diff
 from dnsguard.core import links
 from dnsguard.core.effective import effective
 from dnsguard.core.model import MAX_FILE
-from dnsguard.diff import diff
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.formats.resolvconf import nameservers, unguard
 from dnsguard.host import kubelet, resolvfile
@@ -25,13 +26,13 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     foreign = _foreign(paths, seen.content)
     changes = diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
     if seen.trouble is None and not changes:
-        page.say(f"{path} is as the last foreign writer left it")
+        terminal.say(f"{path} is as the last foreign writer left it")
         return 0
-    page.say(*changes)
+    terminal.say(*changes)
     if (link := links.taken(seen)) is not None:
-        page.say(f"It was a link to {link}, and becomes one again.")
+        terminal.say(f"It was a link to {link}, and becomes one again.")
     if warning := _warning(paths, foreign):
-        page.complain(warning)
+        terminal.complain(warning)
     _see_that_nobody_guards(paths)
     if not (is_sure or _is_agreed()):
         raise RefusedError(f"{path} stays as it is")
@@ -78,7 +79,7 @@ def _see_that_nobody_guards(paths: Paths) -> None:
 
 
 def _is_agreed() -> bool:
-    agreed = page.is_asked("Put it back?")
+    agreed = terminal.is_asked("Put it back?")
     if agreed is None:
         raise UsageError("nobody can be asked here: dnsguard restore --yes puts it back")
     return agreed

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from dnsguard.commands.diff import diff
 from dnsguard.core.decide import decide
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
@@ -17,7 +18,6 @@ from dnsguard.core.model import (
     RestoreLink,
 )
 from dnsguard.cycle import Cycle
-from dnsguard.diff import diff
 from dnsguard.reporting.status import candidates
 
 MOMENT = 0.5

@@ -1,15 +1,15 @@
 """What it means: the loops, those that wait for somebody to answer, and the way out, as data.
 
-Who asks whom is followed by :mod:`dnsguard.core.loops`.
+Who asks whom is followed by :mod:`dnsguard.commands.doctor.loops`.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dnsguard.core import loops
-from dnsguard.core.loops import Hop, Loop
-from dnsguard.doctor.look import PROGRAMS, Node, Seen
+from dnsguard.commands.doctor import loops
+from dnsguard.commands.doctor.look import PROGRAMS, Node, Seen
+from dnsguard.commands.doctor.loops import Hop, Loop
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
 from dnsguard.host.podfiles import PodFile

@@ -9,14 +9,15 @@ no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findin
 
 import os
 
-from dnsguard import config, page
+from dnsguard import config
+from dnsguard.commands import terminal
+from dnsguard.commands.doctor import means
+from dnsguard.commands.doctor.findings import examine
+from dnsguard.commands.doctor.inquiry import inquire
+from dnsguard.commands.doctor.look import look, with_answers
+from dnsguard.commands.doctor.proof import prove
+from dnsguard.commands.doctor.text import render
 from dnsguard.core.effective import effective
-from dnsguard.doctor import means
-from dnsguard.doctor.findings import examine
-from dnsguard.doctor.inquiry import inquire
-from dnsguard.doctor.look import look, with_answers
-from dnsguard.doctor.proof import prove
-from dnsguard.doctor.text import render
 from dnsguard.errors import DnsguardError
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
@@ -44,9 +45,9 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     data["means"] = means.look(paths.root)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if as_json:
-        page.say_json(data)
+        terminal.say_json(data)
     else:
-        page.say(*render(data))
+        terminal.say(*render(data))
     is_proven = data["trace"] is not None and data["trace"]["is_loop"]
     is_found = data["loops"] or data["poisoned"] or data["looped"]
     if is_found or is_proven or any(one["is_convicted"] for one in data["pods"]):

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dnsguard.commands.doctor.look import Node
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, finding
 from dnsguard.core.model import Policy
-from dnsguard.doctor.look import Node
 from dnsguard.formats.address import IPAddress
 from dnsguard.query import ask
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnsguard.commands.terminal import Line, Page
 from dnsguard.formats.timespan import describe
-from dnsguard.page import Line, Page
 from dnsguard.reporting import sentences
 
 Data = Mapping[str, Any]

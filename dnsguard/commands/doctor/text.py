@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dnsguard.core import loops
+from dnsguard.commands.doctor import loops
 
 MOST_NOTES = 8
 _BACK_OFF = "images that could not be pulled wait for kubelet's back-off, up to 5 minutes"
