@@ -167,7 +167,7 @@ _SEARCH = 0.01
 def _run(options: argparse.Namespace) -> int:
     """Make the file safe with the standard library alone, then load the rest."""
     from dnsguard import config
-    from dnsguard.cycle import Cycle
+    from dnsguard.guard import Cycle
 
     paths = Paths(options.root)
     early: list[Event] = []
@@ -361,7 +361,7 @@ def _plan(options: argparse.Namespace) -> int:
 
         from dnsguard import config
         from dnsguard.commands.plan import preview_alone
-        from dnsguard.cycle import Cycle
+        from dnsguard.guard import Cycle
 
         settings = config.load(paths.config)
         cycle = Cycle(paths, settings.policy, lambda _: None)

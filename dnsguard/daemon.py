@@ -20,20 +20,20 @@ from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.answers import Query
 from dnsguard.core.model import HeldLease, Mode, Plan
-from dnsguard.cycle import Cycle
-from dnsguard.desk import Desk
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
 from dnsguard.exporter import Exporter, Wish
+from dnsguard.guard import Cycle
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.watch import Touched, Watch, places
 from dnsguard.log import Journal
-from dnsguard.query import ask
+from dnsguard.prober import ask
 from dnsguard.reporting.events import Event, Level
 from dnsguard.reporting.status import headline
+from dnsguard.requests import Desk
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""

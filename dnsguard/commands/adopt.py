@@ -14,7 +14,7 @@ from dnsguard import config
 from dnsguard.commands import diff as texts
 from dnsguard.commands.kubelet import POD_FILE, servers
 from dnsguard.commands.terminal import say
-from dnsguard.core.effective import effective
+from dnsguard.core.policy import effective
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting

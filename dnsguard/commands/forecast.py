@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnsguard import client, config, query
+from dnsguard import client, config, prober
 from dnsguard.commands import terminal
 from dnsguard.commands.plan import decide_in_the_end
 from dnsguard.commands.prediction import Future, Node, maker_of, reboots, renewals
@@ -24,12 +24,12 @@ from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import FileSeen, Identity, Mode, ReplaceFile
 from dnsguard.core.rewrite import read
-from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
+from dnsguard.guard import Cycle
 from dnsguard.host import dhclient, inform, units
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.files import unwritable
@@ -131,7 +131,7 @@ async def _consult(cycle: Cycle) -> Memory:
     for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
         if not (plan.questions or plan.informs):
             break
-        asked = [query.ask(one, cycle.policy) for one in plan.questions]
+        asked = [prober.ask(one, cycle.policy) for one in plan.questions]
         told = [inform.ask(lease, timeout=INFORM_TIMEOUT) for lease in plan.informs]
         answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
         seen = replace(cycle.observe(), answers=tuple(answers), informed=tuple(informed))

@@ -10,7 +10,7 @@ from typing import Any
 
 from dnsguard import config
 from dnsguard.commands import terminal
-from dnsguard.core.effective import effective
+from dnsguard.core.policy import effective
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import DEFAULT, Setting

@@ -17,7 +17,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.cycle import Cycle
+from dnsguard.guard import Cycle
 from dnsguard.reporting.status import candidates
 
 MOMENT = 0.5
@@ -73,7 +73,7 @@ def _take_in(cycle: Cycle) -> None:
 
 async def preview_alone(cycle: Cycle) -> dict[str, object]:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
-    from dnsguard.query import ask
+    from dnsguard.prober import ask
 
     _take_in(cycle)
     seen = cycle.observe()

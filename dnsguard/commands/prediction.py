@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dnsguard.core.writers import keeper
+from dnsguard.core.attribution import keeper
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient import script

@@ -7,8 +7,8 @@ from dnsguard import client, config
 from dnsguard.commands import terminal
 from dnsguard.commands.diff import diff
 from dnsguard.core import links
-from dnsguard.core.effective import effective
 from dnsguard.core.model import MAX_FILE
+from dnsguard.core.policy import effective
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.formats.resolvconf import nameservers, unguard
 from dnsguard.host import kubelet, resolvfile

@@ -9,8 +9,8 @@ import time
 from dnsguard import config
 from dnsguard.commands import terminal
 from dnsguard.core.model import Policy
-from dnsguard.cycle import Cycle
 from dnsguard.errors import ConfigError
+from dnsguard.guard import Cycle
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
 

@@ -10,15 +10,15 @@ from dnsguard.commands.plan import candidates_alone
 from dnsguard.commands.terminal import Line, Page, visible
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
 from dnsguard.core.decide import services
-from dnsguard.core.effective import effective
 from dnsguard.core.evidence import Finding, finding
 from dnsguard.core.model import Policy
-from dnsguard.cycle import Cycle
+from dnsguard.core.policy import effective
 from dnsguard.errors import NoDaemonError
 from dnsguard.formats.address import IPAddress, parse_address
+from dnsguard.guard import Cycle
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
-from dnsguard.query import ask
+from dnsguard.prober import ask
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""

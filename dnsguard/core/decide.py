@@ -9,13 +9,13 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dnsguard.core import inform, lessons, links, pods, upstreams
+from dnsguard.core import dhcp_query, learn, links, pods, upstreams
 from dnsguard.core.answers import Ask, Outcome
-from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services, is_private
+from dnsguard.core.exclusions import Border
 from dnsguard.core.health import ONE_TIME, advance
 from dnsguard.core.hold import Hold, Serves, active
-from dnsguard.core.lessons import RESOLV_CONF
+from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     PROOF_AWAITED,
@@ -34,7 +34,7 @@ from dnsguard.core.model import (
     Unused,
     UpstreamState,
 )
-from dnsguard.core.questions import questions
+from dnsguard.core.probes import questions
 from dnsguard.core.rewrite import Rewrite, pod_file, remedy, rewrite
 from dnsguard.core.unused import unused
 from dnsguard.core.upstreams import Pool, Verdict, Verdicts
@@ -51,9 +51,9 @@ resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
     """Return what to remember and what to do, from what was remembered and seen."""
     before = memory
-    memory = lessons.read_file(_hear(memory, seen, policy), seen, policy.cluster)
-    memory, announced = lessons.read_records(memory, seen)
-    memory, behind = lessons.read_behind(memory, seen)
+    memory = learn.read_file(_hear(memory, seen, policy), seen, policy.cluster)
+    memory, announced = learn.read_records(memory, seen)
+    memory, behind = learn.read_behind(memory, seen)
     announced = announced if behind is None else behind
     border = draw_border(memory, seen, policy)
     known = rank(memory, seen, policy, border)
@@ -177,10 +177,10 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> P
     """Return every nameserver that any source names, best first, refused ones too."""
     candidates = (
         *_configured(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
-        *lessons.candidates(memory),
+        *learn.candidates(memory),
         *upstreams.recall(memory.remembered),
         *_found(seen),
-        *inform.candidates(memory.informs),
+        *dhcp_query.candidates(memory.informs),
         *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
     ranked = (_demoted(memory, candidate) for candidate in candidates)
@@ -243,7 +243,7 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     nodelocal = health.address or next(iter(policy.nodelocal), None)
     informs = memory.informs
     for informed in seen.informed:
-        informs = inform.heard(informs, informed, seen.wall)
+        informs = dhcp_query.heard(informs, informed, seen.wall)
     return replace(
         memory,
         health=health,
@@ -304,12 +304,12 @@ def _remember(
 
 def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
-) -> tuple[Memory, inform.Due]:
+) -> tuple[Memory, dhcp_query.Due]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
     # What it said earlier is among these (upstreams.recall): it is not asked for ever.
     better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
     is_stranded = all((u.verdict.failures or u.verdict.doubts) and not u.is_usable for u in better)
-    informs, due = inform.due(
+    informs, due = dhcp_query.due(
         memory.informs,
         seen.found.leases if policy.asks_dhcp else (),
         seen.now,

@@ -13,7 +13,7 @@ removal, can give it back; whoever writes another file there has done away with 
 
 from collections.abc import Iterable
 
-from dnsguard.core.border import Border
+from dnsguard.core.exclusions import Border
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.model import FileSeen, Found, Observation, Source, Trouble
 from dnsguard.formats import resolvconf

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dnsguard.core.attribution import Writer
+from dnsguard.core.dhcp_query import Informs
 from dnsguard.core.fight import Fight
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.inform import Informs
 from dnsguard.core.model import Candidate, Identity, Mode, Record, UnusedKind
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import Verdict
-from dnsguard.core.writers import Writer
 from dnsguard.formats.address import IPAddress
 
 

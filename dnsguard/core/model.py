@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dnsguard.core.answers import Answer, Query
+from dnsguard.core.attribution import Trace
 from dnsguard.core.hold import Hold
 from dnsguard.core.tramples import Tramples
-from dnsguard.core.writers import Trace
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import Told
 
 if TYPE_CHECKING:
-    from dnsguard.core.inform import Informed
+    from dnsguard.core.dhcp_query import Informed
     from dnsguard.core.pods import PodsFile
 
 

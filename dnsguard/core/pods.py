@@ -10,7 +10,7 @@ such pods. If it leads to cluster DNS, they forward to themselves and die of it:
 
 from dataclasses import dataclass
 
-from dnsguard.core.border import Border
+from dnsguard.core.exclusions import Border
 from dnsguard.formats.address import IPAddress
 
 REMEDY = "dnsguard kubelet adopt --restart"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dnsguard.core import links, upstreams
-from dnsguard.core.border import Border
+from dnsguard.core.exclusions import Border
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (

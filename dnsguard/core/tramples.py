@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dnsguard.core.writers import Writer
+from dnsguard.core.attribution import Writer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from dnsguard.core.answers import Answer, Ask, Outcome
-from dnsguard.core.border import Border
 from dnsguard.core.evidence import Finding, Round, Services, finding, resolves, treats_alike
+from dnsguard.core.exclusions import Border
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, zoned

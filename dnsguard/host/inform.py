@@ -19,7 +19,7 @@ from ipaddress import IPv4Address
 from struct import Struct
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.inform import Informed
+from dnsguard.core.dhcp_query import Informed
 from dnsguard.core.model import HeldLease
 from dnsguard.formats import dhcp
 

@@ -18,9 +18,9 @@ from ipaddress import ip_address
 from itertools import groupby, islice
 from pathlib import Path
 
-from dnsguard.core import ranking
+from dnsguard.core import candidates
+from dnsguard.core.candidates import NotedFile
 from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
-from dnsguard.core.ranking import NotedFile
 from dnsguard.formats import backups, resolvconf, routes
 from dnsguard.formats.nameservers import Notes
 from dnsguard.host import trust
@@ -44,14 +44,14 @@ def look(paths: Paths) -> Found:
     now = time.time()
     node = _Node(paths)
     files = [*node.files(), *node.backups()]
-    leased = ranking.leased(files, now, frozenset(node.indexes.values()) or None)
+    leased = candidates.leased(files, now, frozenset(node.indexes.values()) or None)
     named = (
-        *ranking.candidates(files, leased),
+        *candidates.candidates(files, leased),
         *node.gateways(now),
     )
     return Found(
-        candidates=ranking.in_order(named),
-        leases=tuple(ranking.held(leased)),
+        candidates=candidates.in_order(named),
+        leases=tuple(candidates.held(leased)),
         stubs=tuple(node.stubs()),
     )
 
@@ -118,7 +118,7 @@ class _Node:
                 source=Source.GUESS,
                 origin="default gateway",
                 seen=now,
-                tier=ranking.GATEWAY,
+                tier=candidates.GATEWAY,
                 interface=interface,
             )
 

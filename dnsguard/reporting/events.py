@@ -7,9 +7,9 @@ and a storm of the same line is collapsed without losing the count.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, Unused, UpstreamState
 from dnsguard.core.upstreams import NOT_ASKED
-from dnsguard.core.writers import UNKNOWN
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""

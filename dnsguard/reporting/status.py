@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 from dnsguard.core import pods, upstreams
 from dnsguard.core.answers import Ask, Leg
+from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.decide import draw_border, rank
+from dnsguard.core.handover import outlook
 from dnsguard.core.health import Streak, legs
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import HandoverMode, Mode, Observation, Plan, Policy, UpstreamState
-from dnsguard.core.outlook import outlook
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
-from dnsguard.core.writers import UNKNOWN
 from dnsguard.formats import resolvconf
 
 Json = dict[str, object]

@@ -19,8 +19,8 @@ from dnsguard.commands.forecast import POISONED, foresee, render, run
 from dnsguard.commands.plan import preview_alone
 from dnsguard.commands.prediction import Node, reboots, renewals
 from dnsguard.commands.status import plan as plan_lines
-from dnsguard.cycle import Cycle
 from dnsguard.formats.dhclient.hazards import Kind
+from dnsguard.guard import Cycle
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
 

@@ -23,7 +23,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.inform import Informed
+from dnsguard.core.dhcp_query import Informed
 from dnsguard.core.model import HeldLease
 from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress

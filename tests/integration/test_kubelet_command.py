@@ -15,9 +15,9 @@ from dnsguard.commands import adopt as adoption
 from dnsguard.commands import kubelet as command
 from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.core.pods import REMEDY, RESTART
-from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
+from dnsguard.guard import Cycle
 from dnsguard.host import processes
 from dnsguard.host.kubelet import Lookout, look
 from dnsguard.paths import Paths

@@ -45,7 +45,7 @@ OUTSIDE = tuple(
 )
 """The questions to an upstream."""
 TRIES = 3
-"""Looks in a row at a file that changes under the guard's hands, as in dnsguard.cycle."""
+"""Looks in a row at a file that changes under the guard's hands, as in dnsguard.guard."""
 
 policies: st.SearchStrategy[Policy] = st.builds(
     Policy,

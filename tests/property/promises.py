@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dnsguard.core import links
 from dnsguard.core.answers import Ask, Outcome
-from dnsguard.core.border import Border
+from dnsguard.core.exclusions import Border
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core import ranking
+from dnsguard.core import candidates
+from dnsguard.core.candidates import NotedFile
 from dnsguard.core.model import Source
-from dnsguard.core.ranking import NotedFile
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.nameservers import Note
 from dnsguard.host.places import PLACES, Place
@@ -70,12 +70,12 @@ def test_all_that_is_named_is_a_candidate_in_order(
     files: list[NotedFile], interfaces: frozenset[str] | None
 ) -> None:
     """None is lost, none doubled; what is over stands behind what is in force."""
-    leases = ranking.leased(files, NOW, interfaces)
-    found = ranking.in_order(ranking.candidates(files, leases))
+    leases = candidates.leased(files, NOW, interfaces)
+    found = candidates.in_order(candidates.candidates(files, leases))
     assert list(found) == sorted(found, key=lambda one: one.rank)
     assert len({(one.address, one.source, one.tier, one.origin) for one in found}) == len(found)
     for file in files:
         named = {(file.source, str(one)) for note in file.notes for one in note.nameservers}
         assert named <= {(one.source, str(one.address).partition("%")[0]) for one in found}
-    for lease in ranking.held(leases):
+    for lease in candidates.held(leases):
         assert lease.interface

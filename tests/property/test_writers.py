@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.writers import NAMES, Trace, attribute
+from dnsguard.core.attribution import NAMES, Trace, attribute
 from property.text import foreign_files
 
 texts = st.one_of(st.binary(max_size=200), foreign_files())

@@ -111,7 +111,7 @@ def test_an_adapter_knows_nothing_of_the_policy(path: Path) -> None:
     deciding = {"decide", "rewrite", "questions", "health", "fight", "memory", "report"}
     for module in _imports(path):
         assert module.removeprefix("dnsguard.core.") not in deciding
-        assert not module.startswith(("dnsguard.cycle", "dnsguard.daemon", "dnsguard.cli"))
+        assert not module.startswith(("dnsguard.guard", "dnsguard.daemon", "dnsguard.cli"))
 
 
 @pytest.mark.parametrize("library", [*MANDATED, *BEYOND])

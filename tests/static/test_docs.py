@@ -22,18 +22,17 @@ from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
 from dnsguard.core import (
     decide,
+    dhcp_query,
     fight,
     flaps,
     health,
-    inform,
-    lessons,
+    learn,
     model,
-    questions,
+    probes,
     rewrite,
     upstreams,
 )
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome
-from dnsguard.core.effective import effective
 from dnsguard.core.evidence import Services
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
@@ -54,6 +53,7 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.pods import PodsFile
+from dnsguard.core.policy import effective
 from dnsguard.core.upstreams import Verdict, Verdicts, heard
 from dnsguard.errors import ConfigError
 from dnsguard.formats import resolvconf
@@ -385,11 +385,11 @@ _FIGURES = (
     f"Waits at most {secure.PATIENCE:g} second for a program",
     f"a file over {model.MAX_FILE // 1024} KiB",
     f"N is 1 to {resolvfile._MOST_ASIDE}",
-    f"At most {questions.MOST_ASKED} candidates are asked at a time",
-    f"and again every {questions.CLEARANCE:g} seconds",
+    f"At most {probes.MOST_ASKED} candidates are asked at a time",
+    f"and again every {probes.CLEARANCE:g} seconds",
     f"three times and for {upstreams.PATIENCE:g} seconds, is taken for real",
     f"fails {upstreams.FORGOTTEN_AFTER} times in a row",
-    f"at most {inform.LONGEST:g} seconds",
+    f"at most {dhcp_query.LONGEST:g} seconds",
     f"at most the first {candidates.MOST_ASKED}",
     f"fastest {resolvconf.MAXNS} are taken",
     f"The {upstreams.MOST_REMEMBERED} newest are kept",
@@ -533,7 +533,7 @@ _JUDGED = (Mode.GUARDING, Mode.HANDED_OVER)
 
 
 def _worlds() -> Iterator[tuple[Row, Plan]]:
-    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
+    pods = (learn.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
     both = (False, True)
     for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
         _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both
@@ -581,7 +581,7 @@ def test_the_files_in_states_md_are_those_planned() -> None:
 
 def test_what_is_given_back_in_states_md_is_what_is_planned() -> None:
     """What becomes of a held-back line where no upstream is known is what its row names."""
-    pods = (lessons.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
+    pods = (learn.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
 
     def planned(nodelocal: NodeLocal, read: str, handover: HandoverMode) -> str:
         none, mark = UpstreamState.NONE, resolvconf.HELD

@@ -9,7 +9,7 @@ from property import promises
 
 from dnsguard import config
 from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
-from dnsguard.cycle import Cycle
+from dnsguard.guard import Cycle
 from dnsguard.paths import Paths
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from dnsguard import config
 from dnsguard.core.answers import Ask, Leg, Query
-from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.model import HandoverMode
-from dnsguard.core.questions import wording
+from dnsguard.core.policy import KNOWN_NODELOCAL
+from dnsguard.core.probes import wording
 from dnsguard.errors import EX_CONFIG, ConfigError
 from dnsguard.reporting.events import Level
 

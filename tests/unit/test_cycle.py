@@ -10,7 +10,7 @@ from property import promises
 
 from dnsguard import config
 from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
-from dnsguard.cycle import RETRY_LATEST, Cycle
+from dnsguard.guard import RETRY_LATEST, Cycle
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level

@@ -5,8 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.effective import KNOWN_NODELOCAL, effective
 from dnsguard.core.model import Policy
+from dnsguard.core.policy import KNOWN_NODELOCAL, effective
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet, Setting
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core import inform
+from dnsguard.core import dhcp_query
 from dnsguard.core.answers import Outcome
-from dnsguard.core.inform import FIRST, LONGEST, LOST, Due, Inform, Informed, Informs
+from dnsguard.core.dhcp_query import FIRST, LONGEST, LOST, Due, Inform, Informed, Informs
 from dnsguard.core.model import HeldLease, Source
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhcp import Reply
@@ -35,7 +35,9 @@ def due(
     bound: frozenset[IPAddress] | None = None,
     is_stranded: bool = False,
 ) -> tuple[Informs, Due]:
-    return inform.due(memory, leases, now, cluster=CLUSTER, bound=bound, is_stranded=is_stranded)
+    return dhcp_query.due(
+        memory, leases, now, cluster=CLUSTER, bound=bound, is_stranded=is_stranded
+    )
 
 
 def answer(lease: HeldLease = POISONED, *nameservers: str, at: float = NOW) -> Informed:
@@ -55,7 +57,7 @@ def test_a_poisoned_lease_is_asked_about_at_once_and_once(outcome: Informed) -> 
     """Also where something else answers; and never again, whatever came of it."""
     memory, asked = due({}, POISONED)
     assert asked == Due(now=(POISONED,), next_at=NOW + LOST)
-    memory = inform.heard(memory, outcome, WALL)
+    memory = dhcp_query.heard(memory, outcome, WALL)
     _, asked = due(memory, POISONED, now=NOW + 1e6)
     assert asked == Due(now=(), next_at=float("inf"))
 
@@ -79,7 +81,7 @@ def test_a_stranded_node_asks_less_and_less_often() -> None:
     for _ in range(12):
         memory, asked = due(memory, HONEST, now=now, is_stranded=True)
         assert asked.now == (HONEST,)
-        memory = inform.heard(memory, answer(HONEST), WALL)
+        memory = dhcp_query.heard(memory, answer(HONEST), WALL)
         _, asked = due(memory, HONEST, now=now, is_stranded=True)
         assert not asked.now
         waited.append(asked.next_at - now)
@@ -103,12 +105,12 @@ def test_a_question_that_never_went_out_is_asked_again() -> None:
     """The kernel would not send it: later it may."""
     memory, _ = due({}, POISONED)
     failed = replace(answer(POISONED), outcome=Outcome.UNREACHABLE)
-    memory = inform.heard(memory, failed, WALL)
+    memory = dhcp_query.heard(memory, failed, WALL)
     memory, asked = due(memory, POISONED)
     assert asked == Due(now=(), next_at=NOW + FIRST)
     memory, asked = due(memory, POISONED, now=NOW + FIRST)
     assert asked.now == (POISONED,)
-    memory = inform.heard(memory, failed, WALL)
+    memory = dhcp_query.heard(memory, failed, WALL)
     assert due(memory, POISONED, now=NOW + FIRST)[1].next_at == NOW + FIRST + 2
 
 
@@ -127,7 +129,7 @@ def test_a_long_rest_begins_a_new_row() -> None:
     """The next failure of all upstreams is not answered with a 300 s wait."""
     memory: Informs = {"eth0": Inform(lease=HONEST, asked_at=NOW, tries=9)}
     memory, _ = due(memory, HONEST, now=NOW + 10_000, is_stranded=True)
-    memory = inform.heard(memory, answer(HONEST), WALL)
+    memory = dhcp_query.heard(memory, answer(HONEST), WALL)
     _, asked = due(memory, HONEST, now=NOW + 10_000, is_stranded=True)
     assert asked.next_at == NOW + 10_000 + FIRST
 
@@ -144,26 +146,26 @@ def test_a_lost_answer_is_asked_for_again() -> None:
 def test_an_answer_becomes_candidates() -> None:
     """In the server's order, until a newer answer or another lease."""
     memory, _ = due({}, POISONED)
-    assert inform.candidates(memory) == ()
-    memory = inform.heard(memory, answer(POISONED, "10.0.0.53", "10.0.0.54"), WALL)
-    first, second = inform.candidates(memory)
+    assert dhcp_query.candidates(memory) == ()
+    memory = dhcp_query.heard(memory, answer(POISONED, "10.0.0.53", "10.0.0.54"), WALL)
+    first, second = dhcp_query.candidates(memory)
     assert (str(first.address), str(second.address)) == ("10.0.0.53", "10.0.0.54")
     assert (first.source, first.interface, first.seen) == (Source.INFORM, "eth0", WALL)
     assert first.origin == "DHCP server 10.0.0.1 asked on eth0"
-    memory = inform.heard(memory, answer(POISONED), WALL + 1)
-    assert inform.candidates(memory) == (first, second)
-    memory = inform.heard(memory, answer(POISONED, "10.0.0.55"), WALL + 2)
-    assert [str(one.address) for one in inform.candidates(memory)] == ["10.0.0.55"]
+    memory = dhcp_query.heard(memory, answer(POISONED), WALL + 1)
+    assert dhcp_query.candidates(memory) == (first, second)
+    memory = dhcp_query.heard(memory, answer(POISONED, "10.0.0.55"), WALL + 2)
+    assert [str(one.address) for one in dhcp_query.candidates(memory)] == ["10.0.0.55"]
     for leases in ((), (HONEST,)):
-        assert inform.candidates(due(memory, *leases)[0]) == ()
+        assert dhcp_query.candidates(due(memory, *leases)[0]) == ()
 
 
 def test_an_answer_about_another_lease_counts_for_nothing() -> None:
     """It was of another network, it may be; the question about this one is still open."""
     memory, _ = due({}, POISONED)
-    assert inform.heard(memory, answer(HONEST, "10.0.0.53"), WALL) == memory
+    assert dhcp_query.heard(memory, answer(HONEST, "10.0.0.53"), WALL) == memory
     other = replace(POISONED, interface="eth1")
-    assert inform.heard(memory, answer(other, "10.0.0.53"), WALL) == memory
+    assert dhcp_query.heard(memory, answer(other, "10.0.0.53"), WALL) == memory
 
 
 def test_interfaces_do_not_mix() -> None:
@@ -172,15 +174,15 @@ def test_interfaces_do_not_mix() -> None:
     memory, asked = due({}, POISONED, other, HONEST)
     assert asked.now == (POISONED, other)
     assert memory["eth0"].lease == POISONED
-    memory = inform.heard(memory, answer(other, "10.0.0.53"), WALL)
-    assert [one.interface for one in inform.candidates(memory)] == ["eth1"]
+    memory = dhcp_query.heard(memory, answer(other, "10.0.0.53"), WALL)
+    assert [one.interface for one in dhcp_query.candidates(memory)] == ["eth1"]
     assert due(memory, POISONED, other, now=NOW + LOST)[1].now == (POISONED,)
 
 
 def test_a_thousand_leases_are_not_a_thousand_sockets() -> None:
     """Old lease files of interfaces long gone may be many."""
     many = [replace(POISONED, interface=f"veth{number}") for number in range(1000)]
-    assert len(due({}, *many)[1].now) == inform.MOST_INTERFACES
+    assert len(due({}, *many)[1].now) == dhcp_query.MOST_INTERFACES
 
 
 STEPS = st.lists(
@@ -223,4 +225,4 @@ def test_nobody_is_asked_more_often_than_the_back_off(
         if asked.next_at < float("inf"):
             assert due(memory, *leases, now=asked.next_at, is_stranded=is_stranded)[1].now
         if said is not None:
-            memory = inform.heard(memory, said, WALL)
+            memory = dhcp_query.heard(memory, said, WALL)

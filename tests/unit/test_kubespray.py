@@ -21,7 +21,7 @@ from lab.kubespray_tree import (
     grow,
 )
 
-from dnsguard.core.border import Border
+from dnsguard.core.exclusions import Border
 from dnsguard.core.model import Candidate, Found, Source
 from dnsguard.host.sources import look
 from dnsguard.paths import Paths

@@ -14,9 +14,9 @@ from dnsguard.core import links
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Policy, Source, Stub
-from dnsguard.cycle import Cycle
 from dnsguard.formats.address import parse_address
 from dnsguard.formats.resolvconf import taken_link
+from dnsguard.guard import Cycle
 from dnsguard.paths import Paths
 
 REAL = parse_address("10.0.0.2")

@@ -8,12 +8,12 @@ import pytest
 
 from dnsguard.core import upstreams
 from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
-from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services
+from dnsguard.core.exclusions import Border
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
-from dnsguard.core.questions import CLEARANCE, LOST, MOST_ASKED, SPARE, questions, wording
+from dnsguard.core.probes import CLEARANCE, LOST, MOST_ASKED, SPARE, questions, wording
 from dnsguard.core.upstreams import Verdict
 from dnsguard.formats.address import IPAddress
 

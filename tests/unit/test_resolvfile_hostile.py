@@ -233,7 +233,7 @@ def test_one_failed_read_says_nothing_against_the_file(etc: Path) -> None:
 def test_what_could_not_be_read_at_first_is_not_lost(tmp_path: Path) -> None:
     """The version that one look failed on is learned from by the next, not taken for known."""
     from dnsguard import config
-    from dnsguard.cycle import Cycle
+    from dnsguard.guard import Cycle
     from dnsguard.paths import Paths
 
     paths = Paths(tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core import ranking
+from dnsguard.core import candidates
 from dnsguard.core.model import HeldLease, Stub
 from dnsguard.formats import backups
 from dnsguard.host import sources
@@ -579,7 +579,7 @@ def test_of_a_thousand_backups_the_oldest_count(paths: Paths) -> None:
     begin = time.process_time()
     found = look(paths).candidates
     assert time.process_time() - begin < 0.5
-    assert len(found) == ranking.MOST_OF_A_SOURCE
+    assert len(found) == candidates.MOST_OF_A_SOURCE
     assert [str(one.address) for one in found[:3]] == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
     for path in (paths.root / "etc").glob("*~"):
         path.unlink()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.cycle import Cycle
 from dnsguard.formats.resolvconf import guard
+from dnsguard.guard import Cycle
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event
 

@@ -8,8 +8,8 @@ import pytest
 
 from dnsguard.core import upstreams
 from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Ask, Outcome
-from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services
+from dnsguard.core.exclusions import Border
 from dnsguard.core.model import Candidate, Source, UpstreamState
 from dnsguard.core.upstreams import (
     FORGOTTEN_AFTER,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from dnsguard.core.attribution import NAMES, RECENT, UNKNOWN, Trace, Writer, attribute
 from dnsguard.core.tramples import Trample, Tramples
-from dnsguard.core.writers import NAMES, RECENT, UNKNOWN, Trace, Writer, attribute
 
 NOW = 100.0
 GUARDED = b"# added by dnsguard: 10.0.0.2\nnameserver 10.0.0.2\n"

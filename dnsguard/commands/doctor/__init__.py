@@ -17,7 +17,7 @@ from dnsguard.commands.doctor.inquiry import inquire
 from dnsguard.commands.doctor.look import look, with_answers
 from dnsguard.commands.doctor.proof import prove
 from dnsguard.commands.doctor.text import render
-from dnsguard.core.effective import effective
+from dnsguard.core.policy import effective
 from dnsguard.errors import DnsguardError
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths

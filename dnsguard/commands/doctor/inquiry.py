@@ -14,7 +14,7 @@ from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, finding
 from dnsguard.core.model import Policy
 from dnsguard.formats.address import IPAddress
-from dnsguard.query import ask
+from dnsguard.prober import ask
 
 MOST_ASKED = 32
 """Those of DNS servers and of kubelet's file first."""

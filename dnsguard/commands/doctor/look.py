@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dnsguard.commands.doctor.loops import Block, Door, Onward, Server, Target
-from dnsguard.core.effective import KNOWN_NODELOCAL
 from dnsguard.core.model import Policy
+from dnsguard.core.policy import KNOWN_NODELOCAL
 from dnsguard.formats import corefile, resolvconf
 from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host import kubelet, podfiles, pods, processes, trust

@@ -12,11 +12,11 @@ from dnsguard.commands.plan import preview
 from dnsguard.control import Answer, Command, Data, Peer
 from dnsguard.core.decide import decide, draw_border, rank
 from dnsguard.core.hold import Hold, asked, name
-from dnsguard.cycle import Cycle
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
+from dnsguard.guard import Cycle
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics
 from dnsguard.reporting.status import candidates, degraded, report

@@ -4,7 +4,7 @@ import secrets
 
 from dnsguard.core.answers import Answer, Ask, Query, weigh
 from dnsguard.core.model import Policy
-from dnsguard.core.questions import wording
+from dnsguard.core.probes import wording
 from dnsguard.host import health_url, probe
 
 

@@ -9,10 +9,10 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from dnsguard.core import links, upstreams
+from dnsguard.core.attribution import BY_HAND, DHCLIENT, Writer, attribute
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source, UnusedKind
 from dnsguard.core.tramples import Trample
-from dnsguard.core.writers import BY_HAND, DHCLIENT, Writer, attribute
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script

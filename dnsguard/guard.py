@@ -16,11 +16,11 @@ from pathlib import Path
 from dnsguard.core import hold as holds
 from dnsguard.core import links
 from dnsguard.core.answers import Answer, Query
+from dnsguard.core.attribution import RECENT, Trace
 from dnsguard.core.decide import decide, forget, kept
-from dnsguard.core.effective import effective
+from dnsguard.core.dhcp_query import Informed
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.inform import Informed
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     MAX_FILE,
@@ -40,8 +40,8 @@ from dnsguard.core.model import (
     RestoreLink,
 )
 from dnsguard.core.pods import RESTART, PodsFile
+from dnsguard.core.policy import effective
 from dnsguard.core.rewrite import unwritten
-from dnsguard.core.writers import RECENT, Trace
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet
 from dnsguard.host import atomic, hook, resolvfile, store, trust
