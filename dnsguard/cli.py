@@ -61,10 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     about = "with all that is known, also what says nothing new on this node"
     status.add_argument("-v", "--verbose", action="store_true", help=about)
     status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
-    _with_timeout(status)
+    _add_timeout(status)
     add("watch", _watch, "show the status, drawn anew when it changes")
     add("check", _check, "say in a line whether all is well, for monitoring")
-    _with_timeout(add("wait", _wait, "wait until an upstream has answered and is in the file"))
+    _add_timeout(add("wait", _wait, "wait until an upstream has answered and is in the file"))
     hold = add("hold", _hold, "pin who serves the node; root only")
     hold.add_argument("serves", choices=("upstream", "nodelocal"), help="who stands first")
     about = "end by itself after this time: 90s, 30m, 1h 30min"
@@ -116,7 +116,7 @@ _PATIENCE = 30.0
 """Seconds for which something is waited for unless told otherwise."""
 
 
-def _with_timeout(parser: argparse.ArgumentParser) -> None:
+def _add_timeout(parser: argparse.ArgumentParser) -> None:
     about = f"wait no longer than this; {_PATIENCE:g}s"
     parser.add_argument("--timeout", type=_timespan, default=_PATIENCE, metavar="TIME", help=about)
 
@@ -132,11 +132,11 @@ def _timespan(text: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    terminal.occupy()
+    terminal.open_streams()
     failure = None
     try:
         try:
-            status = _obeyed(arguments)
+            status = _obey(arguments)
         finally:
             terminal.flush()
     except OutputError as error:
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _obeyed(arguments: Sequence[str] | None) -> int:
+def _obey(arguments: Sequence[str] | None) -> int:
     try:
         options, rest = _parser().parse_known_args(arguments)
         if rest:  # argparse has its top parser complain, which has another --help
@@ -167,33 +167,33 @@ _SEARCH = 0.01
 def _run(options: argparse.Namespace) -> int:
     """Make the file safe with the standard library alone, then load the rest."""
     from dnsguard import config
-    from dnsguard.guard import Cycle
+    from dnsguard.guard import Guard
 
     paths = Paths(options.root)
     early: list[Event] = []
     settings = config.load(paths.config)
-    _be_the_only_one(paths, early)
-    cycle = Cycle(paths, settings.policy, early.append)
-    cycle.recall()
+    _take_lock(paths, early)
+    cycle = Guard(paths, settings.policy, early.append)
+    cycle.load_hold()
     if cycle.memory.remembered or settings.policy.servers:
         cycle.look()  # safe a little sooner; what the other sources know comes next
-        cycle.settle()
+        cycle.apply_deferred()
     cycle.search(_SEARCH)
     cycle.refresh()
     cycle.look()
-    cycle.settle()
+    cycle.apply_deferred()
     cycle.sweep()
 
     try:
         from dnsguard import daemon  # pyroute2 and dnspython: only now
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise _name_package(error) from error
 
     daemon.run(cycle, settings, early)
     return 0
 
 
-def _be_the_only_one(paths: Paths, early: "list[Event]") -> None:
+def _take_lock(paths: Paths, early: "list[Event]") -> None:
     """Refuse to be a second daemon, before anything is looked at or written.
 
     Where there is no lock to be had, the node is guarded all the same.
@@ -215,7 +215,7 @@ def _be_the_only_one(paths: Paths, early: "list[Event]") -> None:
             )
 
 
-def _missing(error: ModuleNotFoundError) -> DnsguardError:
+def _name_package(error: ModuleNotFoundError) -> DnsguardError:
     module = str(error.name).partition(".")[0]
     package = f"python3-{_PACKAGES.get(module, module)}"
     return DnsguardError(f"{module} is missing: apt-get install {package}")
@@ -264,7 +264,7 @@ def _status(options: argparse.Namespace) -> int:
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render.status(data, terminal.stdout(), is_full=options.verbose))
+        terminal.say(*render.render(data, terminal.stdout(), is_full=options.verbose))
     return DEGRADED if data.get("degraded") else 0
 
 
@@ -287,7 +287,7 @@ def _metrics(options: argparse.Namespace) -> int:
     try:
         from dnsguard.host.exposition import text
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
+        raise _name_package(error) from error
     families = data["families"]
     assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
     terminal.say(*text(families).decode().removesuffix("\n").split("\n"))
@@ -315,7 +315,7 @@ def _hold(options: argparse.Namespace) -> int:
 
     wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
     data = client.ask(Paths(options.root).socket, "hold", **wish)
-    terminal.say(render.held(data))
+    terminal.say(render.render_held(data))
     return DEGRADED if data["degraded"] else 0
 
 
@@ -324,7 +324,7 @@ def _release(options: argparse.Namespace) -> int:
     from dnsguard.commands import status as render
 
     data = client.ask(Paths(options.root).socket, "release", by=_operator())
-    terminal.say(render.released(data))
+    terminal.say(render.render_released(data))
     return DEGRADED if data["degraded"] else 0
 
 
@@ -334,7 +334,7 @@ def _forget(options: argparse.Namespace) -> int:
 
     address = options.address
     data = client.ask(Paths(options.root).socket, "forget", address=address, by=_operator())
-    terminal.say(render.forgotten(data, address))
+    terminal.say(render.render_forgotten(data, address))
     return DEGRADED if data["degraded"] else 0
 
 
@@ -361,15 +361,15 @@ def _plan(options: argparse.Namespace) -> int:
 
         from dnsguard import config
         from dnsguard.commands.plan import preview_alone
-        from dnsguard.guard import Cycle
+        from dnsguard.guard import Guard
 
         settings = config.load(paths.config)
-        cycle = Cycle(paths, settings.policy, lambda _: None)
+        cycle = Guard(paths, settings.policy, lambda _: None)
         data = asyncio.run(preview_alone(cycle))
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render.plan(data, terminal.stdout()))
+        terminal.say(*render.render_plan(data, terminal.stdout()))
     return 0
 
 

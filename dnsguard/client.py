@@ -36,7 +36,7 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
     except OSError as error:
         hint = "is it running? systemctl status dnsguard"
         raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
-    return _checked(path, request, reply)
+    return _check(path, request, reply)
 
 
 def _connected(path: Path) -> socket.socket:
@@ -73,7 +73,7 @@ def _read_line(connection: socket.socket, deadline: float) -> bytes:
     return bytes(reply)
 
 
-def _checked(path: Path, request: str, reply: bytes) -> dict[str, object]:
+def _check(path: Path, request: str, reply: bytes) -> dict[str, object]:
     try:
         data = json.loads(reply)
     except (ValueError, RecursionError):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import RefusedError
-from dnsguard.host.door import Client, Door, Terms
+from dnsguard.host.door import Client, Listener, Terms
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""
@@ -78,7 +78,7 @@ class Control:
         self._complain = complain
         self._complaints: set[tuple[int, str]] = set()
         self._made: dict[str, tuple[float, bytes]] = {}
-        self._doors: list[Door] = []
+        self._doors: list[Listener] = []
 
     def open(self) -> None:
         """Listen. Sockets that a dead daemon left are replaced; no other one runs.
@@ -90,8 +90,8 @@ class Control:
         self._listen(self._path, 0o666, _TERMS)
 
     def _listen(self, path: Path, mode: int, terms: Terms) -> None:
-        door = Door(
-            _bound(path, mode),
+        door = Listener(
+            _bind(path, mode),
             terms,
             peer=lambda connection: _peer(connection).uid,
             serve=self._serve,
@@ -162,7 +162,7 @@ class Control:
             self._complain(peer, what)
 
 
-def _bound(path: Path, mode: int) -> socket.socket:
+def _bind(path: Path, mode: int) -> socket.socket:
     """Return a socket at this path. One with a narrower mode never had a wider one."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:

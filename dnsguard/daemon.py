@@ -18,22 +18,22 @@ from typing import Any, TypeVar
 
 from dnsguard import __version__, config
 from dnsguard.control import Control
-from dnsguard.core.answers import Query
-from dnsguard.core.model import HeldLease, Mode, Plan
+from dnsguard.core.answers import Probe
+from dnsguard.core.model import CurrentLease, Mode, Plan
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
-from dnsguard.exporter import Exporter, Wish
-from dnsguard.guard import Cycle
+from dnsguard.exporter import Exporter, Destinations
+from dnsguard.guard import Guard
 from dnsguard.host import inform, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
-from dnsguard.host.watch import Touched, Watch, places
+from dnsguard.host.watch import FileEvents, Watch, places
 from dnsguard.log import Journal
 from dnsguard.prober import ask
 from dnsguard.reporting.events import Event, Level
 from dnsguard.reporting.status import headline
-from dnsguard.requests import Desk
+from dnsguard.requests import Requests
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""
@@ -56,26 +56,26 @@ _NO_HINTS_REMEDY = {
 class Daemon:
     """The loop's side of the guard."""
 
-    def __init__(self, cycle: Cycle, settings: config.Config, journal: Journal) -> None:
-        self._cycle = cycle
+    def __init__(self, cycle: Guard, settings: config.Config, journal: Journal) -> None:
+        self._guard = cycle
         self._settings = settings
         self._journal = journal
         self._dhclient = Dhclient(cycle.paths, journal)
         self._notifier = Notifier()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._watch = _opened(Watch, journal)
-        self._addresses = _opened(Addresses, journal)
-        self._listeners = _opened(Listeners, journal)
+        self._watch = _open(Watch, journal)
+        self._addresses = _open(Addresses, journal)
+        self._listeners = _open(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._desk = Desk(cycle, self._dhclient, self._tell, self.look)
-        self._exporter = Exporter(self._desk.families, self._cannot_export, cycle.paths.metrics)
+        self._requests = Requests(cycle, self._dhclient, self._tell, self.look)
+        self._exporter = Exporter(self._requests.families, self._on_export_failed, cycle.paths.metrics)
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
-        self._touched = Touched()
+        self._touched = FileEvents()
         """What the files' events named, and nobody has looked into yet."""
-        cycle.witness = self._witness
+        cycle.collect_file_events = self._collect_file_events
         self._refresh_at = 0.0
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
@@ -83,7 +83,7 @@ class Daemon:
         self._mode: Mode | None = None
         self._started = time.monotonic()
         self._control = Control(
-            cycle.paths.socket, self._desk.answers, self._desk.commands, self._desk.complain
+            cycle.paths.socket, self._requests.answers, self._requests.commands, self._requests.complain
         )
 
     async def run(self) -> None:
@@ -96,9 +96,9 @@ class Daemon:
             self._control.open()
         except OSError as error:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
-        self._hold_dhclient()
+        self._update_dhclient_lock()
         self._serve_metrics()
-        self._cover()
+        self._watch_paths()
         if self._watch is not None:
             self._loop.add_reader(self._watch.fileno(), self._on_files)
         if self._addresses is not None:
@@ -120,27 +120,27 @@ class Daemon:
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
-        self._after(self._cycle.look())
+        self._follow_up(self._guard.look())
         if time.monotonic() >= self._refresh_at:
             self._refresh()
-            self._after(self._cycle.look())
+            self._follow_up(self._guard.look())
 
-    def _after(self, plan: Plan) -> None:
+    def _follow_up(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
-        self._cycle.settle()
-        if plan.remedy != self._cycle.spare.remedy:
-            self._start("spare", self._lay_spare)
-        if self._cycle.is_unsynced:
+        self._guard.apply_deferred()
+        if plan.prepared != self._guard.prepared.repair:
+            self._start("spare", self._prepare_repair)
+        if self._guard.is_unsynced:
             self._start("sync", self._sync)
-        for query in self._cycle.take_questions():
+        for query in self._guard.take_questions():
             # Never left out: the core counts on an answer to each question.
             self._start(object(), partial(self._ask, query))
-        for lease in self._cycle.take_informs():
-            self._start(object(), partial(self._inform, lease))
+        for lease in self._guard.take_informs():
+            self._start(object(), partial(self._ask_dhcp_server, lease))
         if self._timer is not None:
             self._timer.cancel()
         latest = self._loop.time() + self._pulse
-        due = min(plan.look_at, self._cycle.retry_at, latest)
+        due = min(plan.look_at, self._guard.retry_at, latest)
         self._timer = self._loop.call_at(due, self.look)
         self._announce(plan)
         if self._exporter.is_due(self._loop.time()):
@@ -156,13 +156,13 @@ class Daemon:
     def _on_files(self) -> None:
         """Look at once if it is about resolv.conf; everything else comes behind."""
         assert self._watch is not None  # noqa: S101 -- its descriptor called
-        has_struck = self._cycle.strike()
-        self._witness()
-        touched, self._touched = self._touched, Touched()
+        has_struck = self._guard.apply_prepared()
+        self._collect_file_events()
+        touched, self._touched = self._touched, FileEvents()
         if has_struck:
-            self._reckon()
-        hooks = self._cycle.paths.dhclient_hooks
-        read = (*hooks, *self._cycle.paths.leases)
+            self._account_for_repair()
+        hooks = self._guard.paths.dhclient_hooks
+        read = (*hooks, *self._guard.paths.leases)
         changed = any(path in read or path.parent in read for path in touched.paths)
         if touched.overflowed or changed:
             self._refresh_at = 0.0
@@ -170,39 +170,39 @@ class Daemon:
         is_about_it = any(path.name in self._names for path in touched.paths)
         if is_about_it or touched.overflowed:
             # Between the strike and the drain the file may have changed once more.
-            if self._cycle.strike():
-                self._reckon()
+            if self._guard.apply_prepared():
+                self._account_for_repair()
             self.look()
-        records = self._cycle.paths.hook_records
+        records = self._guard.paths.hook_records
         if touched.overflowed or any(path.parent == records for path in touched.paths):
-            self._cycle.read_records()
+            self._guard.read_records()
             self._refresh_at = 0.0  # the lease file says more
             self.look()
         if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
-            self._cover()
+            self._watch_paths()
 
-    def _witness(self) -> None:
+    def _collect_file_events(self) -> None:
         """Read the files' events: they tell who has written what a look has just found."""
         if self._watch is None:
             return
         new, known = self._watch.drain(), self._touched
-        if new != Touched():
-            self._cycle.note(new.paths)
-            self._touched = Touched(
+        if new != FileEvents():
+            self._guard.record_touched(new.paths)
+            self._touched = FileEvents(
                 paths=known.paths | new.paths, overflowed=known.overflowed or new.overflowed
             )
             self._loop.call_soon(self._on_files)  # nothing else calls it for what is read
 
-    def _reckon(self) -> None:
-        self._cycle.reckon()
-        if self._cycle.plan is not None:
-            self._after(self._cycle.plan)
+    def _account_for_repair(self) -> None:
+        self._guard.account_for_repair()
+        if self._guard.plan is not None:
+            self._follow_up(self._guard.plan)
 
     def _on_addresses(self) -> None:
         assert self._addresses is not None  # noqa: S101 -- its descriptor called
         if self._addresses.drain():
             self._list_addresses()
-            self._after(self._cycle.look())
+            self._follow_up(self._guard.look())
             # A new address, a new lease: what was unknown may stand in a file now.
             self._refresh_at = 0.0
             self._loop.call_soon(self.look)
@@ -212,46 +212,46 @@ class Daemon:
         assert self._listeners is not None  # noqa: S101 -- its descriptor called
         if self._listeners.drain():
             self._list_listeners()
-            self._after(self._cycle.look())
+            self._follow_up(self._guard.look())
 
     def _list_listeners(self) -> None:
-        cycle = self._cycle
+        cycle = self._guard
         if self._listeners is not None:
             listening = self._listeners.listening(cycle.policy.nodelocal)
-            cycle.bind(cycle.facts.bound, listening)
+            cycle.set_addresses(cycle.knowledge.bound, listening)
 
     def _list_addresses(self) -> None:
         bound = None if self._addresses is None else self._addresses.bound()
         if isinstance(bound, Unknown):
             self._tell("addresses_not_listed", Level.ERROR, error=bound)
             bound = None
-        self._cycle.bind(bound)
+        self._guard.set_addresses(bound)
         self._list_listeners()
 
     def _refresh(self) -> None:
-        self._hold_dhclient()
+        self._update_dhclient_lock()
         self._list_addresses()
-        self._cycle.refresh()
+        self._guard.refresh()
         self._loop.call_soon(self._search)
         self._refresh_at = time.monotonic() + REFRESH
-        self._cover()
-        self._dhclient.judge(self._cycle.policy.cluster)
+        self._watch_paths()
+        self._dhclient.judge(self._guard.policy.cluster)
 
-    def _hold_dhclient(self) -> None:
+    def _update_dhclient_lock(self) -> None:
         """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases.
 
         Our hook would come in the way of resolvconf's and resolved's own.
         """
-        is_managed = self._cycle.managed_link is not None
-        self._dhclient.hold(takes_hook=self._settings.takes_hook and not is_managed)
+        is_managed = self._guard.managed_link is not None
+        self._dhclient.take_lock(takes_hook=self._settings.takes_hook and not is_managed)
 
-    def _cover(self) -> None:
+    def _watch_paths(self) -> None:
         """Watch what resolv.conf is made of now, and what dhclient will read next."""
         if self._watch is None:
             return
-        paths = self._cycle.paths
+        paths = self._guard.paths
         chain = resolvfile.chain(paths.resolv_conf)
-        taken = self._cycle.managed_link
+        taken = self._guard.managed_link
         behind = () if taken is None else places(taken)
         self._names = frozenset(path.name for path in (*chain, *(() if taken is None else [taken])))
         hooks = paths.dhclient_hooks
@@ -264,36 +264,36 @@ class Daemon:
             paths.hook_records,
         )
         self._covered = frozenset(wanted)
-        if self._watch.cover(wanted):
+        if self._watch.watch_paths(wanted):
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
-        for path, number in self._watch.uncovered:
+        for path, number in self._watch.unwatched:
             if number not in (errno.ENOENT, errno.ENOTDIR):
                 _tell_no_hints(self._journal, str(path), os.strerror(number))
 
     def _search(self) -> None:
         """Search the processes for a kubelet; what is due meanwhile is done between slices."""
-        if self._cycle.search(SLICE):
+        if self._guard.search(SLICE):
             self._loop.call_soon(self._search)
 
-    async def _ask(self, query: Query) -> None:
-        answer = await ask(query, self._cycle.policy)
+    async def _ask(self, query: Probe) -> None:
+        answer = await ask(query, self._guard.policy)
         self._list_listeners()  # nothing tells of a new one but its answer
-        self._after(self._cycle.look((answer,)))
+        self._follow_up(self._guard.look((answer,)))
 
-    async def _inform(self, lease: HeldLease) -> None:
-        informed = await inform.ask(lease, timeout=INFORM_TIMEOUT)
+    async def _ask_dhcp_server(self, lease: CurrentLease) -> None:
+        informed = await inform.query(lease, timeout=INFORM_TIMEOUT)
         self._tell(
             "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
         )
-        self._after(self._cycle.look(informed=(informed,)))
+        self._follow_up(self._guard.look(informed=(informed,)))
 
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
-        status = headline(plan, self._desk.degraded())
+        status = headline(plan, self._requests.degraded())
         if plan.mode is not self._mode:
             self._mode = plan.mode
-            self._exporter.hurry()
+            self._exporter.write_soon()
         is_late = time.monotonic() - self._started > READY_LATEST
         if not self._is_ready and (plan.is_settled or is_late):
             self._is_ready = self._notifier.ready(status)
@@ -305,37 +305,37 @@ class Daemon:
         self._notifier.watchdog()
         self._journal.flush()
 
-    async def _lay_spare(self) -> None:
+    async def _prepare_repair(self) -> None:
         """Have the remedy for the poison now held back ready on the disk."""
-        cycle = self._cycle
-        while cycle.plan is not None and cycle.plan.remedy != cycle.spare.remedy:
-            remedy = cycle.plan.remedy
-            cycle.spare.discard()
+        cycle = self._guard
+        while cycle.plan is not None and cycle.plan.prepared != cycle.prepared.repair:
+            remedy = cycle.plan.prepared
+            cycle.prepared.discard()
             if remedy is not None:
-                if not await self._loop.run_in_executor(None, cycle.spare.prepare, remedy):
+                if not await self._loop.run_in_executor(None, cycle.prepared.prepare, remedy):
                     return  # tried again after the next look
-                cycle.spare.remedy = remedy
+                cycle.prepared.repair = remedy
 
     async def _sync(self) -> None:
         """Sync what was written: milliseconds, in a thread, behind every repair."""
         await asyncio.sleep(QUIET)
-        while written := self._cycle.take_unsynced():
+        while written := self._guard.take_unsynced():
             await self._loop.run_in_executor(None, resolvfile.sync, written)
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
         self._notifier.reloading()
-        path = self._cycle.paths.config
+        path = self._guard.paths.config
         try:
             self._settings = config.load(path)
         except ConfigError as error:
-            self._desk.trouble = f"the configuration was not reloaded: {error}"
+            self._requests.trouble = f"the configuration was not reloaded: {error}"
             self._tell("reload_refused", Level.ERROR, why=error, means="the old one stays")
         else:
-            self._desk.trouble = None
-            self._cycle.configure(self._settings.policy)
+            self._requests.trouble = None
+            self._guard.configure(self._settings.policy)
             self._journal.set_level(self._settings.log_level)
-            self._hold_dhclient()
+            self._update_dhclient_lock()
             self._serve_metrics()
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
@@ -363,8 +363,8 @@ class Daemon:
         if self._timer is not None:
             self._timer.cancel()
         self._exporter.close()
-        self._dhclient.release()
-        self._cycle.stand_down()
+        self._dhclient.drop_lock()
+        self._guard.shut_down()
         self._tell("stopped")
         if self._watch is not None:
             self._loop.remove_reader(self._watch.fileno())
@@ -379,10 +379,10 @@ class Daemon:
 
     def _serve_metrics(self) -> None:
         directory = self._settings.textfile
-        place = self._cycle.paths.root / directory.lstrip("/") if directory else None
-        self._exporter.take(Wish(directory=place, listen=self._settings.listen))
+        place = self._guard.paths.root / directory.lstrip("/") if directory else None
+        self._exporter.configure(Destinations(directory=place, listen=self._settings.listen))
 
-    def _cannot_export(self, what: str, why: str) -> None:
+    def _on_export_failed(self, what: str, why: str) -> None:
         remedy = "see metrics.textfile and metrics.listen in dnsguard.toml(5)"
         self._tell("metrics_failed", Level.WARNING, what=what, why=why, remedy=remedy)
 
@@ -396,7 +396,7 @@ class Daemon:
         )
 
 
-def _opened(open_it: type[_Source], journal: Journal) -> _Source | None:
+def _open(open_it: type[_Source], journal: Journal) -> _Source | None:
     """Open a source of hints; without it the slow re-read still sees everything."""
     try:
         return open_it()
@@ -415,12 +415,12 @@ def _tell_no_hints(journal: Journal, source: str, error: str) -> None:
     journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
 
 
-def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
+def run(cycle: Guard, settings: config.Config, early: list[Event]) -> None:
     """Run the daemon after the first look; ``early`` are the lines it could not write yet."""
     journal = Journal(settings.log_level)
     for event in early:
         journal(event)
-    cycle.tell = journal
+    cycle.emit = journal
 
     # What is loaded stays: a full collection over it would be a pause of 10 ms.
     gc.collect()
@@ -431,4 +431,4 @@ def run(cycle: Cycle, settings: config.Config, early: list[Event]) -> None:
 
     asyncio.run(main())
     journal.close()
-    cycle.spare.discard()  # a thread may have laid one ready after the stop
+    cycle.prepared.discard()  # a thread may have laid one ready after the stop

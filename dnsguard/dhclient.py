@@ -20,7 +20,7 @@ class Dhclient:
         self._hook: Hook | None = None
         self._hazards: tuple[Hazard, ...] = ()
 
-    def hold(self, *, takes_hook: bool) -> None:
+    def take_lock(self, *, takes_hook: bool) -> None:
         """Have dhclient kept from resolv.conf, or not."""
         if self._hook is not None and not takes_hook:
             self._hook.close()
@@ -58,6 +58,6 @@ class Dhclient:
             "hazards": [asdict(hazard) for hazard in self._hazards],
         }
 
-    def release(self) -> None:
+    def drop_lock(self) -> None:
         """Let dhclient write resolv.conf again."""
-        self.hold(takes_hook=False)
+        self.take_lock(takes_hook=False)

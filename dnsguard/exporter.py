@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard.host import atomic
-from dnsguard.host.door import Client, Door, Terms
+from dnsguard.host.door import Client, Listener, Terms
 from dnsguard.host.ways import ForeignPlaceError
 
 FILE = "dnsguard.prom"
@@ -37,7 +37,7 @@ Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Destinations:
     """What the configuration asks for."""
 
     directory: Path | None
@@ -58,14 +58,14 @@ class Exporter:
         self._complain = complain
         self._own = own
         self._complained: dict[str, str] = {}
-        self._wish = Wish(None, None)
-        self._door: Door | None = None
+        self._wish = Destinations(None, None)
+        self._door: Listener | None = None
         self._made: dict[bool, tuple[float, bytes, str]] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._waiting: dict[bool, list[tuple[Client, bool]]] = {}
         self._due = 0.0
 
-    def take(self, wish: Wish) -> None:
+    def configure(self, wish: Destinations) -> None:
         """Do as the configuration says from now on."""
         if wish.directory != self._wish.directory:
             self._remove()
@@ -79,7 +79,7 @@ class Exporter:
         """Tell whether the file is to be written now."""
         return self._wish.directory is not None and now >= self._due
 
-    def hurry(self) -> None:
+    def write_soon(self) -> None:
         """Have the file written at the next opportunity."""
         self._due = 0.0
 
@@ -96,7 +96,7 @@ class Exporter:
         except (OSError, ImportError) as error:
             why = f"{directory / FILE}: {error}"
         if why is not None:
-            self._failed("textfile", why)
+            self._fail("textfile", why)
         else:
             self._complained.pop("textfile", None)
 
@@ -135,8 +135,8 @@ class Exporter:
             return
         host, port = listen
         try:
-            self._door = Door(
-                _bound(host, port),
+            self._door = Listener(
+                _bind(host, port),
                 _TERMS,
                 peer=lambda _: 0,  # TCP doesn't tell who it is
                 serve=self._serve,
@@ -144,7 +144,7 @@ class Exporter:
             )
         except OSError as error:
             strerror = (error.strerror or str(error)).lower()
-            self._failed("listener", f"{host}:{port}: {strerror}")
+            self._fail("listener", f"{host}:{port}: {strerror}")
         else:
             self._complained.pop("listener", None)
 
@@ -183,9 +183,9 @@ class Exporter:
         accept = f"{_OPENMETRICS}; version=1.0.0" if is_open else ""
         status, body, kind = "500 Internal Server Error", b"see the journal\n", "text/plain"
         try:
-            body, kind = await loop.run_in_executor(None, _negotiated, self._collect(), accept)
+            body, kind = await loop.run_in_executor(None, _negotiate, self._collect(), accept)
         except ImportError as error:
-            self._failed("listener", str(error))
+            self._fail("listener", str(error))
         else:
             status, ended = "200 OK", time.monotonic()
             self._made[is_open] = ended + min(STALE, FRESH * (ended - began)), body, kind
@@ -196,14 +196,14 @@ class Exporter:
                 answer = _response(status, b"" if is_head else body, kind=kind)
                 self._door.say(client, answer)
 
-    def _failed(self, what: str, why: str) -> None:
+    def _fail(self, what: str, why: str) -> None:
         """Say once what can't be done; again when the reason is another."""
         if self._complained.get(what) != why:
             self._complained[what] = why
             self._complain(what, why)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -227,10 +227,10 @@ def _is_there(directory: Path) -> bool:
     return os.path.isdir(directory)  # noqa: PTH112 -- Path.is_dir() raises where there is no way in
 
 
-def _negotiated(families: Families, accept: str) -> tuple[bytes, str]:
-    from dnsguard.host.exposition import negotiated
+def _negotiate(families: Families, accept: str) -> tuple[bytes, str]:
+    from dnsguard.host.exposition import negotiate
 
-    return negotiated(families, accept)
+    return negotiate(families, accept)
 
 
 def _response(

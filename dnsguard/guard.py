@@ -15,10 +15,10 @@ from pathlib import Path
 
 from dnsguard.core import hold as holds
 from dnsguard.core import links
-from dnsguard.core.answers import Answer, Query
-from dnsguard.core.attribution import RECENT, Trace
-from dnsguard.core.decide import decide, forget, kept
-from dnsguard.core.dhcp_query import Informed
+from dnsguard.core.answers import Answer, Probe
+from dnsguard.core.attribution import RECENT, FileTouch
+from dnsguard.core.decide import decide, forget, to_remember
+from dnsguard.core.dhcp_query import DhcpAnswer
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
@@ -26,33 +26,33 @@ from dnsguard.core.model import (
     MAX_FILE,
     Action,
     EndHold,
-    FileSeen,
+    FileObservation,
     Found,
-    HeldLease,
+    CurrentLease,
     KeepForeign,
     Observation,
     Plan,
     Policy,
-    Record,
+    HookRecord,
     Remember,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
 )
 from dnsguard.core.pods import RESTART, PodsFile
-from dnsguard.core.policy import effective
-from dnsguard.core.rewrite import unwritten
+from dnsguard.core.policy import fill_policy
+from dnsguard.core.rewrite import undo_failed_write
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet
 from dnsguard.host import atomic, hook, resolvfile, store, trust
 from dnsguard.host.files import read_bounded, read_whole
-from dnsguard.host.kubelet import Lookout
+from dnsguard.host.kubelet import KubeletReader
 from dnsguard.host.podsfile import PodsFileReader
 from dnsguard.host.resolvfile import Replaced, Replacement
-from dnsguard.host.spare import Spare
+from dnsguard.host.spare import PreparedFile
 from dnsguard.paths import Paths
 from dnsguard.reporting.counters import Counters
-from dnsguard.reporting.events import Event, Level, changes
+from dnsguard.reporting.events import Event, Level, describe_changes
 
 _REMEDIES = {
     errno.EPERM: "the file is immutable: chattr -i {path}",
@@ -71,11 +71,11 @@ RETRY_FIRST, RETRY_LATEST = 0.05, 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Knowledge:
     """What is looked up now and then, and reused by the looks between."""
 
     found: Found = field(default_factory=Found)
-    records: tuple[Record, ...] = ()
+    records: tuple[HookRecord, ...] = ()
     kubelet: Kubelet | None = None
     kubelet_doubt: str | None = None
     """Why there may be one though none was found."""
@@ -83,25 +83,25 @@ class Facts:
     bound: frozenset[IPAddress] | None = None
     listening: frozenset[IPAddress] | None = None
     hold: Hold | None = None
-    traces: tuple[Trace, ...] = ()
+    traces: tuple[FileTouch, ...] = ()
 
 
-class Cycle:
+class Guard:
     """The guard's working memory and the hands it has on the files."""
 
     def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
         self.paths = paths
-        self.facts = Facts()
+        self.knowledge = Knowledge()
         self.configure(policy)
-        self._kubelet = Lookout(paths.root)
+        self._kubelet = KubeletReader(paths.root)
         self._pods = PodsFileReader(paths.root, paths.resolv_conf)
         self.plan: Plan | None = None
         self.seen: Observation | None = None
         self.failure: str | None = None
         """Why resolv.conf could not be written at the last try."""
         self._unsynced: set[Path] = set()
-        self.tell = tell
-        self.witness: Callable[[], None] = lambda: None
+        self.emit = tell
+        self.collect_file_events: Callable[[], None] = lambda: None
         """Notes what was touched by now; the daemon's."""
         state = store.load(paths.state, paths.foreign)
         self._is_state_damaged = state.complaint is not None
@@ -109,14 +109,14 @@ class Cycle:
             details = (("why", state.complaint),)
             tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
         self.memory = Memory(
-            remembered=trust.believed(paths.root, state.remembered),
-            convicts=state.convicts,
+            remembered=trust.filter_believed(paths.root, state.remembered),
+            cluster_resolvers=state.convicts,
             kubernetes=state.kubernetes,
             deleted=state.deleted,
             foreign=state.foreign,
         )
-        self.spare = Spare(paths.resolv_conf)
-        self._struck = (FileSeen(), b"")
+        self.prepared = PreparedFile(paths.resolv_conf)
+        self._struck = (FileObservation(), b"")
         self._latest = 0
         """The latest mtime that resolv.conf was seen with (nanoseconds since the epoch)."""
         self.retry_at = math.inf
@@ -128,23 +128,23 @@ class Cycle:
         self._woken = time.monotonic()
         self._later: list[Action] = []
         self._news: list[Event] = []
-        self._questions: list[Query] = []
-        self._informs: list[HeldLease] = []
+        self._questions: list[Probe] = []
+        self._informs: list[CurrentLease] = []
 
     def configure(self, policy: Policy) -> None:
         """Take the operator's policy; what it leaves to be found is found on the node."""
         self._configured = policy
-        self.policy = effective(policy, self.facts.kubelet)
+        self.policy = fill_policy(policy, self.knowledge.kubelet)
 
-    def bind(
+    def set_addresses(
         self,
         bound: frozenset[IPAddress] | None,
         listening: frozenset[IPAddress] | None = None,
     ) -> None:
         """Take in the node's addresses and who listens there, None where nobody can tell."""
-        self.facts = replace(self.facts, bound=bound, listening=listening)
+        self.knowledge = replace(self.knowledge, bound=bound, listening=listening)
 
-    def pin(self, hold: Hold | None) -> None:
+    def set_hold(self, hold: Hold | None) -> None:
         """Take in what an operator pins, None to release it; kept for the next daemon.
 
         :raises OSError: it can't be kept, and is not taken in.
@@ -153,9 +153,9 @@ class Cycle:
             self.paths.hold.unlink(missing_ok=True)
         else:
             atomic.write(self.paths.hold, holds.dump(hold))
-        self.facts = replace(self.facts, hold=hold)
+        self.knowledge = replace(self.knowledge, hold=hold)
 
-    def recall(self) -> None:
+    def load_hold(self) -> None:
         """Take in what was pinned before this daemon started."""
         try:
             hold = holds.load(read_whole(self.paths.hold, _MOST_HOLD))
@@ -167,34 +167,34 @@ class Cycle:
             event = Event(name="state_unreadable", level=Level.WARNING, details=(("why", why),))
             self._news.append(event)
             return
-        self.facts = replace(self.facts, hold=hold)
+        self.knowledge = replace(self.knowledge, hold=hold)
 
     def forget(self, address: IPAddress) -> None:
         """Drop a remembered server; what names it now goes on doing so."""
         self.memory = forget(self.memory, address)
-        self._later.append(kept(self.memory))
+        self._later.append(to_remember(self.memory))
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
         # Here, not above: its parsers cost 15 ms, and what is remembered may do for a start.
         from dnsguard.host import sources
 
-        self.facts = replace(
-            self.facts,
+        self.knowledge = replace(
+            self.knowledge,
             found=sources.look(self.paths),
             records=hook.records(self.paths.hook_records),
             pod_file=read_bounded(self.paths.pod_file, MAX_FILE),
         )
-        self._look_at_kubelet()
+        self._read_kubelet()
 
     def read_records(self) -> None:
         """Take in what our hook has written down."""
         records = hook.records(self.paths.hook_records)
-        self.facts = replace(self.facts, records=records)
+        self.knowledge = replace(self.knowledge, records=records)
 
-    def _look_at_kubelet(self) -> None:
+    def _read_kubelet(self) -> None:
         found = self._kubelet.look()
-        self.facts = replace(self.facts, kubelet=found, kubelet_doubt=self._kubelet.doubt())
+        self.knowledge = replace(self.knowledge, kubelet=found, kubelet_doubt=self._kubelet.doubt())
         self.configure(self._configured)
 
     def search(self, seconds: float = math.inf) -> bool:
@@ -204,59 +204,59 @@ class Cycle:
         """
         if self._kubelet.search(seconds):
             return True
-        self._look_at_kubelet()
+        self._read_kubelet()
         return False
 
-    def note(self, touched: Iterable[Path]) -> None:
+    def record_touched(self, touched: Iterable[Path]) -> None:
         """Keep what was touched just now: it may tell who has written the file."""
         now = time.monotonic()
-        kept = [trace for trace in self.facts.traces if now - trace.at <= RECENT]
-        kept += [Trace(str(path), now) for path in touched]
-        self.facts = replace(self.facts, traces=tuple(kept[-_MOST_TRACES:]))
+        kept = [trace for trace in self.knowledge.traces if now - trace.at <= RECENT]
+        kept += [FileTouch(str(path), now) for path in touched]
+        self.knowledge = replace(self.knowledge, traces=tuple(kept[-_MOST_TRACES:]))
 
-    def strike(self) -> bool:
+    def apply_prepared(self) -> bool:
         """Put the spare in place if the file says what it is the remedy for.
 
         The one write that is made before it is decided: it was decided when the spare
         was made. What it means is decided by :meth:`reckon`, which has to follow.
         """
         self._woken = time.monotonic()
-        struck = self.spare.strike(self._latest)
+        struck = self.prepared.apply(self._latest)
         if struck is None:
             return False
-        self.counters.repaired(time.monotonic() - self._woken)
+        self.counters.record_repair(time.monotonic() - self._woken)
         self._struck = struck
         return True
 
-    def reckon(self) -> None:
+    def account_for_repair(self) -> None:
         """Decide what the strike means."""
         struck, repaired = self._struck
-        self.witness()
+        self.collect_file_events()
         seen = replace(self.observe(), file=struck, repaired=repaired)
         before, plan = self.plan, self._decide(seen)
-        self._wrote(plan.wanted, Replacement(result=Replaced.DONE), plan)
-        self._news += changes(before, plan)
+        self._account_for_write(plan.wanted, Replacement(result=Replaced.DONE), plan)
+        self._news += describe_changes(before, plan)
 
-    def look(self, answers: tuple[Answer, ...] = (), informed: tuple[Informed, ...] = ()) -> Plan:
+    def look(self, answers: tuple[Answer, ...] = (), informed: tuple[DhcpAnswer, ...] = ()) -> Plan:
         """Observe, decide, and write resolv.conf if that is due.
 
         What else the plan holds is left to :meth:`settle`, so that nothing stands
         between a foreign write and its repair.
         """
-        self.counters.heard(answers, self.policy.cluster)
+        self.counters.record_answers(answers, self.policy.cluster)
         if answers and self.memory.serves is Serves.UPSTREAM:
             # An answer may hand the node over: not on what kubelet did seconds ago.
-            self._look_at_kubelet()
+            self._read_kubelet()
         for _ in range(_TRIES):
             seen = replace(self.observe(), answers=answers, informed=informed)
-            plan, result = self._turn(seen)
+            plan, result = self._step(seen)
             answers, informed = (), ()  # each counts once
             has_just_failed = result is Replaced.FAILED and self._failures == 1
             if result is not Replaced.CHANGED and not has_just_failed:
                 break
         return plan
 
-    def _turn(self, seen: Observation) -> tuple[Plan, Replaced | None]:
+    def _step(self, seen: Observation) -> tuple[Plan, Replaced | None]:
         before, known, plan = self.plan, self.memory, self._decide(seen)
         result = None
         for action in plan.actions:
@@ -265,13 +265,13 @@ class Cycle:
                 result = outcome.result
                 if before is not None and result is Replaced.DONE:
                     self._count_repair(before, plan)
-                self._wrote(action.wanted, outcome, plan)
+                self._account_for_write(action.wanted, outcome, plan)
                 if result is Replaced.FAILED:
-                    self.memory, plan = unwritten(known, self.memory, plan, seen.file)
+                    self.memory, plan = undo_failed_write(known, self.memory, plan, seen.file)
                     self.plan = plan
         if result is not Replaced.FAILED:
             self._failures, self.retry_at = 0, math.inf
-        self._news += changes(before, plan)
+        self._news += describe_changes(before, plan)
         return plan, result
 
     def _write_resolv_conf(self, action: ReplaceFile | RestoreLink) -> Replacement:
@@ -283,16 +283,16 @@ class Cycle:
     def _count_repair(self, before: Plan, plan: Plan) -> None:
         """Count the write, unless it is a handover or the way back."""
         if before.mode is plan.mode and before.hold == plan.hold:
-            self.counters.repaired(time.monotonic() - self._woken)
+            self.counters.record_repair(time.monotonic() - self._woken)
 
     def _decide(self, seen: Observation) -> Plan:
         self.memory, plan = decide(self.memory, seen, self.policy)
-        self.counters.turned(self.plan, plan)
+        self.counters.record_plan(self.plan, plan)
         self.plan, self.seen = plan, seen
         at_once = ReplaceFile, RestoreLink
         self._later += [action for action in plan.actions if not isinstance(action, at_once)]
         self._questions += plan.questions
-        self._informs += plan.informs
+        self._informs += plan.dhcp_queries
         return plan
 
     def observe(self) -> Observation:
@@ -301,60 +301,60 @@ class Cycle:
         if file.identity is not None:
             self._latest = max(self._latest, file.identity.mtime_ns)
         if file.content != self.memory.written:
-            self.witness()  # behind the reading: what wrote it has left its traces by now
-        facts = self.facts
+            self.collect_file_events()  # behind the reading: what wrote it has left its traces by now
+        facts = self.knowledge
         return Observation(
             now=time.monotonic(),
             wall=time.time(),
             file=file,
-            behind=self._observe_behind(file),
+            link_target=self._observe_link_target(file),
             pod_file=facts.pod_file,
             found=facts.found,
             records=facts.records,
             bound=facts.bound,
             listening=facts.listening,
-            pods=self.look_at_pods(),
+            pods=self.read_pods_file(),
             pods_doubt=facts.kubelet_doubt,
             hold=facts.hold,
-            traces=facts.traces,
+            touches=facts.traces,
         )
 
-    def _observe_behind(self, file: FileSeen) -> FileSeen | None:
+    def _observe_link_target(self, file: FileObservation) -> FileObservation | None:
         """Look where the link leads whose place our file has taken."""
-        link = links.taken(file)
-        return None if link is None else resolvfile.observe_behind(self._beside(link))
+        link = links.replaced_link(file)
+        return None if link is None else resolvfile.observe_link_target(self._resolve_link(link))
 
-    def _beside(self, link: str) -> Path:
+    def _resolve_link(self, link: str) -> Path:
         return self.paths.resolv_conf.parent / link
 
     @property
     def managed_link(self) -> Path | None:
         """Where the link leads that belongs to resolv.conf's manager, in its place or not."""
-        link = None if self.seen is None else links.owned(self.seen.file)
-        return None if link is None else self._beside(link)
+        link = None if self.seen is None else links.managers_link(self.seen.file)
+        return None if link is None else self._resolve_link(link)
 
     def give_link_back(self) -> None:
         """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
         file = resolvfile.observe(self.paths.resolv_conf)
-        link = links.taken(file)
+        link = links.replaced_link(file)
         if link is not None:
             outcome = resolvfile.put_link(self.paths.resolv_conf, link, file)
             self.failure = None if outcome.error is None else str(outcome.error)
             self._unsynced.add(self.paths.resolv_conf)
 
-    def look_at_pods(self) -> PodsFile | None:
+    def read_pods_file(self) -> PodsFile | None:
         """Return the file that kubelet hands to pods, as it is now."""
-        kubelet = self.facts.kubelet
+        kubelet = self.knowledge.kubelet
         if kubelet is None:
             return None
-        found = self._pods.look(kubelet.pods_file)
+        found = self._pods.read(kubelet.pods_file)
         return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
 
-    def settle(self) -> None:
+    def apply_deferred(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""
         news, self._news = self._news, []
         for event in news:
-            self.tell(event)
+            self.emit(event)
         # Of each kind the newest counts; what fails is tried again at the next look.
         actions = {type(action): action for action in self._later}.values()
         self._later = []
@@ -363,23 +363,23 @@ class Cycle:
                 self._apply(action)
             except OSError as error:
                 self._later.append(action)
-                self._not_applied(action, str(error))
+                self._tell_not_applied(action, str(error))
             else:
                 self._unwritten.pop(type(action), None)
 
-    def _not_applied(self, action: Action, error: str) -> None:
+    def _tell_not_applied(self, action: Action, error: str) -> None:
         """Say so, once for each reason."""
         if self._unwritten.get(type(action)) != error:
             self._unwritten[type(action)] = error
             details = (("what", action.describe()), ("error", error))
-            self.tell(Event(name="state_not_written", level=Level.ERROR, details=details))
+            self.emit(Event(name="state_not_written", level=Level.ERROR, details=details))
 
     def _apply(self, action: Action) -> None:
         match action:
             case ReplacePodFile():
                 self._write(self.paths.pod_file, action.content)
-                self.facts = replace(self.facts, pod_file=action.content)
-                self.tell(Event(name="pod_file_written", details=_servers(action.wanted)))
+                self.knowledge = replace(self.knowledge, pod_file=action.content)
+                self.emit(Event(name="pod_file_written", details=_servers(action.wanted)))
             case KeepForeign():
                 # Never more readable than the file it was read from.
                 self._write(self.paths.foreign, action.content, mode=atomic.PRIVATE)
@@ -389,8 +389,8 @@ class Cycle:
                     self._is_state_damaged = False
                 self._write(self.paths.state, store.dump(action))
             case EndHold():
-                self.pin(None)
-                self.tell(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
+                self.set_hold(None)
+                self.emit(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
             case ReplaceFile() | RestoreLink():
                 raise AssertionError("resolv.conf is never written late")
 
@@ -398,7 +398,7 @@ class Cycle:
         atomic.write(path, content, mode)
         self._unsynced.add(path)
 
-    def _wrote(self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan) -> None:
+    def _account_for_write(self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan) -> None:
         if outcome.result is Replaced.CHANGED:
             return
         path = self.paths.resolv_conf
@@ -406,7 +406,7 @@ class Cycle:
             self.counters.failed_writes += 1
             delay = min(RETRY_LATEST, RETRY_FIRST * 2.0 ** min(self._failures, 16))
             self._failures, self.retry_at = self._failures + 1, time.monotonic() + delay
-            self._failed(path, outcome.error)
+            self._account_for_failure(path, outcome.error)
             return
         self.failure = None
         self._tell_lost(outcome.lost)
@@ -426,7 +426,7 @@ class Cycle:
             event = Event(name="attributes_not_kept", level=Level.WARNING, details=details)
             self._news.append(event)
 
-    def _failed(self, path: Path, error: OSError | None) -> None:
+    def _account_for_failure(self, path: Path, error: OSError | None) -> None:
         number = error.errno if error is not None and error.errno is not None else 0
         remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=path)
         failure = f"{path} could not be written: {error.strerror if error else ''}: {remedy}"
@@ -436,25 +436,25 @@ class Cycle:
             self._news.append(event)
         self.failure = failure
 
-    def stand_down(self) -> None:
+    def shut_down(self) -> None:
         """Leave real upstreams behind: nobody will watch NodeLocalDNS any more.
 
         What is held is so again for the next daemon.
         """
         self.memory = replace(self.memory, health=Health())
-        self.facts = replace(self.facts, hold=None)
-        self.bind(None)
+        self.knowledge = replace(self.knowledge, hold=None)
+        self.set_addresses(None)
         self.look()
-        self.settle()
+        self.apply_deferred()
         self.sync()
-        self.spare.discard()
+        self.prepared.discard()
 
-    def take_questions(self) -> tuple[Query, ...]:
+    def take_questions(self) -> tuple[Probe, ...]:
         """Return what is to be asked since the last call."""
         questions, self._questions = self._questions, []
         return tuple(questions)
 
-    def take_informs(self) -> tuple[HeldLease, ...]:
+    def take_informs(self) -> tuple[CurrentLease, ...]:
         """Return whose DHCP servers are to be asked since the last call."""
         informs, self._informs = self._informs, []
         return tuple(informs)

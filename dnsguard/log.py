@@ -119,5 +119,5 @@ def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
     python3-systemd refuses what can't be encoded, and a name on the disk may be such.
     """
     return {
-        key: terminal.visible(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()
+        key: terminal.escape(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()
     }

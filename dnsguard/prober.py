@@ -2,16 +2,16 @@
 
 import secrets
 
-from dnsguard.core.answers import Answer, Ask, Query, weigh
+from dnsguard.core.answers import Answer, ProbeKind, Probe, combine
 from dnsguard.core.model import Policy
 from dnsguard.core.probes import wording
 from dnsguard.host import health_url, probe
 
 
-async def ask(query: Query, policy: Policy) -> Answer:
+async def ask(query: Probe, policy: Policy) -> Answer:
     """Ask once and return what came of it, after ``policy.timeout`` seconds at most."""
-    if query.leg.ask is Ask.HTTP:
+    if query.leg.ask is ProbeKind.HTTP:
         return await health_url.ask(query.address, policy.health_url, timeout=policy.timeout)
     question = wording(query, policy, secrets.token_hex(8))
     timeout, tcp = policy.timeout, query.leg.tcp
-    return weigh(await probe.ask(query.address, question, timeout=timeout, tcp=tcp), question)
+    return combine(await probe.ask(query.address, question, timeout=timeout, tcp=tcp), question)

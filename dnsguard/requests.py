@@ -10,16 +10,16 @@ from typing import Protocol
 from dnsguard import __version__
 from dnsguard.commands.plan import preview
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.decide import decide, draw_border, rank
-from dnsguard.core.hold import Hold, asked, name
+from dnsguard.core.decide import decide, find_exclusions, rank
+from dnsguard.core.hold import Hold, from_request, name
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics
-from dnsguard.reporting.status import candidates, degraded, report
+from dnsguard.reporting.status import candidates, find_degraded, make_status
 
 
 class Tell(Protocol):
@@ -28,13 +28,13 @@ class Tell(Protocol):
     def __call__(self, name: str, level: Level = Level.INFO, **details: object) -> None: ...
 
 
-class Desk:
+class Requests:
     """Answers from what the cycle knows; what root commands changes only what is pinned."""
 
     def __init__(
-        self, cycle: Cycle, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
+        self, cycle: Guard, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
     ) -> None:
-        self._cycle = cycle
+        self._guard = cycle
         self._dhclient = dhclient
         self._tell = tell
         self._look = look
@@ -46,7 +46,7 @@ class Desk:
     def answers(self) -> Mapping[str, Answer]:
         return {
             "status": self.status,
-            "plan": lambda: preview(self._cycle),
+            "plan": lambda: preview(self._guard),
             "upstreams": self._candidates,
             "metrics": lambda: {"families": self.families()},
         }
@@ -57,10 +57,10 @@ class Desk:
 
     def status(self) -> dict[str, object]:
         """Return the status, with what the shell adds to the core's report."""
-        cycle = self._cycle
+        cycle = self._guard
         assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
         seen = cycle.observe()
-        told = report(cycle.memory, seen, cycle.plan, cycle.policy, trouble=self._trouble)
+        told = make_status(cycle.memory, seen, cycle.plan, cycle.policy, trouble=self._trouble)
         return {
             "dnsguard": __version__,
             "pid": os.getpid(),
@@ -73,18 +73,18 @@ class Desk:
 
     def degraded(self) -> tuple[str, ...]:
         """Return what is wrong, as the status has it, from the last look."""
-        cycle = self._cycle
+        cycle = self._guard
         assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = replace(cycle.seen, pod_file=cycle.facts.pod_file, pods=cycle.look_at_pods())
-        return degraded(cycle.memory, seen, cycle.plan, cycle.policy, self._trouble)
+        seen = replace(cycle.seen, pod_file=cycle.knowledge.pod_file, pods=cycle.read_pods_file())
+        return find_degraded(cycle.memory, seen, cycle.plan, cycle.policy, self._trouble)
 
     @property
     def _trouble(self) -> tuple[str, ...]:
-        return tuple(line for line in (self.trouble, self._cycle.failure) if line is not None)
+        return tuple(line for line in (self.trouble, self._guard.failure) if line is not None)
 
     def families(self) -> Families:
         """Return the metrics as they leave the daemon."""
-        return [asdict(family) for family in metrics(self.status(), self._cycle.counters)]
+        return [asdict(family) for family in metrics(self.status(), self._guard.counters)]
 
     def complain(self, peer: Peer, what: str) -> None:
         """Tell of a client of the control socket."""
@@ -94,10 +94,10 @@ class Desk:
 
     def _kubelet(self) -> dict[str, object] | None:
         """Return which file new pods get and where that is set, None without a kubelet."""
-        kubelet = self._cycle.facts.kubelet
+        kubelet = self._guard.knowledge.kubelet
         if kubelet is None:
             return None
-        pods = self._cycle.look_at_pods()
+        pods = self._guard.read_pods_file()
         named = None if pods is None else pods.nameservers
         return {
             "pods_file": kubelet.pods_file,
@@ -107,7 +107,7 @@ class Desk:
         }
 
     def _candidates(self) -> dict[str, object]:
-        cycle = self._cycle
+        cycle = self._guard
         assert cycle.plan is not None  # noqa: S101 -- looked once
         found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
         return {"upstreams": found}
@@ -115,11 +115,11 @@ class Desk:
     def _hold(self, request: Data) -> dict[str, object]:
         """Pin who serves the node, where that can't make a loop."""
         try:
-            hold = asked(request, time.monotonic())
+            hold = from_request(request, time.monotonic())
         except ValueError as error:
             raise RefusedError(str(error)) from error
-        seen = replace(self._cycle.observe(), hold=hold)
-        memory, plan = decide(self._cycle.memory, seen, self._cycle.policy)
+        seen = replace(self._guard.observe(), hold=hold)
+        memory, plan = decide(self._guard.memory, seen, self._guard.policy)
         if memory.serves is not hold.serves:
             why = dict(plan.because)["handover"]
             raise RefusedError(why.removeprefix(f"{hold.describe()}, but "))
@@ -130,7 +130,7 @@ class Desk:
         return self.status()
 
     def _release(self, request: Data) -> dict[str, object]:
-        hold = self._cycle.facts.hold
+        hold = self._guard.knowledge.hold
         if hold is None:
             raise RefusedError("nothing is held")
         self._pin(None)
@@ -143,11 +143,11 @@ class Desk:
             address = parse_address(str(request.get("address")))
         except ValueError as error:
             raise RefusedError(str(error)) from error
-        remembered = [one.address for one in self._cycle.memory.remembered]
+        remembered = [one.address for one in self._guard.memory.remembered]
         if address not in remembered:
             known = ", ".join(map(str, remembered)) or "nobody"
             raise RefusedError(f"{address} is not remembered; remembered: {known}")
-        self._cycle.forget(address)
+        self._guard.forget(address)
         by = name(request.get("by"))
         self._tell("upstream_forgotten", server=str(address), by=by)
         self._look()
@@ -155,16 +155,16 @@ class Desk:
 
     def _named_by(self, address: IPAddress) -> str | None:
         """Return what else names a server."""
-        cycle = self._cycle
+        cycle = self._guard
         seen = cycle.observe()
-        border = draw_border(cycle.memory, seen, cycle.policy)
+        border = find_exclusions(cycle.memory, seen, cycle.policy)
         known = rank(cycle.memory, seen, cycle.policy, border)
         named = (one.candidate.origin for one in known if one.address == address)
         return next(named, None)
 
     def _pin(self, hold: Hold | None) -> None:
         try:
-            self._cycle.pin(hold)
+            self._guard.set_hold(hold)
         except OSError as error:
             raise RefusedError(f"the hold can't be kept: {error}") from error
         self._look()

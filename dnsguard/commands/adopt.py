@@ -14,7 +14,7 @@ from dnsguard import config
 from dnsguard.commands import diff as texts
 from dnsguard.commands.kubelet import POD_FILE, servers
 from dnsguard.commands.terminal import say
-from dnsguard.core.policy import effective
+from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting
@@ -82,7 +82,7 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
 
 def _check(paths: Paths, kubelet: Kubelet) -> None:
     """Refuse to point pods at a file that would leave them without names."""
-    cluster = effective(config.load(paths.config).policy, kubelet).cluster
+    cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster
     if not any(one not in cluster for one in servers(paths.root, POD_FILE)):
         remedy = "start dnsguard first: systemctl start dnsguard"
         raise DnsguardError(f"{POD_FILE} names no upstream, and pods would get none: {remedy}")
@@ -103,14 +103,14 @@ def _change(root: Path, kubelet: Kubelet) -> Change | None:
             " /etc/default/kubelet)"
         )
     path, before, status = _read(root, name)
-    after = _edited(before, is_flag=setting.is_flag)
+    after = _edit(before, is_flag=setting.is_flag)
     if after is None:
         by_hand = f"set {setting.name or RESOLV_CONF} to {POD_FILE} by hand"
         raise DnsguardError(f"{name} is not written so that one line can be changed: {by_hand}")
     return Change(name=name, path=path, before=before, after=after, status=status)
 
 
-def _edited(before: str, *, is_flag: bool) -> str | None:
+def _edit(before: str, *, is_flag: bool) -> str | None:
     """Return the text with our file in it and nothing else changed, None where it can't be."""
     if is_flag:
         return core.with_flag(before, core.RESOLV_CONF_FLAG, POD_FILE)
@@ -133,8 +133,8 @@ def _undo(root: Path, setting: Setting) -> Change | None:
     if not backups:
         raise DnsguardError(f"{setting.path}: no backup beside it; dnsguard has not adopted it")
     before = _text(backups[-1])
-    after = _edited(before, is_flag=setting.is_flag)
-    restored = None if after is None else core.undone(current, before, after)
+    after = _edit(before, is_flag=setting.is_flag)
+    restored = None if after is None else core.undo(current, before, after)
     if restored is None:
         raise DnsguardError(f"{setting.path} has changed too much; it was {backups[-1]}")
     return Change(

@@ -41,7 +41,7 @@ def events(*, since: str | None, is_followed: bool, as_json: bool) -> int:
     command = [*_COMMAND, *(["--follow", "--lines=all"] if is_followed else [])]
     command += [] if since is None else [f"--since={_point(since)}"]
     try:
-        _see_that_it_may_be_read()
+        _check_permission()
         with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child:
             try:
                 for moment in _moments(_read(_lines(child))):
@@ -63,9 +63,9 @@ def _print(moment: Sequence[Event], *, as_json: bool) -> None:
             say_json(event, indent=None)
         return
     page = stdout()
-    for event, sentence in told(moment):
+    for event, sentence in read(moment):
         clock = _clock(float(str(event["at"])))
-        say(*page.folded(sentence, _STYLES[str(event["level"])], head=clock, hang=len(clock)))
+        say(*page.fold(sentence, _STYLES[str(event["level"])], head=clock, hang=len(clock)))
 
 
 def _moments(read: Iterator[Event | None]) -> Iterator[Sequence[Event]]:
@@ -81,7 +81,7 @@ def _moments(read: Iterator[Event | None]) -> Iterator[Sequence[Event]]:
         yield together
 
 
-def told(moment: Sequence[Event]) -> Iterator[tuple[Event, str]]:
+def read(moment: Sequence[Event]) -> Iterator[tuple[Event, str]]:
     """Yield the events of one moment as sentences: one for a handover, one for a repair."""
     said = {event["event"]: event for event in moment}
     written = said.get("resolv_conf_written")
@@ -118,7 +118,7 @@ def _clock(at: float) -> str:
     return time.strftime(form, when)
 
 
-def _see_that_it_may_be_read() -> None:
+def _check_permission() -> None:
     """Journalctl shows a user's own entries, if any, and only hints at what it leaves out."""
     command = ["journalctl", "--lines=0", "--no-pager"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

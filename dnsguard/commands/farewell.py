@@ -10,7 +10,7 @@ _MOST = 3
 _REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
 
 
-def bid(paths: Paths, policy: Policy) -> None:
+def warn(paths: Paths, policy: Policy) -> None:
     """Say on stderr which lines send the node to cluster addresses again, if any do."""
     hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
     found = [f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is Kind.POISONS]

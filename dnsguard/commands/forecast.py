@@ -15,21 +15,21 @@ from typing import Any
 from dnsguard import client, config, prober
 from dnsguard.commands import terminal
 from dnsguard.commands.plan import decide_in_the_end
-from dnsguard.commands.prediction import Future, Node, maker_of, reboots, renewals
+from dnsguard.commands.prediction import Future, ForecastInput, maker_of, reboots, renewals
 from dnsguard.config import Config
-from dnsguard.core.decide import decide, draw_border
+from dnsguard.core.decide import decide, find_exclusions
 from dnsguard.core.fight import Fight
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import FileSeen, Identity, Mode, ReplaceFile
-from dnsguard.core.rewrite import read
+from dnsguard.core.model import FileObservation, Identity, Mode, ReplaceFile
+from dnsguard.core.rewrite import sort_nameservers
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.host import dhclient, inform, units
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.files import unwritable
@@ -66,22 +66,22 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
 
 async def foresee(paths: Paths, settings: Config) -> Json:
     """Look, ask, and return the forecast as data."""
-    cycle = Cycle(paths, settings.policy, lambda _: None)
+    cycle = Guard(paths, settings.policy, lambda _: None)
     is_running = _is_running(paths)
     cycle.refresh()
     policy = cycle.policy
-    memory = await _consult(cycle)
+    memory = await _ask_dhcp_server(cycle)
     seen = cycle.observe()
-    node = Node(
+    node = ForecastInput(
         dhclient=dhclient.look(paths.root),
-        running=dhclient.running(paths.root),
+        running=dhclient.find_running(paths.root),
         content=seen.file.content,
         link=seen.file.link,
         offers={
-            name: _offer(one.told) for name, one in memory.informs.items() if one.told is not None
+            name: _offer(one.told) for name, one in memory.dhcp_answers.items() if one.told is not None
         },
         cluster=policy.cluster,
-        configured=dhclient.configured(paths.root),
+        configured=dhclient.find_configured(paths.root),
         unwritable=unwritable(paths.resolv_conf),
         wall=seen.wall,
     )
@@ -122,17 +122,17 @@ def _is_running(paths: Paths) -> bool:
     return False
 
 
-async def _consult(cycle: Cycle) -> Memory:
+async def _ask_dhcp_server(cycle: Guard) -> Memory:
     """Return what the daemon would know by now: whom it knows, and who of them answers."""
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        cycle.bind(None if isinstance(bound, Unknown) else bound)
+        cycle.set_addresses(None if isinstance(bound, Unknown) else bound)
     memory, plan = decide(cycle.memory, cycle.observe(), cycle.policy)
     for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
-        if not (plan.questions or plan.informs):
+        if not (plan.questions or plan.dhcp_queries):
             break
         asked = [prober.ask(one, cycle.policy) for one in plan.questions]
-        told = [inform.ask(lease, timeout=INFORM_TIMEOUT) for lease in plan.informs]
+        told = [inform.query(lease, timeout=INFORM_TIMEOUT) for lease in plan.dhcp_queries]
         answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
         seen = replace(cycle.observe(), answers=tuple(answers), informed=tuple(informed))
         memory, plan = decide(memory, seen, cycle.policy)
@@ -146,7 +146,7 @@ def _offer(reply: Reply) -> Offer:
     return Offer(nameservers=reply.nameservers, domain=reply.domain, search=reply.search)
 
 
-def _both(cycle: Cycle, memory: Memory, future: Future, *, is_boot: bool, can_act: bool) -> Json:
+def _both(cycle: Guard, memory: Memory, future: Future, *, is_boot: bool, can_act: bool) -> Json:
     """Return a future without and with dnsguard.
 
     Where the text can't be told, dnsguard is given the worst: cluster addresses alone.
@@ -163,14 +163,14 @@ def _both(cycle: Cycle, memory: Memory, future: Future, *, is_boot: bool, can_ac
         bound = (memory.bound or frozenset()) - frozenset(policy.nodelocal)
         seen = replace(seen, bound=bound, hold=None)
     identity = Identity(device=0, inode=0, size=len(text), mtime_ns=0, ctime_ns=0)
-    seen = replace(seen, file=FileSeen(content=text, identity=identity), records=())
-    border = draw_border(memory, seen, policy)
+    seen = replace(seen, file=FileObservation(content=text, identity=identity), records=())
+    border = find_exclusions(memory, seen, policy)
     after, plan, _ = decide_in_the_end(memory, seen, policy)
     left = next((one.content for one in plan.actions if isinstance(one, ReplaceFile)), text)
     left = left if can_act else text
 
     def is_poisoned(content: bytes) -> bool:
-        reading = read(content, border)
+        reading = sort_nameservers(content, border)
         return bool(reading.poison) or not reading.real
 
     is_handed_over = after.mode is Mode.HANDED_OVER and can_act
@@ -204,7 +204,7 @@ def _nameservers(content: bytes) -> list[str]:
 
 def render(data: Mapping[str, Any], layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
     """Return the forecast's lines for people."""
-    return tuple(one for line in _lines(data) for one in layout.indented(line))
+    return tuple(one for line in _lines(data) for one in layout.indent(line))
 
 
 def verdict(data: Mapping[str, Any]) -> str:
@@ -281,14 +281,14 @@ def _future(future: Mapping[str, Any], *, can_act: bool) -> Iterator[str]:
             yield f"  with dnsguard, whatever comes, at least: {servers}"
     else:
         yield f"  without dnsguard: {_state(without)}"
-        yield from _indented(without["text"])
+        yield from _indent(without["text"])
         is_same = guarded["text"] == without["text"]
         yield (
             "  with dnsguard: "
             + _verdict(guarded, can_act=can_act)
             + (", the same" if is_same else "")
         )
-        yield from () if is_same else _indented(guarded["text"])
+        yield from () if is_same else _indent(guarded["text"])
     yield f"      upstream: {dict(guarded['because'])['upstream']}"
     for caveat in future["caveats"]:
         yield f"  but {caveat}"
@@ -301,6 +301,6 @@ def _verdict(guarded: Mapping[str, Any], *, can_act: bool) -> str:
     return "NodeLocalDNS answers" if guarded["mode"] == Mode.HANDED_OVER else _FINE
 
 
-def _indented(text: str) -> Iterator[str]:
+def _indent(text: str) -> Iterator[str]:
     for line in text.removesuffix("\n").split("\n"):
         yield f"      {line}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from dnsguard import config
 from dnsguard.commands import terminal
-from dnsguard.core.policy import effective
+from dnsguard.core.policy import fill_policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import DEFAULT, Setting
@@ -48,22 +48,22 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
 
 def look(paths: Paths) -> Json:
     """Return what there is to know, as data."""
-    lookout = host.Lookout(paths.root)
+    lookout = host.KubeletReader(paths.root)
     lookout.search()
     kubelet = lookout.look()
     if kubelet is None:
         return {"kubelet": None, "can_loop": False, "doubt": lookout.doubt()}
     named = servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
-    cluster = effective(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
+    cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
     dead_ends = [str(one) for one in named if one in cluster]
     return {
         "kubelet": {
             "pid": kubelet.pid,
             "stale": kubelet.is_stale,
-            "used": _told(kubelet.used),
-            "resolv_conf": _told(kubelet.resolv_conf),
-            "cluster_dns": [_told(one) for one in kubelet.cluster_dns],
-            "cluster_domain": _told(kubelet.cluster_domain),
+            "used": _describe(kubelet.used),
+            "resolv_conf": _describe(kubelet.resolv_conf),
+            "cluster_dns": [_describe(one) for one in kubelet.cluster_dns],
+            "cluster_domain": _describe(kubelet.cluster_domain),
             "troubles": list(kubelet.troubles),
             "remedy": kubelet.remedy,
         },
@@ -74,7 +74,7 @@ def look(paths: Paths) -> Json:
     }
 
 
-def _told(setting: Setting | None) -> Json | None:
+def _describe(setting: Setting | None) -> Json | None:
     return None if setting is None else {"value": setting.value, "origin": setting.origin}
 
 
@@ -85,7 +85,7 @@ def servers(root: Path, name: str) -> list[IPAddress]:
 
 def render(data: Json, layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
     """Return the data's lines for people."""
-    return tuple(one for line in _lines(data) for one in layout.indented(line))
+    return tuple(one for line in _lines(data) for one in layout.indent(line))
 
 
 def _lines(data: Json) -> Iterator[str]:
@@ -99,22 +99,22 @@ def _lines(data: Json) -> Iterator[str]:
     running = "not running" if kubelet["pid"] is None else f"pid {kubelet['pid']}"
     yield f"kubelet         {running}"
     yield f"pods get        {data['pods_file'] or 'no file'}"
-    yield f"configured      {_shown(kubelet['resolv_conf'])}"
+    yield f"configured      {_show(kubelet['resolv_conf'])}"
     if kubelet["stale"]:
         used = kubelet["used"]
-        yield f"runs with       {_shown(used) if used else 'what was configured at its start'}"
+        yield f"runs with       {_show(used) if used else 'what was configured at its start'}"
     yield f"nameservers     {', '.join(data['nameservers']) or 'none'}"
     for setting in kubelet["cluster_dns"]:
-        yield f"cluster DNS     {_shown(setting)}"
+        yield f"cluster DNS     {_show(setting)}"
     if kubelet["cluster_domain"]:
-        yield f"cluster domain  {_shown(kubelet['cluster_domain'])}"
+        yield f"cluster domain  {_show(kubelet['cluster_domain'])}"
     for trouble in kubelet["troubles"]:
         yield f"trouble         {trouble}: /etc/resolv.conf is assumed"
     yield ""
     yield from _verdict(data)
 
 
-def _shown(setting: Json) -> str:
+def _show(setting: Json) -> str:
     return f"{setting['value'] or 'no file'}  ({setting['origin']})"
 
 

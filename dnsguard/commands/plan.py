@@ -17,14 +17,14 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.reporting.status import candidates
 
 MOMENT = 0.5
 """Seconds for which a write is put off while the file's writer is likely on the way."""
 
 
-def preview(cycle: Cycle) -> dict[str, object]:
+def preview(cycle: Guard) -> dict[str, object]:
     """Return the plan of a look at this instant. Only reads."""
     seen = cycle.observe()
     _, plan, later = decide_in_the_end(cycle.memory, seen, cycle.policy)
@@ -51,7 +51,7 @@ def _writes(plan: Plan) -> bool:
     return any(isinstance(action, ReplaceFile | RestoreLink) for action in plan.actions)
 
 
-def candidates_alone(cycle: Cycle) -> dict[str, object]:
+def candidates_alone(cycle: Guard) -> dict[str, object]:
     """Return the candidates where no daemon runs: what one would start with."""
     _take_in(cycle)
     seen = cycle.observe()
@@ -59,19 +59,19 @@ def candidates_alone(cycle: Cycle) -> dict[str, object]:
     return {"upstreams": candidates(memory, seen, plan, cycle.policy)}
 
 
-def _take_in(cycle: Cycle) -> None:
+def _take_in(cycle: Guard) -> None:
     """Look at everything that is looked at without asking anybody."""
     # Here, not above: the daemon's first look must not wait for pyroute2.
     from dnsguard.host.addresses import Addresses, Unknown
 
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        cycle.bind(None if isinstance(bound, Unknown) else bound)
+        cycle.set_addresses(None if isinstance(bound, Unknown) else bound)
     cycle.search()
     cycle.refresh()
 
 
-async def preview_alone(cycle: Cycle) -> dict[str, object]:
+async def preview_alone(cycle: Guard) -> dict[str, object]:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
     from dnsguard.prober import ask
 
@@ -96,7 +96,7 @@ async def preview_alone(cycle: Cycle) -> dict[str, object]:
     return {"daemon": False, **_describe(cycle, seen, plan, later)}
 
 
-def _describe(cycle: Cycle, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
+def _describe(cycle: Guard, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
     changes: list[str] = []
     for action in plan.actions:
         if isinstance(action, ReplaceFile):

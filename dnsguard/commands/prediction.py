@@ -16,23 +16,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from dnsguard.core.attribution import keeper
+from dnsguard.core.attribution import find_keeper
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient import script
 from dnsguard.formats.dhclient.hazards import (
     CONF,
     DhclientFiles,
-    contributing,
-    replaced_script,
+    find_contributing,
+    find_replaced_script,
     writers,
 )
 from dnsguard.formats.dhclient.leases import Lease
-from dnsguard.formats.dhclient.offer import OPTIONS, Offer, needs_offer, told_at_boot, under
+from dnsguard.formats.dhclient.offer import OPTIONS, Offer, needs_offer, expect_at_boot, under
 from dnsguard.formats.dhclient.options import DOMAIN
-from dnsguard.formats.dhclient.records import Reason, Told, from_lease
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent, from_lease
 from dnsguard.formats.dhclient.rehearsal import Outcome
-from dnsguard.formats.dhclient.statements import Conf, Statement, requested
+from dnsguard.formats.dhclient.statements import Conf, Statement, find_requested
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -60,7 +60,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class ForecastInput:
     """All that a forecast is made from."""
 
     dhclient: DhclientFiles
@@ -92,36 +92,36 @@ class Future:
     caveats: tuple[str, ...] = ()
 
 
-def renewals(node: Node) -> tuple[Future, ...]:
+def renewals(node: ForecastInput) -> tuple[Future, ...]:
     """Return what the next renewal of each running dhclient brings, at least one future."""
     if not node.running:
-        return (_unmoved(node, "no dhclient runs, so none renews a lease"),)
+        return (_leave_unchanged(node, "no dhclient runs, so none renews a lease"),)
     return tuple(_renewal(node, running) for running in node.running)
 
 
-def reboots(node: Node) -> tuple[Future, ...]:
+def reboots(node: ForecastInput) -> tuple[Future, ...]:
     """Return what each interface's dhclient writes at the next boot, at least one future.
 
     Which of several is the last to be bound, and so has the file, can't be told.
     """
     maker = maker_of(node)
     if maker in ("NetworkManager", "systemd-resolved"):
-        return (_unmoved(node, "what dhclient does at boot doesn't last"),)
+        return (_leave_unchanged(node, "what dhclient does at boot doesn't last"),)
     parsed = node.dhclient.parse()
     lines = _lines_of_boot(node)
     if not lines:
-        return (_unmoved(node, "no lease and no process: dhclient is not in use here"),)
+        return (_leave_unchanged(node, "no lease and no process: dhclient is not in use here"),)
     return tuple(_reboot(node, parsed, *line) for line in lines)
 
 
-def maker_of(node: Node) -> str | None:
+def maker_of(node: ForecastInput) -> str | None:
     """Return the program that resolv.conf belongs to, None if it is a plain file."""
     if node.link is None:
-        return keeper(node.content)
+        return find_keeper(node.content)
     return next((name for mark, name in _MAKERS if mark in node.link), None)
 
 
-def _unmoved(node: Node, reason: str) -> Future:
+def _leave_unchanged(node: ForecastInput, reason: str) -> Future:
     maker = maker_of(node)
     if maker is not None:
         because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
@@ -130,7 +130,7 @@ def _unmoved(node: Node, reason: str) -> Future:
     return Future(interface=None, text=resolvconf.unguard(node.content), because=because)
 
 
-def _renewal(node: Node, running: Running) -> Future:
+def _renewal(node: ForecastInput, running: Running) -> Future:
     lease = _newest(node, running.interface, running.version)
     interface = running.interface or (lease and lease[1].interface) or None
     changed = node.dhclient.changed
@@ -142,7 +142,7 @@ def _renewal(node: Node, running: Running) -> Future:
     if lease is None and running.version == 4:
         missing = (since, ("lease", "none of it is found"))
         return Future(interface=interface, text=None, because=missing)
-    other = running.script or replaced_script(node.dhclient.parse(), interface)
+    other = running.script or find_replaced_script(node.dhclient.parse(), interface)
     because: Pairs = (since,)
     if lease is not None:
         says = _servers(lease[1].nameservers)
@@ -155,13 +155,13 @@ def _renewal(node: Node, running: Running) -> Future:
     return _written(node, (told,), because, script_instead=other)
 
 
-def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
+def _reboot(node: ForecastInput, parsed: Conf, interface: str, version: int) -> Future:
     option, _ = OPTIONS[version]
     statements = parsed.statements
     offer, source = _offer(node, parsed, interface, version)
     is_needed = needs_offer(statements, interface, version)
     because: Pairs = (
-        *_named(statements, interface, option),
+        *_find_named(statements, interface, option),
         ("offer", source if is_needed else f"superseded ({source})"),
     )
     if _is_unclear(statements, interface, option):
@@ -169,19 +169,19 @@ def _reboot(node: Node, parsed: Conf, interface: str, version: int) -> Future:
         return Future(interface=interface, text=None, because=because)
     if is_needed and offer.nameservers is None:
         return Future(interface=interface, text=None, because=because)
-    told = told_at_boot(offer, statements, interface, version)
-    other = replaced_script(parsed, interface)
+    told = expect_at_boot(offer, statements, interface, version)
+    other = find_replaced_script(parsed, interface)
     runs = [replace(told, reason=reason) for reason in _reasons(node, interface, version)]
     future = _written(node, runs, because, script_instead=other)
     caveats = (
         *future.caveats,
         *_conditions(statements, interface, option),
-        *_without_server(node, interface, version, told.nameservers),
+        *_explain_no_server(node, interface, version, told.nameservers),
     )
     return replace(future, caveats=caveats)
 
 
-def _reasons(node: Node, interface: str, version: int) -> tuple[Reason, ...]:
+def _reasons(node: ForecastInput, interface: str, version: int) -> tuple[Reason, ...]:
     """Return with which reasons dhclient may run its script at boot, the likeliest first.
 
     A lease that still counts is asked for again (REBOOT), unless it was released when the
@@ -195,7 +195,7 @@ def _reasons(node: Node, interface: str, version: int) -> tuple[Reason, ...]:
 
 
 def _written(
-    node: Node, runs: Sequence[Told], because: Pairs, *, script_instead: str | None
+    node: ForecastInput, runs: Sequence[DhclientEvent], because: Pairs, *, script_instead: str | None
 ) -> Future:
     """Return what dhclient-script(8) and its hooks leave when it is told this.
 
@@ -205,32 +205,32 @@ def _written(
     if script_instead is not None:
         because = (*because, ("script", f"{script_instead} is run instead of dhclient-script"))
         return Future(interface=interface, text=None, because=because)
-    if node.unwritable is not None and not _unlocks(node.dhclient):
+    if node.unwritable is not None and not _can_unlock(node.dhclient):
         because = (*because, ("resolv.conf", f"stays as it is: {node.unwritable}"))
         kept = resolvconf.unguard(node.content)
         return Future(interface=interface, text=kept, because=because)
-    outcomes = [(told, _rehearsed(node, told)) for told in runs]
+    outcomes = [(told, _rehearse(node, told)) for told in runs]
     told, outcome = max(outcomes, key=lambda pair: _is_worse(node, pair[1]))
-    because = (*because, *_deeds(node, told, outcome))
+    because = (*because, *_describe_deeds(node, told, outcome))
     text = None if outcome.text is None else _bytes(outcome.text)
     caveats = (*_other_reasons(told, outcome, outcomes), *_caveats(node, outcome))
     return Future(interface=interface, text=text, because=because, caveats=caveats)
 
 
-def _unlocks(files: DhclientFiles) -> bool:
+def _can_unlock(files: DhclientFiles) -> bool:
     return any(b"chattr" in hook.content for hook in (*files.enter, *files.exit))
 
 
-def _rehearsed(node: Node, told: Told) -> Outcome:
+def _rehearse(node: ForecastInput, told: DhclientEvent) -> Outcome:
     def own(text: str, changed: Mapping[str, str]) -> str | None:
-        made = script.resolv_conf(script.changed(told, changed), _bytes(text))
+        made = script.resolv_conf(script.has_changed(told, changed), _bytes(text))
         return None if made is None else _text(made)
 
     current = _text(resolvconf.unguard(node.content))
     return node.dhclient.rehearse(script.variables(told), current, own)
 
 
-def _is_worse(node: Node, outcome: Outcome) -> int:
+def _is_worse(node: ForecastInput, outcome: Outcome) -> int:
     """Return how bad it is: cluster addresses, what nobody knows, all else."""
     if outcome.text is None:
         return 1
@@ -238,7 +238,7 @@ def _is_worse(node: Node, outcome: Outcome) -> int:
     return 0 if node.cluster.isdisjoint(map(plain, named)) else 2
 
 
-def _deeds(node: Node, told: Told, outcome: Outcome) -> Iterator[tuple[str, str]]:
+def _describe_deeds(node: ForecastInput, told: DhclientEvent, outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Yield who wrote, or did not."""
     replaced = outcome.replaced
     if replaced is not None and outcome.is_replacement_certain and not outcome.unclear:
@@ -257,15 +257,15 @@ def _deeds(node: Node, told: Told, outcome: Outcome) -> Iterator[tuple[str, str]
 
 
 def _other_reasons(
-    told: Told, outcome: Outcome, outcomes: Sequence[tuple[Told, Outcome]]
+    told: DhclientEvent, outcome: Outcome, outcomes: Sequence[tuple[DhclientEvent, Outcome]]
 ) -> Iterator[str]:
     for other, one in outcomes:
-        if _named_by(one) != _named_by(outcome):
-            then = "it can't be told" if one.text is None else _servers(_named_by(one) or ())
+        if _find_named_by(one) != _find_named_by(outcome):
+            then = "it can't be told" if one.text is None else _servers(_find_named_by(one) or ())
             yield f"dhclient may run its hooks for {other.reason}, not {told.reason}: then {then}"
 
 
-def _named_by(outcome: Outcome) -> tuple[IPAddress, ...] | None:
+def _find_named_by(outcome: Outcome) -> tuple[IPAddress, ...] | None:
     return None if outcome.text is None else tuple(resolvconf.addresses(_bytes(outcome.text)))
 
 
@@ -277,7 +277,7 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _caveats(node: Node, outcome: Outcome) -> Iterator[str]:
+def _caveats(node: ForecastInput, outcome: Outcome) -> Iterator[str]:
     replaced = outcome.replaced
     if replaced is not None and outcome.is_own_written:
         yield f"{replaced.path} redefines make_resolv_conf: the file may have more or other lines"
@@ -288,13 +288,13 @@ def _caveats(node: Node, outcome: Outcome) -> Iterator[str]:
 
 
 def _conditions(statements: tuple[Statement, ...], interface: str, option: str) -> Iterator[str]:
-    for one in contributing(statements, interface, option):
+    for one in find_contributing(statements, interface, option):
         if one.is_conditional:
             yield f"{one.path or CONF}:{one.line} counts if its condition holds, here it doesn't"
 
 
-def _without_server(
-    node: Node, interface: str, version: int, foreseen: Sequence[IPAddress]
+def _explain_no_server(
+    node: ForecastInput, interface: str, version: int, foreseen: Sequence[IPAddress]
 ) -> Iterator[str]:
     """Yield what the lease does when no server answers at boot (the reason is TIMEOUT)."""
     lease = _newest(node, interface, version)
@@ -305,16 +305,16 @@ def _without_server(
         yield f"if no DHCP server answers, the lease in {lease[0]} counts: {_servers(servers)}"
 
 
-def _named(
+def _find_named(
     statements: tuple[Statement, ...], interface: str, option: str
 ) -> Iterator[tuple[str, str]]:
-    for one in contributing(statements, interface, option):
+    for one in find_contributing(statements, interface, option):
         if not one.is_conditional:
             values = _servers(one.addresses) if one.addresses else ", ".join(one.texts)
             yield f"{one.path or CONF}:{one.line}", f"{one.verb} {option} {values}"
 
 
-def _lines_of_boot(node: Node) -> tuple[tuple[str, int], ...]:
+def _lines_of_boot(node: ForecastInput) -> tuple[tuple[str, int], ...]:
     """Return the interfaces and IP versions that dhclient is likely to serve after a boot."""
     running = [(one.interface, one.version) for one in node.running]
     leases = [lease for _, lease in node.dhclient.leases if not lease.is_released]
@@ -326,7 +326,7 @@ def _lines_of_boot(node: Node) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def _newest(node: Node, interface: str | None, version: int) -> tuple[str, Lease] | None:
+def _newest(node: ForecastInput, interface: str | None, version: int) -> tuple[str, Lease] | None:
     for path, lease in reversed(node.dhclient.leases):
         fits = interface in (None, lease.interface) and lease.version == version
         if fits and not lease.is_released:
@@ -335,14 +335,14 @@ def _newest(node: Node, interface: str | None, version: int) -> tuple[str, Lease
 
 
 def _is_unclear(statements: tuple[Statement, ...], interface: str, option: str) -> bool:
-    found = contributing(statements, interface, option)
+    found = find_contributing(statements, interface, option)
     return any(one.texts or one.is_computed for one in found)
 
 
-def _offer(node: Node, parsed: Conf, interface: str, version: int) -> tuple[Offer, str]:
+def _offer(node: ForecastInput, parsed: Conf, interface: str, version: int) -> tuple[Offer, str]:
     """Return what the server will offer of what it is asked for, and how that is known."""
     servers, search = OPTIONS[version]
-    asked = requested(parsed.requests, interface)
+    asked = find_requested(parsed.requests, interface)
     lease = _newest(node, interface, version)
     known = node.offers.get(interface) if version == 4 else None
     if known is not None:

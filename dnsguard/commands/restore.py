@@ -8,7 +8,7 @@ from dnsguard.commands import terminal
 from dnsguard.commands.diff import diff
 from dnsguard.core import links
 from dnsguard.core.model import MAX_FILE
-from dnsguard.core.policy import effective
+from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.formats.resolvconf import nameservers, unguard
 from dnsguard.host import kubelet, resolvfile
@@ -29,12 +29,12 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
         terminal.say(f"{path} is as the last foreign writer left it")
         return 0
     terminal.say(*changes)
-    if (link := links.taken(seen)) is not None:
+    if (link := links.replaced_link(seen)) is not None:
         terminal.say(f"It was a link to {link}, and becomes one again.")
     if warning := _warning(paths, foreign):
         terminal.complain(warning)
-    _see_that_nobody_guards(paths)
-    if not (is_sure or _is_agreed()):
+    _check_no_daemon(paths)
+    if not (is_sure or _confirm()):
         raise RefusedError(f"{path} stays as it is")
     if link is not None:
         outcome = resolvfile.put_link(path, link, seen)
@@ -58,7 +58,7 @@ def _foreign(paths: Paths, content: bytes) -> bytes:
 
 
 def _warning(paths: Paths, foreign: bytes) -> str | None:
-    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
+    policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
     named = {server.address for server in nameservers(foreign)}
     if not named:
         return "the restored file names no nameserver"
@@ -67,7 +67,7 @@ def _warning(paths: Paths, foreign: bytes) -> str | None:
     return None
 
 
-def _see_that_nobody_guards(paths: Paths) -> None:
+def _check_no_daemon(paths: Paths) -> None:
     try:
         client.ask(paths.socket, "status")
     except NoDaemonError:
@@ -78,8 +78,8 @@ def _see_that_nobody_guards(paths: Paths) -> None:
     )
 
 
-def _is_agreed() -> bool:
-    agreed = terminal.is_asked("Put it back?")
+def _confirm() -> bool:
+    agreed = terminal.confirm("Put it back?")
     if agreed is None:
         raise UsageError("nobody can be asked here: dnsguard restore --yes puts it back")
     return agreed

@@ -10,7 +10,7 @@ from dnsguard import config
 from dnsguard.commands import terminal
 from dnsguard.core.model import Policy
 from dnsguard.errors import ConfigError
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
 
@@ -28,7 +28,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     :param gives_link_back: a manager's link is put back, wherever it leads: dnsguard is removed.
     """
     lines: list[Event] = []
-    cycle = Cycle(paths, _policy(paths), lines.append)
+    cycle = Guard(paths, _policy(paths), lines.append)
     cycle.search(SEARCH)
     cycle.refresh()
     deadline = time.monotonic() + PATIENCE
@@ -36,7 +36,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     while not plan.is_settled and time.monotonic() < deadline:
         time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
         plan = cycle.look()
-    cycle.settle()
+    cycle.apply_deferred()
     if gives_link_back:
         cycle.give_link_back()
     cycle.sync()
@@ -44,15 +44,15 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     if gives_link_back:
         from dnsguard.commands import farewell  # only now: the file is safe
 
-        farewell.bid(paths, cycle.policy)
-    _say([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
+        farewell.warn(paths, cycle.policy)
+    _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
         terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
     return 0 if plan.is_settled and cycle.failure is None else 1
 
 
-def _say(events: list[Event]) -> None:
+def _write_events(events: list[Event]) -> None:
     """Write them to the journal where that reads stderr, so that ``events`` finds them."""
     from dnsguard.host.journal import is_journal  # only now: the file is safe
 

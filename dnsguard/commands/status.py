@@ -22,13 +22,13 @@ _MOST = 2
 """Dangers in dhclient's files that are shown unless all are asked for."""
 
 
-def status(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
+def render(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
     """Return the status, the verdict first and a row each idea.
 
     :param is_full: with the rows that say nothing new on this node, too.
     """
     rows = (
-        page.folded(*verdict(data), hang=2),
+        page.fold(*verdict(data), hang=2),
         *(page.row("DEGRADED", line, "bad") for line in data["degraded"][1:]),
         *_mode(data, page),
         *_file(data, page),
@@ -50,7 +50,7 @@ def verdict(data: Data) -> Line:
     upstreams = [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
     answer = "answers" if len(upstreams) == 1 else "answer"
     if data["hold"] is not None:
-        return Line(f"OK {_holding(data['hold'])}", _MODES[mode])
+        return Line(f"OK {_describe_hold(data['hold'])}", _MODES[mode])
     if mode == "handed-over":
         about = f"NodeLocalDNS answers; behind it {_list(upstreams)}"
     else:
@@ -58,25 +58,25 @@ def verdict(data: Data) -> Line:
     return Line(f"OK {mode}: {about}", _MODES[mode])
 
 
-def held(data: Data) -> str:
+def render_held(data: Data) -> str:
     """Return the one line that answers ``hold``."""
     hold = data["hold"]
     return f"held to {hold['serves']}, {_until(hold)}; {_outcome(data)}"
 
 
-def released(data: Data) -> str:
+def render_released(data: Data) -> str:
     """Return the one line that answers ``release``."""
     return f"released: {data['mode']}; {_outcome(data)}"
 
 
-def forgotten(data: Data, address: str) -> str:
+def render_forgotten(data: Data, address: str) -> str:
     """Return the one line that answers ``forget``."""
     named = data["named_by"]
     why = f", but {named} names it" if named else ""
     return f"forgotten: {address}{why}; {_outcome(data)}"
 
 
-def _holding(hold: Data) -> str:
+def _describe_hold(hold: Data) -> str:
     return f"held to {hold['serves']} by {hold['by']}, {_until(hold)}"
 
 
@@ -96,7 +96,7 @@ def _mode(data: Data, page: Page) -> Iterator[_Row]:
     about = f"for {describe(data['mode_seconds'])}, since {_clock(data['mode_since'])}"
     yield page.row("mode", f"{data['mode']} {about}", _MODES[data["mode"]])
     if data["hold"] is not None and data["degraded"]:
-        yield page.row("", _holding(data["hold"]), "loud")
+        yield page.row("", _describe_hold(data["hold"]), "loud")
 
 
 def _file(data: Data, page: Page) -> Iterator[_Row]:
@@ -226,19 +226,19 @@ def _list(entries: list[str]) -> str:
     return ", ".join(entries) or "none"
 
 
-def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
+def render_plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the plan: why, what, and the diff."""
     when = f", after {data['later']:g} s" if data["later"] else ""
-    rows = [page.folded(data["verdict"] + when)]
+    rows = [page.fold(data["verdict"] + when)]
     if not data["daemon"]:
-        rows.append(page.folded("No daemon runs: nobody does it until one does."))
-    rows.append(page.folded(f"mode: {data['mode']}"))
+        rows.append(page.fold("No daemon runs: nobody does it until one does."))
+    rows.append(page.fold(f"mode: {data['mode']}"))
     rows += [
-        page.folded(f"{fact}: {value}", head="  ", hang=4)
+        page.fold(f"{fact}: {value}", head="  ", hang=4)
         for fact, value in data["because"]
         if value != "done"
     ]
-    rows += [page.folded(f"would {action}", hang=2) for action in data["actions"]]
+    rows += [page.fold(f"would {action}", hang=2) for action in data["actions"]]
     lines = [line for row in rows for line in row]
     if data["diff"]:
         lines += [Line(""), *map(Line, data["diff"].split("\n"))]

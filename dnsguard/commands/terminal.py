@@ -51,14 +51,14 @@ class Line(NamedTuple):
     style: str = ""
 
 
-def visible(text: str) -> str:
+def escape(text: str) -> str:
     """Return the text with all that is no printable character written out."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _written_out(ord(c)) for c in text)
+    return "".join(c if c.isprintable() else _escape(ord(c)) for c in text)
 
 
-def _written_out(code: int) -> str:
+def _escape(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
         return f"\\x{code - 0xDC00:02x}"
     if 0x80 <= code <= 0xFF:  # "\\x9b" would be that byte
@@ -78,13 +78,13 @@ class Page:
     def row(self, label: str, text: str, style: str = "", *, hang: int = 0) -> tuple[Line, ...]:
         """Return a label and its text, folded below itself; ``hang`` indents what is folded."""
         head = f"{label:<{LABEL}}"
-        return self.folded(visible(text), style, head=head, hang=LABEL + hang)
+        return self.fold(escape(text), style, head=head, hang=LABEL + hang)
 
-    def folded(
+    def fold(
         self, text: str, style: str = "", *, head: str = "", hang: int = 0
     ) -> tuple[Line, ...]:
         """Return a text folded at words, ``head`` before it and what follows indented."""
-        text = visible(text)
+        text = escape(text)
         if self.width is None:
             return (Line(f"{head}{text}".rstrip(), style),)
         lines = textwrap.wrap(
@@ -96,19 +96,19 @@ class Page:
         )
         return tuple(Line(line, style) for line in lines or [head.rstrip()])
 
-    def indented(self, text: str) -> tuple[Line, ...]:
+    def indent(self, text: str) -> tuple[Line, ...]:
         """Return a line folded at words below its own beginning, two columns further in."""
         body = text.lstrip(" ")
         indent = len(text) - len(body)
         label = re.match(r"\w[\w ]*  +", body)  # a label in a column of its own
         hang = indent + (label.end() if label else 2)
-        return self.folded(body, head=" " * indent, hang=hang)
+        return self.fold(body, head=" " * indent, hang=hang)
 
-    def painted(self, line: str | Line) -> str:
+    def paint(self, line: str | Line) -> str:
         """Return a line as it goes to the terminal."""
         text, style = line if isinstance(line, Line) else (line, "")
         code = _CODES[style]
-        shown = visible(text)
+        shown = escape(text)
         return f"\x1b[{code}m{shown}\x1b[0m" if code and self.has_colour else shown
 
 
@@ -149,7 +149,7 @@ def say(*lines: str | Line) -> None:
     :raises OutputError: they can't be written.
     """
     page = stdout()
-    _write("".join(f"{page.painted(line)}\n" for line in lines))
+    _write("".join(f"{page.paint(line)}\n" for line in lines))
 
 
 def say_json(data: object, *, indent: int | None = 2) -> None:
@@ -170,11 +170,11 @@ def log(line: str) -> None:
     stream = _stderr()
     if stream is not None:
         with suppress(OSError, ValueError):
-            stream.write(_encodable(visible(line), stream) + "\n")
+            stream.write(_make_encodable(escape(line), stream) + "\n")
             stream.flush()
 
 
-def is_asked(question: str) -> bool | None:
+def confirm(question: str) -> bool | None:
     """Ask whoever is at the terminal and tell whether it was a yes; None: nobody is.
 
     :raises OutputError: the question can't be written.
@@ -182,7 +182,7 @@ def is_asked(question: str) -> bool | None:
     stdin = _stdin()
     if stdin is None or not stdin.isatty():
         return None
-    _write(f"{visible(question)} [y/N] ")
+    _write(f"{escape(question)} [y/N] ")
     flush()
     return stdin.readline().strip().lower() in ("y", "yes")
 
@@ -212,7 +212,7 @@ def wait(seconds: float | None, *descriptors: int) -> frozenset[int]:
         poll.register(output, 0)  # the kernel tells of an error or a hang-up all the same
     ready = {number for number, _ in poll.poll(None if seconds is None else seconds * 1000)}
     if output in ready:
-        _abandon(_stdout())
+        _discard(_stdout())
         raise ReaderGoneError
     return frozenset(ready)
 
@@ -256,7 +256,7 @@ class Screen:
         if len(lines) > rows:
             more = f"... {len(lines) - rows} more lines: dnsguard status; q ends"
             lines = (*lines[: rows - 1], Line(more, "dim"))
-        painted = tuple(page.painted(Line(visible(text)[:columns], s)) for text, s in lines)
+        painted = tuple(page.paint(Line(escape(text)[:columns], s)) for text, s in lines)
         if (painted, rows, columns) != self._shown:
             text = "\r\n".join(line + _TO_END_OF_LINE for line in painted)
             _write(f"{_HOME}{text}{_TO_END}")
@@ -281,7 +281,7 @@ def _leave(number: int, _: object) -> NoReturn:
 # --- the two streams
 
 
-def occupy() -> None:
+def open_streams() -> None:
     """Take descriptors 0 to 2 where they are closed, so that no file of ours becomes one.
 
     As gnulib's stdopen does, so that writing there fails as it did: for reading only.
@@ -300,7 +300,7 @@ def finish(error: OutputError | None = None) -> None:
         try:
             stream.flush()
         except OSError:
-            _abandon(stream)
+            _discard(stream)
 
 
 def _write(text: str) -> None:
@@ -308,10 +308,10 @@ def _write(text: str) -> None:
     if stream is None:  # Python found descriptor 1 closed
         raise OutputError(f"standard output: {os.strerror(errno.EBADF)}")
     with _one_way_to_fail(stream):
-        stream.write(_encodable(text, stream))
+        stream.write(_make_encodable(text, stream))
 
 
-def _encodable(text: str, stream: TextIO) -> str:
+def _make_encodable(text: str, stream: TextIO) -> str:
     """Return the text with what the terminal's character set lacks written out."""
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
@@ -322,13 +322,13 @@ def _one_way_to_fail(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        _abandon(stream)
+        _discard(stream)
         if error.errno in _GONE:
             raise ReaderGoneError from error
         raise OutputError(f"standard output: {error.strerror}") from error
 
 
-def _abandon(stream: TextIO | None) -> None:
+def _discard(stream: TextIO | None) -> None:
     """Have what is still buffered go nowhere (Python's "Note on SIGPIPE" in signal)."""
     descriptor = _descriptor(stream)
     if stream is not None and descriptor is not None:

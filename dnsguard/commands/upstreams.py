@@ -7,15 +7,15 @@ from typing import Any
 
 from dnsguard import client, config
 from dnsguard.commands.plan import candidates_alone
-from dnsguard.commands.terminal import Line, Page, visible
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.commands.terminal import Line, Page, escape
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
 from dnsguard.core.decide import services
-from dnsguard.core.evidence import Finding, finding
+from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.model import Policy
-from dnsguard.core.policy import effective
+from dnsguard.core.policy import fill_policy
 from dnsguard.errors import NoDaemonError
 from dnsguard.formats.address import IPAddress, parse_address
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
@@ -32,8 +32,8 @@ _Entry = dict[str, Any]
 def ask_all(paths: Paths) -> dict[str, Any]:
     """Return everyone with what came of asking just now."""
     policy = config.load(paths.config).policy
-    found = effective(policy, kubelet.look(paths.root))
-    entries = asyncio.run(_asked(_listed(paths, policy), found))
+    found = fill_policy(policy, kubelet.look(paths.root))
+    entries = asyncio.run(_probe(_list(paths, policy), found))
     return {"at": round(time.time(), 3), "upstreams": entries}
 
 
@@ -42,12 +42,12 @@ def is_served(data: Mapping[str, Any]) -> bool:
     return any(one["udp_ms"] is not None and not one["refused"] for one in data["upstreams"])
 
 
-def _listed(paths: Paths, policy: Policy) -> list[_Entry]:
+def _list(paths: Paths, policy: Policy) -> list[_Entry]:
     """Return the daemon's list, or where none runs what it would start with."""
     try:
         return _entries(client.ask(paths.socket, "upstreams"))
     except NoDaemonError:
-        cycle = Cycle(paths, policy, lambda _: None)
+        cycle = Guard(paths, policy, lambda _: None)
         return _entries(candidates_alone(cycle))
 
 
@@ -55,7 +55,7 @@ def _entries(answer: Mapping[str, Any]) -> list[_Entry]:
     return [{**one, "udp_ms": None, "tcp_ms": None} for one in answer["upstreams"]]
 
 
-async def _asked(entries: list[_Entry], policy: Policy) -> list[_Entry]:
+async def _probe(entries: list[_Entry], policy: Policy) -> list[_Entry]:
     worth = [one for one in entries if one["refused"] is None][:MOST_ASKED]
     await asyncio.gather(*(_ask(one, policy) for one in worth))
     return entries
@@ -64,15 +64,15 @@ async def _asked(entries: list[_Entry], policy: Policy) -> list[_Entry]:
 async def _ask(entry: _Entry, policy: Policy) -> None:
     address = parse_address(entry["address"])
 
-    async def answer(*, kind: Ask = Ask.UPSTREAM, tcp: bool = False) -> Answer:
-        return await ask(Query(address, Leg(kind, tcp)), policy)
+    async def answer(*, kind: ProbeKind = ProbeKind.UPSTREAM, tcp: bool = False) -> Answer:
+        return await ask(Probe(address, ProbeTarget(kind, tcp)), policy)
 
     udp, tcp, cluster, nonsense = await asyncio.gather(
-        answer(), answer(tcp=True), answer(kind=Ask.CLUSTER), answer(kind=Ask.NONSENSE)
+        answer(), answer(tcp=True), answer(kind=ProbeKind.CLUSTER), answer(kind=ProbeKind.NONSENSE)
     )
     entry["udp_ms"], entry["tcp_ms"] = _milliseconds(udp), _milliseconds(tcp)
-    shown = {Ask.CLUSTER: cluster, Ask.NONSENSE: nonsense}
-    is_inside = finding(shown, services(policy)) is Finding.CLUSTER
+    shown = {ProbeKind.CLUSTER: cluster, ProbeKind.NONSENSE: nonsense}
+    is_inside = judge_round(shown, services(policy)) is Finding.CLUSTER
     if is_inside and not _is_named(address, policy):
         entry["refused"] = "answers for the cluster's domain: cluster DNS"
         entry["why_not"] = f"never used: {entry['refused']}"
@@ -98,20 +98,20 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
     lines: list[Line] = []
     for row, entry in zip(rows, [None, *data["upstreams"]], strict=True):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        lines += _placed("  ".join(cells), row[-1], page)
+        lines += _place("  ".join(cells), row[-1], page)
         if entry is not None and entry["why_not"]:
-            lines += page.folded(entry["why_not"], head=_BELOW, hang=len(_BELOW))
+            lines += page.fold(entry["why_not"], head=_BELOW, hang=len(_BELOW))
     return tuple(lines)
 
 
-def _placed(cells: str, last: str, page: Page) -> Iterator[Line]:
+def _place(cells: str, last: str, page: Page) -> Iterator[Line]:
     """Yield a row; its last column goes below where the window is too narrow for it."""
     line = f"{cells}  {last}".rstrip()
-    if page.width is None or len(visible(line)) <= page.width:
+    if page.width is None or len(escape(line)) <= page.width:
         yield Line(line)
     else:
         yield Line(cells.rstrip())
-        yield from page.folded(last, head=f"{_BELOW}from ", hang=len(_BELOW))
+        yield from page.fold(last, head=f"{_BELOW}from ", hang=len(_BELOW))
 
 
 def _row(entry: _Entry, at: float) -> tuple[str, ...]:

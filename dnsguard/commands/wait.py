@@ -44,13 +44,13 @@ def wait(paths: Paths, state: str, seconds: float) -> Data:
         else:
             if STATES[state](data):
                 return data
-            found = _lacking(data, state)
+            found = _describe_lacking(data, state)
         if time.monotonic() >= deadline:
             raise DnsguardError(f"not {state} within {seconds:g} s: {found}")
         time.sleep(min(PEEK, max(0.0, deadline - time.monotonic())))
 
 
-def _lacking(data: Data, state: str) -> str:
+def _describe_lacking(data: Data, state: str) -> str:
     """Return what is in the way: a silent upstream, or what keeps the node where it is."""
     mode = f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
     servers = data["upstream"]["servers"]

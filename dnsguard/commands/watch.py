@@ -32,7 +32,7 @@ def _print(paths: Paths) -> NoReturn:
         data = client.ask(paths.socket, "status")
         told = (data["mode"], data["because"], data["resolv_conf"], data["degraded"])
         if told != shown:
-            terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *status.status(data), "")
+            terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *status.render(data), "")
             terminal.flush()
             shown = told
         terminal.wait(PERIOD)
@@ -40,7 +40,7 @@ def _print(paths: Paths) -> NoReturn:
 
 def _lines(paths: Paths, layout: Page) -> tuple[Line, ...]:
     try:
-        body = status.status(client.ask(paths.socket, "status"), layout)
+        body = status.render(client.ask(paths.socket, "status"), layout)
     except DnsguardError as error:
         body = layout.row("", str(error), "bad")
     return (*body, Line("q ends", "dim"))

@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     MALFORMED = "malformed"  # only what is no answer to this question came, till the time was up
 
 
-class Ask(StrEnum):
+class ProbeKind(StrEnum):
     """What a nameserver is asked for."""
 
     CLUSTER = "cluster"  # a name that cluster DNS alone knows
@@ -33,21 +33,21 @@ NOERROR, REFUSED, NXDOMAIN = 0, 5, 3
 """Response codes (RFC 1035, 4.1.1)."""
 
 
-class Leg(NamedTuple):
+class ProbeTarget(NamedTuple):
     """One of the ways in which a server is tried."""
 
-    ask: Ask
+    ask: ProbeKind
     tcp: bool = False
 
     def __str__(self) -> str:
         return f"{self.ask} over TCP" if self.tcp else self.ask
 
 
-class Query(NamedTuple):
+class Probe(NamedTuple):
     """Whom to ask for what."""
 
     address: IPAddress
-    leg: Leg
+    leg: ProbeTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Question:
     """In presentation format; taken as fully qualified, with or without its last dot."""
     rdtype: str = "A"
     """The record type's mnemonic (RFC 1035, 3.2.2)."""
-    ask: Ask = Ask.UPSTREAM
+    ask: ProbeKind = ProbeKind.UPSTREAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Answer:
     """For people, to be read after the address: "answers SERVFAIL"."""
     at: float
     """When this was known, in seconds of CLOCK_MONOTONIC."""
-    ask: Ask = Ask.UPSTREAM
+    kind: ProbeKind = ProbeKind.UPSTREAM
     tcp: bool = False
     rcode: int | None = None
     """The response code, None where no answer came."""
@@ -88,8 +88,8 @@ class Answer:
     """It says that all is well and names nothing: it may have made that up."""
 
     @property
-    def leg(self) -> Leg:
-        return Leg(self.ask, self.tcp)
+    def leg(self) -> ProbeTarget:
+        return ProbeTarget(self.kind, self.tcp)
 
     @property
     def is_found(self) -> bool:
@@ -97,14 +97,14 @@ class Answer:
         return self.outcome is Outcome.ANSWERED and (self.has_records or self.rcode == NOERROR)
 
 
-def weigh(answer: Answer, question: Question) -> Answer:
+def combine(answer: Answer, question: Question) -> Answer:
     """Return the answer for what it is worth about the root, which exists and has NS records.
 
     systemd-resolved with no server behind it says NOERROR of its own authority and nothing
     else: a node with 127.0.0.53 in dhclient.conf was dead for good by that (issue 13). It may
     also be a forwarder that knows no NS; a one-time name tells.
     """
-    if answer.ask is not Ask.UPSTREAM or question.name.strip("."):
+    if answer.kind is not ProbeKind.UPSTREAM or question.name.strip("."):
         return answer
     if answer.rcode == REFUSED:
         hint = f"{answer.detail}; if it serves other names: upstream.question"

@@ -18,7 +18,7 @@ DHCLIENT = "dhclient"
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class FileTouch:
     """A file that was touched: its path, and when (CLOCK_MONOTONIC)."""
 
     path: str
@@ -113,13 +113,13 @@ BY_HAND = frozenset({UNKNOWN, "sed", "vim", "an editor"})
 """What a person who edits the file may be taken for."""
 
 
-def attribute(content: bytes, before: bytes, traces: Sequence[Trace], now: float) -> Writer:
+def attribute(content: bytes, before: bytes, traces: Sequence[FileTouch], now: float) -> Writer:
     """Return who wrote ``content`` over ``before``."""
     recent = [trace for trace in traces if now - trace.at <= RECENT]
     return next(_signs(content, before, recent, now), Writer(UNKNOWN, "it left no sign"))
 
 
-def keeper(content: bytes) -> str | None:
+def find_keeper(content: bytes) -> str | None:
     """Return the program whose header the file begins with: that keeps it, says the file.
 
     A word of it further down, or in a comment of somebody else's, says nothing.
@@ -129,17 +129,17 @@ def keeper(content: bytes) -> str | None:
     return next((name for name, words in _KEEPERS if any(words in line for line in head)), None)
 
 
-def _signs(content: bytes, before: bytes, recent: list[Trace], now: float) -> Iterator[Writer]:
+def _signs(content: bytes, before: bytes, recent: list[FileTouch], now: float) -> Iterator[Writer]:
     """Yield the signs, the strongest first."""
     headers = [(name, words) for name, words in _HEADERS if words in content]
-    for name, trace in _found(_NAMES_BESIDE, recent):
-        yield Writer(name, f"its file {trace.path}, {_ago(trace, now)}")
+    for name, trace in _find_sign(_NAMES_BESIDE, recent):
+        yield Writer(name, f"its file {trace.path}, {_describe_age(trace, now)}")
     for name, words in headers:
         if words not in before:
             yield Writer(name, f'its words "{words.decode()}"')
-    for deed, trace in _found(_DHCLIENT, recent):
+    for deed, trace in _find_sign(_DHCLIENT, recent):
         # Its script, or one of its hooks: those leave no other name.
-        yield Writer(DHCLIENT, f"{deed}, {_ago(trace, now)}")
+        yield Writer(DHCLIENT, f"{deed}, {_describe_age(trace, now)}")
     if any(ours in content for ours in _OURS):
         # Whoever makes the file anew does not keep our comments.
         yield Writer(UNKNOWN, "edited: dnsguard's own comments are still in it")
@@ -147,9 +147,9 @@ def _signs(content: bytes, before: bytes, recent: list[Trace], now: float) -> It
         yield Writer(name, f'its words "{words.decode()}", which were there before')
 
 
-def _found(signs: _Signs, recent: list[Trace]) -> Iterator[tuple[str, Trace]]:
+def _find_sign(signs: _Signs, recent: list[FileTouch]) -> Iterator[tuple[str, FileTouch]]:
     return ((name, t) for name, pattern in signs for t in recent if pattern.search(t.path))
 
 
-def _ago(trace: Trace, now: float) -> str:
+def _describe_age(trace: FileTouch, now: float) -> str:
     return f"{max(0.0, now - trace.at):.1f} s before"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from itertools import groupby, islice
 
-from dnsguard.core.model import Candidate, HeldLease, Source
+from dnsguard.core.model import Candidate, CurrentLease, Source
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.leases import Lease
-from dnsguard.formats.nameservers import Note
+from dnsguard.formats.nameservers import NamedServers
 
 OVER = 100
 """Added to the tier of a lease that is expired or released, or whose interface is gone."""
@@ -37,21 +37,21 @@ class NotedFile:
     """When that was written; seconds since the epoch."""
     interface: str | None = None
     """As the file's name tells."""
-    notes: tuple[Note, ...]
+    notes: tuple[NamedServers, ...]
 
-    def interface_of(self, note: Note) -> str | None:
+    def interface_of(self, note: NamedServers) -> str | None:
         return note.interface or self.interface
 
-    def origin(self, note: Note) -> str:
+    def origin(self, note: NamedServers) -> str:
         return self.path if note.line is None else f"{self.path}:{note.line}"
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
+class LeasedServers:
     """A lease where it stands."""
 
     file: NotedFile
-    note: Note
+    note: NamedServers
     lease: Lease
     is_over: bool
 
@@ -66,9 +66,9 @@ class Leased:
         return self.file.seen if expires is None else min(self.file.seen, expires)
 
 
-def leased(
+def find_leased(
     files: Iterable[NotedFile], now: float, interfaces: frozenset[str] | None
-) -> tuple[Leased, ...]:
+) -> tuple[LeasedServers, ...]:
     """Return the leases among what the files say, newest first.
 
     :param interfaces: those of the node; None where they can't be listed.
@@ -81,22 +81,22 @@ def leased(
                 is_gone = interfaces is not None and interface not in (None, *interfaces)
                 is_expired = lease.expires is not None and lease.expires <= now
                 is_over = is_gone or is_expired or lease.is_released
-                found.append(Leased(file, note, lease, is_over))
+                found.append(LeasedServers(file, note, lease, is_over))
     # The last lease of a file is its newest.
     return tuple(sorted(found, key=lambda one: (-one.file.seen, -one.lease.line)))
 
 
-def candidates(files: Iterable[NotedFile], leases: Iterable[Leased]) -> Iterator[Candidate]:
+def candidates(files: Iterable[NotedFile], leases: Iterable[LeasedServers]) -> Iterator[Candidate]:
     """Yield what the files name, and what their leases let guess."""
     tiers = tuple(_tiers(leases))
     for tier, one, is_repeated in tiers:
         if one.file.source is not Source.LEASE or not is_repeated:
-            yield from _named(one.file, one.note, tier=tier, seen=one.seen)
+            yield from _make_candidates(one.file, one.note, tier=tier, seen=one.seen)
     for file in files:
         for note in file.notes:
             if note.lease is None:
-                yield from _named(file, note, tier=file.tier + note.tier, seen=file.seen)
-    yield from _guesses(tiers)
+                yield from _make_candidates(file, note, tier=file.tier + note.tier, seen=file.seen)
+    yield from _guess(tiers)
 
 
 def in_order(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
@@ -111,16 +111,16 @@ def in_order(found: Iterable[Candidate]) -> tuple[Candidate, ...]:
     return tuple(kept)
 
 
-def held(leases: Iterable[Leased]) -> Iterator[HeldLease]:
+def find_current(leases: Iterable[LeasedServers]) -> Iterator[CurrentLease]:
     """Yield the newest DHCPv4 lease of each interface, unless it was given back."""
-    own: dict[str | None, list[Leased]] = {}
+    own: dict[str | None, list[LeasedServers]] = {}
     for one in leases:
         if one.lease.version == 4:
             own.setdefault(one.interface, []).append(one)
     for interface, (newest, *older) in own.items():
         if interface and not newest.lease.is_released:
             servers = (one.lease.server for one in (newest, *older))
-            yield HeldLease(
+            yield CurrentLease(
                 interface=interface,
                 address=newest.lease.address,
                 nameservers=newest.lease.nameservers,
@@ -129,7 +129,7 @@ def held(leases: Iterable[Leased]) -> Iterator[HeldLease]:
             )
 
 
-def _tiers(leases: Iterable[Leased]) -> Iterator[tuple[int, Leased, bool]]:
+def _tiers(leases: Iterable[LeasedServers]) -> Iterator[tuple[int, LeasedServers, bool]]:
     """Yield the leases with their tier, those in force first, and the newest of those.
 
     And whether a newer one says the same of nameservers: dhclient notes every renewal.
@@ -144,11 +144,11 @@ def _tiers(leases: Iterable[Leased]) -> Iterator[tuple[int, Leased, bool]]:
         yield one.file.tier + age + OVER * one.is_over, one, is_repeated
 
 
-def _named(file: NotedFile, note: Note, *, tier: int, seen: float) -> Iterator[Candidate]:
+def _make_candidates(file: NotedFile, note: NamedServers, *, tier: int, seen: float) -> Iterator[Candidate]:
     interface = file.interface_of(note)
     for address in note.nameservers:
         yield Candidate(
-            address=_zoned(address, interface),
+            address=_add_zone(address, interface),
             source=file.source,
             origin=file.origin(note),
             seen=seen,
@@ -157,14 +157,14 @@ def _named(file: NotedFile, note: Note, *, tier: int, seen: float) -> Iterator[C
         )
 
 
-def _zoned(address: IPAddress, interface: str | None) -> IPAddress:
+def _add_zone(address: IPAddress, interface: str | None) -> IPAddress:
     """Return a link-local address with its zone, as dhclient-script(8) writes it."""
     is_bare = isinstance(address, IPv6Address) and address.is_link_local and not address.scope_id
     is_zone = interface is not None and _INTERFACE.fullmatch(interface)
     return IPv6Address(f"{address}%{interface}") if is_bare and is_zone else address
 
 
-def _guesses(tiers: Iterable[tuple[int, Leased, bool]]) -> Iterator[Candidate]:
+def _guess(tiers: Iterable[tuple[int, LeasedServers, bool]]) -> Iterator[Candidate]:
     """Yield each DHCP server and router once, from the best lease that names it."""
     guessed = set()
     for tier, one, _ in tiers:

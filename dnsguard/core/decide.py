@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dnsguard.core import dhcp_query, learn, links, pods, upstreams
-from dnsguard.core.answers import Ask, Outcome
+from dnsguard.core.answers import ProbeKind, Outcome
 from dnsguard.core.evidence import Services, is_private
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import ONE_TIME, advance
-from dnsguard.core.hold import Hold, Serves, active
+from dnsguard.core.hold import Hold, Serves, active_hold
 from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
@@ -34,10 +34,10 @@ from dnsguard.core.model import (
     Unused,
     UpstreamState,
 )
-from dnsguard.core.probes import questions
-from dnsguard.core.rewrite import Rewrite, pod_file, remedy, rewrite
-from dnsguard.core.unused import unused
-from dnsguard.core.upstreams import Pool, Verdict, Verdicts
+from dnsguard.core.probes import due_probes
+from dnsguard.core.rewrite import Rewrite, write_pod_file, prepare_repair, rewrite
+from dnsguard.core.unused import find_unused
+from dnsguard.core.upstreams import Pool, ProbeRecord, ProbeRecords
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, is_unique_local
 
@@ -51,43 +51,43 @@ resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
     """Return what to remember and what to do, from what was remembered and seen."""
     before = memory
-    memory = learn.read_file(_hear(memory, seen, policy), seen, policy.cluster)
-    memory, announced = learn.read_records(memory, seen)
-    memory, behind = learn.read_behind(memory, seen)
+    memory = learn.learn_file(_apply_answers(memory, seen, policy), seen, policy.cluster)
+    memory, announced = learn.learn_records(memory, seen)
+    memory, behind = learn.learn_link_target(memory, seen)
     announced = announced if behind is None else behind
-    border = draw_border(memory, seen, policy)
+    border = find_exclusions(memory, seen, policy)
     known = rank(memory, seen, policy, border)
-    remembered = _remember(memory, seen, upstreams.pool(known), border)
+    remembered = _remember(memory, seen, upstreams.usable_in_principle(known), border)
     if remembered != memory.remembered:
         # What has just proved itself ranks higher from now on, not from the next look on.
         memory = replace(memory, remembered=remembered)
         known = rank(memory, seen, policy, border)
-    pool = upstreams.without_deleted(upstreams.pool(known))
+    pool = upstreams.drop_deleted(upstreams.usable_in_principle(known))
     memory = _note_copying(memory, seen, policy)
-    obstacle = next(_obstacles(memory, seen, policy, pool), _NONE)
-    memory = _turn(memory, seen, policy, obstacle)
+    obstacle = next(_find_blockers(memory, seen, policy, pool), _NONE)
+    memory = _switch_mode(memory, seen, policy, obstacle)
     because = (
         ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
-        ("handover", _why(memory.hold, obstacle)),
+        ("handover", _explain(memory.hold, obstacle)),
     )
     reaches_pods = _reaches_pods(memory, seen, policy)
     memory, file = rewrite(
         memory, seen, pool, border, announced=announced, reaches_pods=reaches_pods
     )
-    memory, asked = questions(
+    memory, asked = due_probes(
         memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
     )
     memory, informs = _ask_dhcp(memory, seen, policy, pool)
-    trust, trusted = upstreams.state(pool)
+    trust, trusted = upstreams.summarize(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
-    actions += pod_file(memory, seen, policy, pool, border)
+    actions += write_pod_file(memory, seen, policy, pool, border)
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
-    if kept(memory) != kept(before):
-        actions.append(kept(memory))
+    if to_remember(memory) != to_remember(before):
+        actions.append(to_remember(memory))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
-    memory, news = _news(memory, known, file, policy)
+    memory, news = _report_unused(memory, known, file, policy)
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
     return replace(memory, identity=identity), Plan(
@@ -99,11 +99,11 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         actions=tuple(actions),
         because=(*because, ("upstream", trusted), *file.because),
         questions=asked.now,
-        informs=informs.now,
+        dhcp_queries=informs.now,
         unused=news,
         tramples=memory.tramples,
         delay=memory.fight.delay,
-        remedy=remedy(memory, seen, border),
+        prepared=prepare_repair(memory, seen, border),
         is_settled=file.is_settled,
         look_at=min(
             seen.now + policy.slow,
@@ -116,33 +116,33 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     )
 
 
-def _news(
+def _report_unused(
     memory: Memory, known: Pool, file: Rewrite, policy: Policy
 ) -> tuple[Memory, tuple[Unused, ...]]:
     """Return what is to be told of the foreign file's lines, once it is decided."""
     if not file.is_settled:
         return memory, ()
-    return unused(memory, known, file.wanted, policy)
+    return find_unused(memory, known, file.wanted, policy)
 
 
-def draw_border(memory: Memory, seen: Observation, policy: Policy) -> Border:
+def find_exclusions(memory: Memory, seen: Observation, policy: Policy) -> Exclusions:
     """Return what is no upstream, as far as is known by now."""
-    return Border(
+    return Exclusions(
         cluster=policy.cluster,
         named=policy.servers,
         own=memory.bound or frozenset(),
-        exposed=frozenset(memory.convicts),
+        cluster_resolvers=frozenset(memory.cluster_resolvers),
         stubs=seen.found.stubs,
-        are_stubs_echoes=_echoes(seen),
+        are_stubs_echoes=_resolved_reads_resolv_conf(seen),
         services=services(policy, memory.kubernetes, memory.health.address),
     )
 
 
-def kept(memory: Memory) -> Remember:
+def to_remember(memory: Memory) -> Remember:
     """Return what outlives the daemon."""
     return Remember(
         candidates=memory.remembered,
-        convicts=memory.convicts,
+        cluster_resolvers=memory.cluster_resolvers,
         kubernetes=memory.kubernetes,
         deleted=memory.deleted,
     )
@@ -167,27 +167,27 @@ def services(
     )
 
 
-def _echoes(seen: Observation) -> bool:
+def _resolved_reads_resolv_conf(seen: Observation) -> bool:
     """Tell whether systemd-resolved asks whom resolv.conf names, and so tells nothing new."""
     link = seen.file.link or ""
     return not link.endswith((*_RESOLVED, _RESOLVED_STATIC))
 
 
-def rank(memory: Memory, seen: Observation, policy: Policy, border: Border) -> Pool:
+def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) -> Pool:
     """Return every nameserver that any source names, best first, refused ones too."""
     candidates = (
-        *_configured(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
+        *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *learn.candidates(memory),
-        *upstreams.recall(memory.remembered),
-        *_found(seen),
-        *dhcp_query.candidates(memory.informs),
-        *_configured(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
+        *upstreams.load_remembered(memory.remembered),
+        *_filter_found(seen),
+        *dhcp_query.candidates(memory.dhcp_answers),
+        *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
-    ranked = (_demoted(memory, candidate) for candidate in candidates)
-    return upstreams.known(ranked, memory.verdicts, border)
+    ranked = (_demote(memory, candidate) for candidate in candidates)
+    return upstreams.rank_all(ranked, memory.probe_records, border)
 
 
-def _demoted(memory: Memory, candidate: Candidate) -> Candidate:
+def _demote(memory: Memory, candidate: Candidate) -> Candidate:
     """Rank whom a person took out of the file behind all, unless the configuration names them."""
     is_told = candidate.source in (Source.CONFIG, Source.FALLBACK)
     if is_told or candidate.address not in memory.deleted:
@@ -203,35 +203,35 @@ def forget(memory: Memory, address: IPAddress) -> Memory:
         memory,
         remembered=tuple(one for one in memory.remembered if one.address != address),
         learned=tuple(one for one in memory.learned if one.address != address or address in named),
-        verdicts={one: verdict for one, verdict in memory.verdicts.items() if one != address},
+        verdicts={one: verdict for one, verdict in memory.probe_records.items() if one != address},
     )
 
 
-def _found(seen: Observation) -> Iterator[Candidate]:
+def _filter_found(seen: Observation) -> Iterator[Candidate]:
     """Yield what the node's files name, but for an echo of resolv.conf itself.
 
     That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
     """
-    is_echo = bool(seen.found.stubs) and _echoes(seen)
+    is_echo = bool(seen.found.stubs) and _resolved_reads_resolv_conf(seen)
     for one in seen.found.candidates:
         if not (is_echo and one.source is Source.RESOLVED and one.tier == 0):
             yield one
 
 
-def _configured(
+def _from_configuration(
     servers: tuple[IPAddress, ...], source: Source, key: str, now: float
 ) -> Iterator[Candidate]:
     return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
 
 
-def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+def _apply_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
     memory = _learn_services(memory, seen, policy)
-    verdicts = _with_convicts(memory)
+    verdicts = _add_cluster_resolvers(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
         known = services(policy, memory.kubernetes, memory.health.address)
-        verdicts = upstreams.heard(verdicts, answers, known)
+        verdicts = upstreams.apply_answers(verdicts, answers, known)
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
@@ -241,15 +241,15 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     bound = memory.bound if seen.bound is None else seen.bound
     health = advance(memory.health, seen, policy, verdicts)
     nodelocal = health.address or next(iter(policy.nodelocal), None)
-    informs = memory.informs
-    for informed in seen.informed:
-        informs = dhcp_query.heard(informs, informed, seen.wall)
+    informs = memory.dhcp_answers
+    for informed in seen.dhcp_answers:
+        informs = dhcp_query.apply_answer(informs, informed, seen.wall)
     return replace(
         memory,
         health=health,
         nodelocal=nodelocal,
         verdicts=verdicts,
-        convicts=_convicts(memory, verdicts, seen.wall),
+        convicts=_update_cluster_resolvers(memory, verdicts, seen.wall),
         bound=bound,
         informs=informs,
     )
@@ -264,24 +264,24 @@ def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory
     if policy.nodelocal_question:
         return memory
     for answer in seen.answers:
-        is_told = answer.address in policy.cluster and answer.ask is Ask.CLUSTER
+        is_told = answer.address in policy.cluster and answer.kind is ProbeKind.CLUSTER
         if is_told and answer.records and all(is_private(one) for one in answer.records):
             memory = replace(memory, kubernetes=answer.records)
     return memory
 
 
-def _with_convicts(memory: Memory) -> Verdicts:
+def _add_cluster_resolvers(memory: Memory) -> ProbeRecords:
     """Return the verdicts, with what was found out in an earlier boot."""
-    missing = memory.convicts.keys() - memory.verdicts.keys()
+    missing = memory.cluster_resolvers.keys() - memory.probe_records.keys()
     if not missing:
-        return memory.verdicts
-    return {**memory.verdicts, **{one: Verdict(is_exposed=True) for one in missing}}
+        return memory.probe_records
+    return {**memory.probe_records, **{one: ProbeRecord(answers_cluster_names=True) for one in missing}}
 
 
-def _convicts(memory: Memory, verdicts: Verdicts, wall: float) -> Mapping[IPAddress, float]:
+def _update_cluster_resolvers(memory: Memory, verdicts: ProbeRecords, wall: float) -> Mapping[IPAddress, float]:
     """Return who is cluster DNS; the newest, where there are many."""
-    known = memory.convicts
-    exposed = [address for address, verdict in verdicts.items() if verdict.is_exposed]
+    known = memory.cluster_resolvers
+    exposed = [address for address, verdict in verdicts.items() if verdict.answers_cluster_names]
     if known.keys() == set(exposed):
         return known
     convicts = {address: min(known.get(address, wall), wall) for address in exposed}
@@ -290,27 +290,27 @@ def _convicts(memory: Memory, verdicts: Verdicts, wall: float) -> Mapping[IPAddr
 
 
 def _remember(
-    memory: Memory, seen: Observation, pool: Pool, border: Border
+    memory: Memory, seen: Observation, pool: Pool, border: Exclusions
 ) -> tuple[Candidate, ...]:
     """Keep the upstreams that have answered just now, forget what others have outlived."""
     answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
     # By what it has shown; that the operator names it is no proof once the name is taken away.
-    proven = frozenset(u.address for u in pool if u.verdict.is_usable and u.address in answered)
+    proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
-    outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}
+    outlived = upstreams.find_stale(pool) - {learned.address for learned in memory.learned}
     return tuple(candidate for candidate in kept if candidate.address not in outlived)
 
 
 def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
-) -> tuple[Memory, dhcp_query.Due]:
+) -> tuple[Memory, dhcp_query.DueQueries]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
     # What it said earlier is among these (upstreams.recall): it is not asked for ever.
     better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
-    is_stranded = all((u.verdict.failures or u.verdict.doubts) and not u.is_usable for u in better)
-    informs, due = dhcp_query.due(
-        memory.informs,
+    is_stranded = all((u.record.failures or u.record.doubts) and not u.is_usable for u in better)
+    informs, due = dhcp_query.find_due(
+        memory.dhcp_answers,
         seen.found.leases if policy.asks_dhcp else (),
         seen.now,
         cluster=policy.cluster,
@@ -321,7 +321,7 @@ def _ask_dhcp(
 
 
 @dataclass(frozen=True, slots=True)
-class _Obstacle:
+class Blocker:
     """What stands against a handover."""
 
     reason: str
@@ -331,65 +331,65 @@ class _Obstacle:
     """When it may be gone."""
 
 
-_NONE = _Obstacle("done")
+_NONE = Blocker("done")
 
 
-def obstacles(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
+def blocker_reasons(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
     """Return all that stands against a handover now, for people.
 
     Not the proof while others do: it is asked for by itself once they are gone.
     """
-    found = [*_obstacles(memory, seen, policy, pool)]
+    found = [*_find_blockers(memory, seen, policy, pool)]
     return tuple(one.reason for one in found if not one.needs_proof or len(found) == 1)
 
 
-def _obstacles(
+def _find_blockers(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
-) -> Iterator[_Obstacle]:
+) -> Iterator[Blocker]:
     """Yield what stands against a handover; every condition of one is here.
 
     A hold takes the place of what is judged, but not of what keeps the node out of a loop.
     """
-    health, hold = memory.health, active(seen.hold, seen.now)
+    health, hold = memory.health, active_hold(seen.hold, seen.now)
     if hold is not None and hold.serves is Serves.UPSTREAM:
-        yield _Obstacle(hold.describe())
+        yield Blocker(hold.describe())
     if hold is None and health.state is not NodeLocal.HEALTHY:
-        yield _Obstacle("waits until NodeLocalDNS is healthy")
+        yield Blocker("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
-        yield _Obstacle("handover.mode is never")
+        yield Blocker("handover.mode is never")
     if policy.handover is HandoverMode.AUTO:
-        yield from _made_by_others(memory, seen, policy, is_held=hold is not None)
+        yield from _find_blockers_of_others(memory, seen, policy, is_held=hold is not None)
     if not upstreams.eligible(pool):
-        yield _Obstacle("no upstream is known to stand behind NodeLocalDNS")
+        yield Blocker("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return
-    if pool and upstreams.state(pool)[0] is not UpstreamState.VERIFIED:
-        yield _Obstacle("waits until an upstream answers")
-    held, until = memory.flaps.hold_down(policy.hold_down), memory.flaps.until(policy.hold_down)
+    if pool and upstreams.summarize(pool)[0] is not UpstreamState.VERIFIED:
+        yield Blocker("waits until an upstream answers")
+    held, until = memory.flaps.hold_down_seconds(policy.hold_down), memory.flaps.until(policy.hold_down)
     if seen.now < until:
         why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
-        yield _Obstacle(why, look_at=until)
+        yield Blocker(why, look_at=until)
     if not health.is_proven(seen.now):
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
-        yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
+        yield Blocker(f"{PROOF_AWAITED}{why}", needs_proof=True)
 
 
-def _made_by_others(
+def _find_blockers_of_others(
     memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
-) -> Iterator[_Obstacle]:
+) -> Iterator[Blocker]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if seen.pods is not None and (why := _inherits(memory, seen, policy)):
-        yield _Obstacle(f"{why}; remedy: {seen.pods.remedy}")
+    if seen.pods is not None and (why := _explain_inheritance(memory, seen, policy)):
+        yield Blocker(f"{why}; remedy: {seen.pods.remedy}")
     if seen.pods_doubt is not None:
-        yield _Obstacle(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
-    link, border = links.owned(seen.file), draw_border(memory, seen, policy)
+        yield Blocker(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
+    link, border = links.managers_link(seen.file), find_exclusions(memory, seen, policy)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
     if is_managed and not is_held:
-        yield _Obstacle(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
+        yield Blocker(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
 
 
-def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
+def _explain_inheritance(memory: Memory, seen: Observation, policy: Policy) -> str | None:
     """Return why pods would inherit the loop, None where they would not."""
     if seen.pods is None:
         return None
@@ -397,7 +397,7 @@ def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:
         return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
     if seen.pods.follows or memory.copying == seen.pods.path:
         return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
-    return pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+    return pods.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
 
 
 def _reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
@@ -424,20 +424,20 @@ def _note_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     return replace(memory, copying=seen.pods.path) if is_copy and was_safe else memory
 
 
-def _why(hold: Hold | None, obstacle: _Obstacle) -> str:
+def _explain(hold: Hold | None, obstacle: Blocker) -> str:
     """Return why the node is or is not handed over, for people."""
     if hold is None or obstacle.reason == hold.describe():
         return obstacle.reason
     return hold.describe() + ("" if obstacle is _NONE else f", but {obstacle.reason}")
 
 
-def _turn(memory: Memory, seen: Observation, policy: Policy, obstacle: _Obstacle) -> Memory:
+def _switch_mode(memory: Memory, seen: Observation, policy: Policy, obstacle: Blocker) -> Memory:
     """Choose who serves the node; note a change, and whether it was NodeLocalDNS that broke."""
-    hold = active(seen.hold, seen.now)
+    hold = active_hold(seen.hold, seen.now)
     serves = Serves.NODELOCAL if obstacle is _NONE else Serves.UPSTREAM
     if (serves, hold) == (memory.serves, memory.hold) and memory.mode_since is not None:
         return memory
     was_served = memory.hold is None and memory.serves is Serves.NODELOCAL
     has_broken = was_served and hold is None and memory.health.state is not NodeLocal.HEALTHY
-    flaps = memory.flaps.broke(seen.now, policy.hold_down) if has_broken else memory.flaps
+    flaps = memory.flaps.record_break(seen.now, policy.hold_down) if has_broken else memory.flaps
     return replace(memory, serves=serves, hold=hold, mode_since=seen.now, flaps=flaps)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Candidate, HeldLease, Source
+from dnsguard.core.model import Candidate, CurrentLease, Source
 from dnsguard.formats.address import IPAddress
 
 if TYPE_CHECKING:  # 3 ms that the first look need not wait for
@@ -25,10 +25,10 @@ MOST_INTERFACES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Informed:
+class DhcpAnswer:
     """What asking on one interface came to."""
 
-    lease: HeldLease
+    lease: CurrentLease
     """The one that was asked about."""
     outcome: Outcome
     detail: str
@@ -44,15 +44,15 @@ class Informed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inform:
+class DhcpQueryRecord:
     """What is known of asking on one interface, about one lease."""
 
-    lease: HeldLease
+    lease: CurrentLease
     asked_at: float | None = None
     tries: int = 0
     """Questions in this row; a new row begins after a long rest."""
     waiting: bool = False
-    last: Informed | None = None
+    last: DhcpAnswer | None = None
     """The last outcome."""
     told: "Reply | None" = None
     """The last answer."""
@@ -72,15 +72,15 @@ class Inform:
         return self.asked_at + max(back_off(self.tries), LOST if self.waiting else 0.0)
 
 
-Informs = Mapping[str, Inform]
+Informs = Mapping[str, DhcpQueryRecord]
 """By interface."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class DueQueries:
     """The leases to ask about now, and when to come again."""
 
-    now: tuple[HeldLease, ...]
+    now: tuple[CurrentLease, ...]
     next_at: float
 
 
@@ -89,23 +89,23 @@ def back_off(tries: int) -> float:
     return min(LONGEST, FIRST * 2.0 ** min(tries - 1, 16))
 
 
-def due(  # noqa: PLR0913 -- each a fact of one look
+def find_due(  # noqa: PLR0913 -- each a fact of one look
     memory: Informs,
-    leases: Sequence[HeldLease],
+    leases: Sequence[CurrentLease],
     now: float,
     *,
     cluster: frozenset[IPAddress],
     bound: frozenset[IPAddress] | None,
     is_stranded: bool,
-) -> tuple[Informs, Due]:
+) -> tuple[Informs, DueQueries]:
     """Choose the interfaces to ask on, and note them as asked.
 
     ``is_stranded`` says that no upstream answers. What was known of an interface is
     forgotten with its lease. A lease whose address is not among ``bound``, the node's, is
     one of the last boot's: it waits for its interface, and is then asked about at once.
     """
-    informs: dict[str, Inform] = {}
-    asked: list[HeldLease] = []
+    informs: dict[str, DhcpQueryRecord] = {}
+    asked: list[CurrentLease] = []
     next_at = float("inf")
     for lease in leases[:MOST_INTERFACES]:
         if lease.interface in informs:
@@ -119,10 +119,10 @@ def due(  # noqa: PLR0913 -- each a fact of one look
                 inform = _asked(inform, now)
             next_at = min(next_at, inform.due_at)
         informs[lease.interface] = inform
-    return informs, Due(now=tuple(asked), next_at=next_at)
+    return informs, DueQueries(now=tuple(asked), next_at=next_at)
 
 
-def heard(memory: Informs, informed: Informed, wall: float) -> Informs:
+def apply_answer(memory: Informs, informed: DhcpAnswer, wall: float) -> Informs:
     """Take an outcome in; ``wall`` is the time in seconds since the epoch.
 
     One that is about another lease than the interface has now counts for nothing.
@@ -152,12 +152,12 @@ def candidates(memory: Informs) -> tuple[Candidate, ...]:
     )
 
 
-def _of(memory: Informs, lease: HeldLease) -> Inform:
+def _of(memory: Informs, lease: CurrentLease) -> DhcpQueryRecord:
     known = memory.get(lease.interface)
-    return known if known and _is_same(known.lease, lease) else Inform(lease=lease)
+    return known if known and _is_same(known.lease, lease) else DhcpQueryRecord(lease=lease)
 
 
-def _is_same(one: HeldLease, other: HeldLease) -> bool:
+def _is_same(one: CurrentLease, other: CurrentLease) -> bool:
     """Tell whether nothing has changed that a new question could be about.
 
     A renewal changes the lease's text each time, and a server more is no other lease.
@@ -165,6 +165,6 @@ def _is_same(one: HeldLease, other: HeldLease) -> bool:
     return (one.address, one.nameservers) == (other.address, other.nameservers)
 
 
-def _asked(inform: Inform, now: float) -> Inform:
+def _asked(inform: DhcpQueryRecord, now: float) -> DhcpQueryRecord:
     rested = inform.asked_at is not None and now - inform.asked_at > 2 * LONGEST
     return replace(inform, asked_at=now, tries=1 if rested else inform.tries + 1, waiting=True)

@@ -21,10 +21,10 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, Outcome
 from dnsguard.formats.address import IPAddress
 
-Round = Mapping[Ask, Answer]
+Round = Mapping[ProbeKind, Answer]
 """What has come of one round so far."""
 
 _PREFIX = {4: 16, 6: 108}
@@ -91,16 +91,16 @@ def is_private(address: IPAddress) -> bool:
     return any(address in network for network in _PRIVATE)
 
 
-def finding(known: Round, services: Services) -> Finding:
+def judge_round(known: Round, services: Services) -> Finding:
     """Return whose DNS the server is, as far as this round has shown."""
-    inside = known.get(Ask.CLUSTER)
+    inside = known.get(ProbeKind.CLUSTER)
     if inside is None or inside.outcome is not Outcome.ANSWERED:
         return Finding.OPEN
     if services.hold(inside.records):
         return Finding.CLUSTER
     if not inside.is_found or services.exclude(inside.records):
         return Finding.OUTSIDE
-    nonsense = known.get(Ask.NONSENSE)
+    nonsense = known.get(ProbeKind.NONSENSE)
     if nonsense is None or nonsense.outcome is not Outcome.ANSWERED:
         return Finding.OPEN
     return Finding.OUTSIDE if _are_alike(inside, nonsense) else Finding.CLUSTER
@@ -116,14 +116,14 @@ def _are_alike(inside: Answer, nonsense: Answer) -> bool:
 
 def resolves(known: Round, *, is_stub: bool) -> bool | None:
     """Tell whether the server answers for the outside; None while that is open."""
-    outside = known.get(Ask.UPSTREAM)
+    outside = known.get(ProbeKind.UPSTREAM)
     if outside is None:
         return None
     if outside.outcome is not Outcome.ANSWERED:
         return False
     if not (is_stub or outside.is_hollow):
         return True
-    once = known.get(Ask.ONE_TIME)
+    once = known.get(ProbeKind.ONE_TIME)
     if once is None:
         return None
     # Who claims the root for itself and names no server of it can't deny what is below it.
@@ -132,23 +132,23 @@ def resolves(known: Round, *, is_stub: bool) -> bool | None:
     return once.outcome is Outcome.ANSWERED and is_told
 
 
-def treats_alike(known: Round) -> bool:
+def fails_alike(known: Round) -> bool:
     """Tell whether the server fails for the cluster's name as it does for any like it."""
-    inside, control = known.get(Ask.CLUSTER), known.get(Ask.CONTROL)
+    inside, control = known.get(ProbeKind.CLUSTER), known.get(ProbeKind.CONTROL)
     if inside is None or control is None or Outcome.ANSWERED in (inside.outcome, control.outcome):
         return False
     return (inside.outcome, inside.rcode) == (control.outcome, control.rcode)
 
 
-def needed(known: Round, services: Services, *, is_stub: bool) -> Iterator[Ask]:
+def needed_probes(known: Round, services: Services, *, is_stub: bool) -> Iterator[ProbeKind]:
     """Yield what has to be asked in addition for the round to show something."""
     does_resolve = resolves(known, is_stub=is_stub)
-    if Ask.UPSTREAM in known and does_resolve is None:
-        yield Ask.ONE_TIME
-    inside = known.get(Ask.CLUSTER)
-    if inside is None or finding(known, services) is not Finding.OPEN:
+    if ProbeKind.UPSTREAM in known and does_resolve is None:
+        yield ProbeKind.ONE_TIME
+    inside = known.get(ProbeKind.CLUSTER)
+    if inside is None or judge_round(known, services) is not Finding.OPEN:
         return
     if inside.is_found:
-        yield Ask.NONSENSE
-    elif Ask.UPSTREAM in known and does_resolve is not False:
-        yield Ask.CONTROL
+        yield ProbeKind.NONSENSE
+    elif ProbeKind.UPSTREAM in known and does_resolve is not False:
+        yield ProbeKind.CONTROL

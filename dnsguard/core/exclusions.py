@@ -15,7 +15,7 @@ _BROADCAST = IPv4Address("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Border:
+class Exclusions:
     """All that is known of what is no upstream."""
 
     cluster: frozenset[IPAddress]
@@ -24,18 +24,18 @@ class Border:
     """``upstream.servers``: the operator's word beats what was found out."""
     own: frozenset[IPAddress] = frozenset()
     """The node's addresses."""
-    exposed: frozenset[IPAddress] = frozenset()
+    cluster_resolvers: frozenset[IPAddress] = frozenset()
     """Who was shown to be cluster DNS, in this boot or an earlier one."""
     stubs: tuple[Stub, ...] = ()
     are_stubs_echoes: bool = False
     """The stubs ask whom resolv.conf names: systemd-resolved in its foreign mode."""
     services: Services = field(default_factory=Services)
 
-    def admits(self, address: IPAddress) -> bool:
+    def allows(self, address: IPAddress) -> bool:
         """Tell whether the address can be a real nameserver outside the cluster."""
-        return self.refusal(address) is None
+        return self.reason(address) is None
 
-    def refusal(self, address: IPAddress) -> str | None:
+    def reason(self, address: IPAddress) -> str | None:
         """Return why the address is no upstream, None if it can be one."""
         address = plain(address)
         if address in self.cluster:
@@ -44,11 +44,11 @@ class Border:
             return "no host's own address"
         if address in self.named:
             return None
-        if address in self.exposed:
+        if address in self.cluster_resolvers:
             return "answers for the cluster's domain: cluster DNS"
         if not address.is_loopback:
             return None
-        return next((dead for stub in self.stubs if (dead := self._dead_end(stub, address))), None)
+        return next((dead for stub in self.stubs if (dead := self._stub_reason(stub, address))), None)
 
     def is_poison(self, address: IPAddress) -> bool:
         """Tell whether the address leads to cluster DNS for certain."""
@@ -57,7 +57,7 @@ class Border:
             return True
         if address in self.named:
             return False
-        if address in self.exposed:
+        if address in self.cluster_resolvers:
             return True
         # A stub's list is an echo of resolv.conf where that is no link to it.
         stubs = () if self.are_stubs_echoes else self.stubs
@@ -79,7 +79,7 @@ class Border:
         """
         return plain(address) not in self.named and self.services.are_near(plain(address))
 
-    def _dead_end(self, stub: Stub, address: IPAddress) -> str | None:
+    def _stub_reason(self, stub: Stub, address: IPAddress) -> str | None:
         """Return why a stub resolver is none: it is as good as the worst server it asks."""
         if address not in stub.addresses:
             return None
@@ -88,7 +88,7 @@ class Border:
         if not stub.asks:
             return f"a stub that has nobody to ask ({stub.origin})"
         for asked in stub.asks:
-            reason = self.refusal(asked) if asked not in stub.addresses else "itself"
+            reason = self.reason(asked) if asked not in stub.addresses else "itself"
             if reason is not None:
                 return f"a stub that asks {asked}: {reason} ({stub.origin})"
         return None

@@ -27,7 +27,7 @@ class Fight:
     def allows(self, now: float) -> bool:
         return now >= self.until
 
-    def repaired(self, now: float) -> "Fight":
+    def record_repair(self, now: float) -> "Fight":
         """Return the state after a repair at ``now``."""
         recent = tuple(at for at in self.repairs if now - at < WINDOW)
         quiet_since = self.repairs[-1] if self.repairs else now

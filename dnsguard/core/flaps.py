@@ -18,15 +18,15 @@ class Flaps:
     since: float = 0.0
     """When the first of them was."""
 
-    def hold_down(self, first: float) -> float:
+    def hold_down_seconds(self, first: float) -> float:
         """Return the seconds from the last break to the next handover."""
         if not self.count or not first:
             return 0.0
         return min(max(LONGEST, first), first * 2.0 ** min(self.count - 1, 16))
 
-    def broke(self, now: float, first: float) -> "Flaps":
+    def record_break(self, now: float, first: float) -> "Flaps":
         """Return these with a break more."""
-        is_old = now - self.broke_at > LONGEST + FORGIVEN * self.hold_down(first)
+        is_old = now - self.broke_at > LONGEST + FORGIVEN * self.hold_down_seconds(first)
         if is_old or not self.count:
             return Flaps(count=1, broke_at=now, since=now)
         return Flaps(count=self.count + 1, broke_at=now, since=self.since)
@@ -40,4 +40,4 @@ class Flaps:
 
     def until(self, first: float) -> float:
         """Return when the next handover may be."""
-        return self.broke_at + self.hold_down(first)
+        return self.broke_at + self.hold_down_seconds(first)

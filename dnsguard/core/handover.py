@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core.decide import obstacles
+from dnsguard.core.decide import blocker_reasons
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Observation, Policy
@@ -11,12 +11,12 @@ from dnsguard.core.upstreams import Pool
 from dnsguard.formats.timespan import describe
 
 
-def outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
+def next_steps(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
     """Return the ways out of the mode, each a line; all are needed where several are open."""
-    return tuple(_outlook(memory, seen, policy, pool))
+    return tuple(_next_step(memory, seen, policy, pool))
 
 
-def _outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> Iterator[str]:
+def _next_step(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> Iterator[str]:
     if memory.hold is not None:
         left = memory.hold.until - seen.now
         span = "" if left == math.inf else f", or by itself in {describe(left)}"
@@ -27,4 +27,4 @@ def _outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> I
             f" and after {policy.failures} failures in a row of one thing it is asked"
         )
     else:
-        yield from (f"handover: {reason}" for reason in obstacles(memory, seen, policy, pool))
+        yield from (f"handover: {reason}" for reason in blocker_reasons(memory, seen, policy, pool))

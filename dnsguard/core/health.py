@@ -8,17 +8,17 @@ and names outside go different ways, UDP and TCP too: each is a leg of its own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
 from dnsguard.core.model import NodeLocal, Observation, Policy
-from dnsguard.core.upstreams import Verdict, Verdicts
+from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress, is_unique_local
 
-HEARTBEAT = Leg(Ask.CLUSTER)
+HEARTBEAT = ProbeTarget(ProbeKind.CLUSTER)
 """The leg that is asked first, and most often."""
-EXTERNAL = (Leg(Ask.EXTERNAL), Leg(Ask.EXTERNAL, tcp=True))
-_LEGS = (HEARTBEAT, Leg(Ask.CLUSTER, tcp=True), *EXTERNAL)
-ONE_TIME = Leg(Ask.ONE_TIME)
-_URL = Leg(Ask.HTTP)
+EXTERNAL = (ProbeTarget(ProbeKind.EXTERNAL), ProbeTarget(ProbeKind.EXTERNAL, tcp=True))
+_LEGS = (HEARTBEAT, ProbeTarget(ProbeKind.CLUSTER, tcp=True), *EXTERNAL)
+ONE_TIME = ProbeTarget(ProbeKind.ONE_TIME)
+_URL = ProbeTarget(ProbeKind.HTTP)
 
 SERVFAIL_CACHED = 6.0
 """Seconds for which an upstream that failed vouches for nothing: CoreDNS keeps a SERVFAIL
@@ -27,15 +27,15 @@ PROOF = 5.0
 """Seconds for which the answer to a one-time name counts."""
 
 _ABOUT = {
-    Ask.CLUSTER: "for names of the cluster",
-    Ask.EXTERNAL: "for names outside",
-    Ask.ONE_TIME: "for a name that no cache has",
-    Ask.HTTP: "at its health URL",
+    ProbeKind.CLUSTER: "for names of the cluster",
+    ProbeKind.EXTERNAL: "for names outside",
+    ProbeKind.ONE_TIME: "for a name that no cache has",
+    ProbeKind.HTTP: "at its health URL",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Streak:
+class ProbeStreak:
     """How one leg has gone lately. Either there are successes or failures."""
 
     successes: int = 0
@@ -52,7 +52,7 @@ class Streak:
     """Questions under way."""
 
 
-_NOTHING = Streak()
+_NOTHING = ProbeStreak()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Health:
     address: IPAddress | None = None
     state: NodeLocal = NodeLocal.UNKNOWN
     detail: str = "not asked yet"
-    streaks: Mapping[Leg, Streak] = field(default_factory=dict)
+    streaks: Mapping[ProbeTarget, ProbeStreak] = field(default_factory=dict)
     was_listening: bool = False
     """A socket has been seen on it, so that none there is a death."""
 
@@ -82,7 +82,7 @@ class Health:
             default=None,
         )
 
-    def streak(self, leg: Leg) -> Streak:
+    def streak(self, leg: ProbeTarget) -> ProbeStreak:
         return self.streaks.get(leg, _NOTHING)
 
     def is_proven(self, now: float) -> bool:
@@ -90,18 +90,18 @@ class Health:
         proof = self.streak(ONE_TIME)
         return proof.successes > 0 and now - (proof.heard_at or 0.0) <= PROOF
 
-    def asked(self, leg: Leg, now: float) -> "Health":
+    def record_probe(self, leg: ProbeTarget, now: float) -> "Health":
         """Return the health with one question more under way."""
         streak = self.streak(leg)
-        return self._with(leg, replace(streak, asked_at=now, waiting=streak.waiting + 1))
+        return self._replace_streak(leg, replace(streak, asked_at=now, waiting=streak.waiting + 1))
 
-    def heard(self, answer: Answer, policy: Policy) -> "Health":
+    def apply_answer(self, answer: Answer, policy: Policy) -> "Health":
         """Return the health with one question less under way; its state is as it was."""
         streak = self.streak(answer.leg)
         waiting = max(0, streak.waiting - 1)
         streak = replace(streak, waiting=waiting, heard_at=answer.at, detail=answer.detail)
         if answer.outcome is Outcome.ANSWERED:
-            return self._with(
+            return self._replace_streak(
                 answer.leg,
                 replace(
                     streak,
@@ -116,20 +116,20 @@ class Health:
         is_final = answer.outcome is Outcome.UNREACHABLE and answer.leg == HEARTBEAT
         since = answer.at if streak.failing_since is None else streak.failing_since
         failures = streak.failures + (policy.failures if is_final else 1)
-        return self._with(
+        return self._replace_streak(
             answer.leg, replace(streak, successes=0, failures=failures, failing_since=since)
         )
 
-    def _with(self, leg: Leg, streak: Streak) -> "Health":
+    def _replace_streak(self, leg: ProbeTarget, streak: ProbeStreak) -> "Health":
         return replace(self, streaks={**self.streaks, leg: streak})
 
 
-def legs(policy: Policy) -> tuple[Leg, ...]:
+def legs(policy: Policy) -> tuple[ProbeTarget, ...]:
     """Return all the ways that have to work."""
     return (*_LEGS, _URL) if policy.health_url else _LEGS
 
 
-def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdicts) -> Health:
+def advance(health: Health, seen: Observation, policy: Policy, upstreams: ProbeRecords) -> Health:
     """Return the health after this look; ``upstreams`` is how these have answered."""
     if seen.bound is None:
         return health
@@ -140,8 +140,8 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: Verdic
         health = Health(address=address, detail=f"{address} is there, not asked yet")
     for answer in seen.answers:
         if answer.address == address:
-            health = _judged(health.heard(answer, policy), policy, upstreams)
-    return _listened(health, seen, policy)
+            health = _judge(health.apply_answer(answer, policy), policy, upstreams)
+    return _track_listener(health, seen, policy)
 
 
 def _absent(bound: frozenset[IPAddress], policy: Policy) -> str:
@@ -171,7 +171,7 @@ def _address(seen: Observation, policy: Policy, known: IPAddress | None) -> IPAd
     return next(iter((*served, *bound)), None)
 
 
-def _listened(health: Health, seen: Observation, policy: Policy) -> Health:
+def _track_listener(health: Health, seen: Observation, policy: Policy) -> Health:
     """See that the socket is gone: death is an event, and needs no question."""
     if seen.listening is None or not policy.require_binding:
         return health
@@ -183,22 +183,22 @@ def _listened(health: Health, seen: Observation, policy: Policy) -> Health:
         address=health.address,
         state=NodeLocal.SILENT,
         detail=f"nothing listens on {health.address} any more",
-        streaks={leg: _given_up(streak) for leg, streak in health.streaks.items()},
+        streaks={leg: _give_up(streak) for leg, streak in health.streaks.items()},
     )
 
 
-def _given_up(streak: Streak) -> Streak:
+def _give_up(streak: ProbeStreak) -> ProbeStreak:
     """Return what counts of a dead server's streak: when it was asked."""
-    return Streak(asked_at=streak.asked_at, waiting=streak.waiting)
+    return ProbeStreak(asked_at=streak.asked_at, waiting=streak.waiting)
 
 
-def _judged(health: Health, policy: Policy, upstreams: Verdicts) -> Health:
+def _judge(health: Health, policy: Policy, upstreams: ProbeRecords) -> Health:
     """Return the health with the state that its streaks amount to."""
     is_healthy = health.state is NodeLocal.HEALTHY
     least = policy.failures if is_healthy else 1
     fault = next(_faults(health, policy, upstreams, least), None)
     if fault is not None:
-        about = "" if fault == HEARTBEAT else f" {_about(fault)}"
+        about = "" if fault == HEARTBEAT else f" {_describe_probe(fault)}"
         detail = f"{health.address} {health.streak(fault).detail}{about}"
         return replace(health, state=NodeLocal.SILENT, detail=detail)
     fewest = min(health.streak(leg).successes for leg in legs(policy))
@@ -211,32 +211,32 @@ def _judged(health: Health, policy: Policy, upstreams: Verdicts) -> Health:
     detail = f"{health.address} answers, {count} of {policy.successes} times"
     for leg in EXTERNAL:
         if health.streak(leg).failures:
-            detail = f"{health.address} {health.streak(leg).detail} {_about(leg)}"
+            detail = f"{health.address} {health.streak(leg).detail} {_describe_probe(leg)}"
     return replace(health, state=NodeLocal.WARMING, detail=detail)
 
 
-def _faults(health: Health, policy: Policy, upstreams: Verdicts, least: int) -> Iterator[Leg]:
+def _faults(health: Health, policy: Policy, upstreams: ProbeRecords, least: int) -> Iterator[ProbeTarget]:
     """Yield the legs that fail by its own fault, the most telling first."""
     for leg in legs(policy):
         streak = health.streak(leg)
         if streak.failures < least:
             continue
-        if leg not in EXTERNAL or any(_vouches(one, streak) for one in upstreams.values()):
+        if leg not in EXTERNAL or any(_is_upstream_working(one, streak) for one in upstreams.values()):
             yield leg
 
 
-def _vouches(upstream: Verdict, streak: Streak) -> bool:
+def _is_upstream_working(upstream: ProbeRecord, streak: ProbeStreak) -> bool:
     """Tell whether an upstream was well all the while that names outside failed."""
     since, heard = streak.failing_since or 0.0, streak.heard_at or 0.0
     answered, failed = upstream.answered_at, upstream.failed_at
     return (
         upstream.answers
-        and not upstream.is_exposed
+        and not upstream.answers_cluster_names
         and answered is not None
         and answered > since
         and (failed is None or heard - failed > SERVFAIL_CACHED)
     )
 
 
-def _about(leg: Leg) -> str:
+def _describe_probe(leg: ProbeTarget) -> str:
     return _ABOUT[leg.ask] + (" over TCP" if leg.tcp else "")

@@ -34,12 +34,12 @@ class Hold:
         return f"held to {self.serves} by {self.by}"
 
 
-def active(hold: Hold | None, now: float) -> Hold | None:
+def active_hold(hold: Hold | None, now: float) -> Hold | None:
     """Return the hold while its time is not up."""
     return hold if hold is not None and now < hold.until else None
 
 
-def asked(request: Mapping[str, object], now: float) -> Hold:
+def from_request(request: Mapping[str, object], now: float) -> Hold:
     """Return the hold that a request asks for: ``serves``, ``seconds`` and ``by``.
 
     :raises ValueError: it asks for none that there is.

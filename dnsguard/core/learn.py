@@ -11,12 +11,12 @@ from dataclasses import replace
 from dnsguard.core import links, upstreams
 from dnsguard.core.attribution import BY_HAND, DHCLIENT, Writer, attribute
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Candidate, FileSeen, Observation, Record, Source, UnusedKind
+from dnsguard.core.model import Candidate, FileObservation, Observation, HookRecord, Source, UnusedKind
 from dnsguard.core.tramples import Trample
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script
-from dnsguard.formats.dhclient.records import Reason, Told
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100
@@ -28,20 +28,20 @@ _AFRESH = frozenset({Reason.BOUND, Reason.REBOOT, Reason.TIMEOUT, Reason.BOUND6}
 MOST_DELETED = 16
 
 
-def read_file(memory: Memory, seen: Observation, cluster: Container[IPAddress]) -> Memory:
+def learn_file(memory: Memory, seen: Observation, cluster: Container[IPAddress]) -> Memory:
     """Take in what someone else wrote. Our own writing teaches nothing."""
     file = seen.file
     if not _is_news_from_others(memory, file):
         return memory
     foreign = resolvconf.unguard(file.content)
     before = memory.foreign or b""
-    writer = attribute(file.content, before, seen.traces, seen.now)
+    writer = attribute(file.content, before, seen.touches, seen.now)
     memory = replace(memory, writer=writer)
     if memory.written is None:
         written_at = file.identity.mtime_ns / 1e9 if file.identity else seen.wall
-        memory = _foreign(memory, foreign, written_at)
+        memory = _take_foreign(memory, foreign, written_at)
         if _is_chosen(file.content, foreign, cluster):
-            return _left(memory, file.content, written_at)
+            return _learn_left_servers(memory, file.content, written_at)
         # What an earlier run added to the file was known then, from wherever.
         added = upstreams.from_text(
             file.content, source=Source.BACKUP, origin="added by dnsguard", seen=written_at
@@ -49,16 +49,16 @@ def read_file(memory: Memory, seen: Observation, cluster: Container[IPAddress]) 
         named = {learned.address for learned in memory.learned}
         ours = (one for one in added if one.address not in named)
         return replace(memory, learned=(*memory.learned, *ours))
-    deleted = {} if file.leads_away else _deleted(memory, file.content, cluster, seen.wall)
-    memory = _foreign(memory, foreign, seen.wall)
+    deleted = {} if file.leads_away else _find_deleted(memory, file.content, cluster, seen.wall)
+    memory = _take_foreign(memory, foreign, seen.wall)
     if file.leads_away:
         return memory  # a manager's own file: nothing of ours was there
-    memory = _left(memory, file.content, seen.wall)
+    memory = _learn_left_servers(memory, file.content, seen.wall)
     memory = replace(memory, deleted={**memory.deleted, **deleted})
-    return replace(memory, tramples=memory.tramples.plus(Trample(seen.wall, writer)))
+    return replace(memory, tramples=memory.tramples.add(Trample(seen.wall, writer)))
 
 
-def _is_news_from_others(memory: Memory, file: FileSeen) -> bool:
+def _is_news_from_others(memory: Memory, file: FileObservation) -> bool:
     if file.trouble is not None or file.content == memory.written:
         return False
     if file.identity == memory.identity:
@@ -67,14 +67,14 @@ def _is_news_from_others(memory: Memory, file: FileSeen) -> bool:
     return bool(file.content) or memory.foreign is None
 
 
-def _left(memory: Memory, content: bytes, written_at: float) -> Memory:
+def _learn_left_servers(memory: Memory, content: bytes, written_at: float) -> Memory:
     """Take in whom an editor has left in our text: in the place that they have there.
 
     Else a server that somebody adds would be alone of the file's rank, and remove the one
     that worked (issue 13).
     """
     learned = upstreams.from_text(
-        resolvconf.as_left(content), source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
+        resolvconf.count_ours_as_theirs(content), source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
     )
     named = {one.address for one in learned}
     deleted = {one: at for one, at in memory.deleted.items() if one not in named}
@@ -86,19 +86,19 @@ def _is_chosen(content: bytes, foreign: bytes, cluster: Container[IPAddress]) ->
 
     By itself dnsguard adds to none that it leaves in the file.
     """
-    named, added = set(resolvconf.addresses(content)), resolvconf.added(content)
+    named, added = set(resolvconf.addresses(content)), resolvconf.read_added(content)
     kept = named.intersection(resolvconf.addresses(foreign)) - added
     return bool(added & named) and any(one not in cluster for one in kept)
 
 
-def _deleted(
+def _find_deleted(
     memory: Memory, content: bytes, cluster: Container[IPAddress], wall: float
 ) -> dict[IPAddress, float]:
     """Return whom a person has taken out of the file as it was."""
     if memory.writer is None or memory.writer.name not in BY_HAND:
         return {}
     written = memory.written or b""
-    left = resolvconf.addresses(resolvconf.as_left(content))
+    left = resolvconf.addresses(resolvconf.count_ours_as_theirs(content))
     was = [one for one in resolvconf.addresses(written) if one not in cluster]
     if not resolvconf.is_guarded(content) and not _is_edit(written, content, cluster):
         return {}
@@ -116,24 +116,24 @@ def _is_edit(written: bytes, content: bytes, cluster: Container[IPAddress]) -> b
     return names_somebody and others <= set(written.split(b"\n"))
 
 
-def read_behind(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
+def learn_link_target(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
     """Take in what the manager says now whose link we have taken the place of.
 
     The file that it would be without us, if that is new.
     """
-    said = links.says(seen.behind)
-    if said is None or links.taken(seen.file) is None or said == memory.foreign:
+    said = links.content_of(seen.link_target)
+    if said is None or links.replaced_link(seen.file) is None or said == memory.foreign:
         return memory, None
-    return _foreign(memory, said, seen.wall), said
+    return _take_foreign(memory, said, seen.wall), said
 
 
-def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
+def learn_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | None]:
     """Take in what dhclient was told.
 
     The file that it would have written since the last look, None if none: where resolv.conf is
     a manager's link, that manager is told as well, and writes it.
     """
-    if links.owned(seen.file) is not None:
+    if links.managers_link(seen.file) is not None:
         return replace(memory, records=seen.records), None
     is_first = memory.written is None
     file_at = seen.file.identity.mtime_ns / 1e9 if is_first and seen.file.identity else 0.0
@@ -145,14 +145,14 @@ def read_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | Non
             continue
         text = script.resolv_conf(record.told, memory.foreign or b"")
         if text is not None:
-            text += _added_since(text, memory, seen, record)
+            text += _find_added_options(text, memory, seen, record)
             announced = text
             writer = Writer(DHCLIENT, f"what it was told on {record.told.interface}")
-            memory = replace(_foreign(memory, text, record.written), writer=writer)
+            memory = replace(_take_foreign(memory, text, record.written), writer=writer)
     return replace(memory, records=seen.records), announced
 
 
-def _added_since(text: bytes, memory: Memory, seen: Observation, record: Record) -> bytes:
+def _find_added_options(text: bytes, memory: Memory, seen: Observation, record: HookRecord) -> bytes:
     """Return the options that an exit hook has put into the file since dhclient was told.
 
     Kubespray's zdnsupdate does so a moment after our enter hook, and one look may see both.
@@ -166,26 +166,26 @@ def _added_since(text: bytes, memory: Memory, seen: Observation, record: Record)
     return b"".join(line + b"\n" for line in lines if line.startswith(b"options "))
 
 
-def _is_news(before: Record | None, now: Record) -> bool:
+def _is_news(before: HookRecord | None, now: HookRecord) -> bool:
     if now.told.is_gone or (before is not None and before.written == now.written):
         return False
     if before is None or now.told.reason in _AFRESH:
         return True
-    return _said(before.told) != _said(now.told)
+    return _answer_of(before.told) != _answer_of(now.told)
 
 
-def _said(told: Told) -> tuple[object, ...]:
+def _answer_of(told: DhclientEvent) -> tuple[object, ...]:
     return told.nameservers, told.domain, told.search
 
 
-def _foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
+def _take_foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
     learned = upstreams.from_text(
         foreign, source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
     )
     named = {one.address for one in learned}
     deleted = {one: at for one, at in memory.deleted.items() if one not in named}
     newest = sorted(deleted, key=lambda one: deleted[one], reverse=True)[:MOST_DELETED]
-    told = memory.told if foreign == memory.foreign else frozenset[tuple[IPAddress, UnusedKind]]()
+    told = memory.told_unused if foreign == memory.foreign else frozenset[tuple[IPAddress, UnusedKind]]()
     return replace(
         memory,
         foreign=foreign,
@@ -200,7 +200,7 @@ def candidates(memory: Memory) -> Iterator[Candidate]:
 
     The servers of a lease that no longer holds lose their rank, in the file as well.
     """
-    told = [one for record in memory.records for one in _told(record, memory.bound)]
+    told = [one for record in memory.records for one in _candidates_of_record(record, memory.bound)]
     holding = {one.address for one in told if one.source is Source.DHCP}
     gone = {one.address for one in told if one.source is Source.LEASE} - holding
     for learned in memory.learned:
@@ -209,7 +209,7 @@ def candidates(memory: Memory) -> Iterator[Candidate]:
     yield from told
 
 
-def _told(record: Record, bound: frozenset[IPAddress] | None) -> Iterator[Candidate]:
+def _candidates_of_record(record: HookRecord, bound: frozenset[IPAddress] | None) -> Iterator[Candidate]:
     told = record.told
     origin = f"dhclient on {told.interface}: {told.reason}"
     is_unbound = None not in (told.address, bound) and told.address not in (bound or ())

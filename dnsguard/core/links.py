@@ -13,9 +13,9 @@ removal, can give it back; whoever writes another file there has done away with 
 
 from collections.abc import Iterable
 
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.flaps import Flaps
-from dnsguard.core.model import FileSeen, Found, Observation, Source, Trouble
+from dnsguard.core.model import FileObservation, Found, Observation, Source, Trouble
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
@@ -27,19 +27,19 @@ PAUSE = 10.0
 _RESOLVED = "systemd/resolve/"
 
 
-def taken(file: FileSeen) -> str | None:
+def replaced_link(file: FileObservation) -> str | None:
     """Return the link whose place a file of ours has taken."""
     if file.trouble is not None or file.link is not None:
         return None
-    return resolvconf.taken_link(file.content)
+    return resolvconf.read_link_marker(file.content)
 
 
-def owned(file: FileSeen) -> str | None:
+def managers_link(file: FileObservation) -> str | None:
     """Return the link that belongs there: the one that is, or whose place is taken."""
-    return file.link if file.leads_away else taken(file)
+    return file.link if file.leads_away else replaced_link(file)
 
 
-def is_awaited(file: FileSeen) -> bool:
+def is_awaited(file: FileObservation) -> bool:
     """Tell whether a link leads nowhere, or to a file that names nobody: its manager's to fill.
 
     resolvconf's has a header and, until the first lease, nothing else.
@@ -50,21 +50,21 @@ def is_awaited(file: FileSeen) -> bool:
     return file.trouble is Trouble.MISSING or names_nobody
 
 
-def says(behind: FileSeen | None) -> bytes | None:
+def content_of(behind: FileObservation | None) -> bytes | None:
     """Return what a taken link leads to now, None where that is nothing to go by."""
     if behind is None or behind.trouble is not None or not resolvconf.nameservers(behind.content):
         return None
     return behind.content
 
 
-def is_poisoned(named: Iterable[IPAddress], border: Border) -> bool:
+def is_poisoned(named: Iterable[IPAddress], border: Exclusions) -> bool:
     """Tell whether one of these leads to cluster DNS for certain; silence is no proof."""
     return any(border.is_poison(address) for address in named)
 
 
-def is_clean(seen: Observation, border: Border) -> bool:
+def is_clean(seen: Observation, border: Exclusions) -> bool:
     """Tell whether a taken link can be put back: it leads to a real server, and to no poison."""
-    content, link = says(seen.behind), taken(seen.file)
+    content, link = content_of(seen.link_target), replaced_link(seen.file)
     if content is None or link is None:
         return False
     named = resolvconf.addresses(content)
@@ -73,7 +73,7 @@ def is_clean(seen: Observation, border: Border) -> bool:
         # would say with the link stands in its configuration.
         named = tuple(one for one in named if not one.is_loopback) + _configured(seen.found)
         return not is_poisoned(named, border)
-    return any(border.admits(one) for one in named) and not is_poisoned(named, border)
+    return any(border.allows(one) for one in named) and not is_poisoned(named, border)
 
 
 def _configured(found: Found) -> tuple[IPAddress, ...]:

@@ -9,9 +9,9 @@ from dnsguard.core.fight import Fight
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, Identity, Mode, Record, UnusedKind
+from dnsguard.core.model import Candidate, Identity, Mode, HookRecord, UnusedKind
 from dnsguard.core.tramples import Tramples
-from dnsguard.core.upstreams import Verdict
+from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress
 
 
@@ -35,15 +35,15 @@ class Memory:
     """Candidates that the foreign file names, and that an editor of our text has left in it."""
     deleted: Mapping[IPAddress, float] = field(default_factory=dict)
     """Whom a person took out of resolv.conf, and when (seconds since the epoch)."""
-    told: frozenset[tuple[IPAddress, UnusedKind]] = frozenset()
+    told_unused: frozenset[tuple[IPAddress, UnusedKind]] = frozenset()
     """Of whom it was told why they are not used, and the kind of reason."""
-    records: tuple[Record, ...] = ()
+    records: tuple[HookRecord, ...] = ()
     """What dhclient had been told by the last look."""
-    informs: Informs = field(default_factory=dict)
+    dhcp_answers: Informs = field(default_factory=dict)
     """What DHCP servers said when asked."""
     remembered: tuple[Candidate, ...] = ()
-    verdicts: Mapping[IPAddress, Verdict] = field(default_factory=dict)
-    convicts: Mapping[IPAddress, float] = field(default_factory=dict)
+    probe_records: Mapping[IPAddress, ProbeRecord] = field(default_factory=dict)
+    cluster_resolvers: Mapping[IPAddress, float] = field(default_factory=dict)
     """Who was shown to be cluster DNS and not cleared of it since, in this boot or an earlier
     one, and when (seconds since the epoch)."""
     kubernetes: frozenset[IPAddress] = frozenset()
@@ -54,7 +54,7 @@ class Memory:
     copying: str | None = None
     """The file for pods that came to name cluster DNS while the node was handed over: somebody
     makes it of resolv.conf."""
-    links: Flaps = field(default_factory=Flaps)
+    link_flaps: Flaps = field(default_factory=Flaps)
     """How often a file of ours had to take the place of a link."""
     flaps: Flaps = field(default_factory=Flaps)
     bound: frozenset[IPAddress] | None = None

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from dnsguard.core.answers import Answer, Query
-from dnsguard.core.attribution import Trace
+from dnsguard.core.answers import Answer, Probe
+from dnsguard.core.attribution import FileTouch
 from dnsguard.core.hold import Hold
 from dnsguard.core.tramples import Tramples
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Told
+from dnsguard.formats.dhclient.records import DhclientEvent
 
 if TYPE_CHECKING:
-    from dnsguard.core.dhcp_query import Informed
+    from dnsguard.core.dhcp_query import DhcpAnswer
     from dnsguard.core.pods import PodsFile
 
 
@@ -97,7 +97,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldLease:
+class CurrentLease:
     """The newest DHCPv4 lease of an interface, whichever client holds it."""
 
     interface: str
@@ -120,10 +120,10 @@ class Stub:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class HookRecord:
     """What our enter hook wrote down of an interface."""
 
-    told: Told
+    told: DhclientEvent
     written: float
     """When; seconds since the epoch."""
 
@@ -133,7 +133,7 @@ class Found:
     """What one look at the node's files came to."""
 
     candidates: tuple[Candidate, ...] = ()
-    leases: tuple[HeldLease, ...] = ()
+    leases: tuple[CurrentLease, ...] = ()
     stubs: tuple[Stub, ...] = ()
 
 
@@ -216,7 +216,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileSeen:
+class FileObservation:
     """resolv.conf at one look."""
 
     content: bytes = b""
@@ -241,16 +241,16 @@ class Observation:
 
     now: float
     wall: float
-    file: FileSeen
-    behind: FileSeen | None = None
+    file: FileObservation
+    link_target: FileObservation | None = None
     """What the link leads to whose place a file of ours has taken; None where there is none."""
     pod_file: bytes | None = None
     """/var/lib/dnsguard/resolv.conf, None where it can't be read."""
     found: Found = field(default_factory=Found)
     """What the node's files name."""
-    records: tuple[Record, ...] = ()
+    records: tuple[HookRecord, ...] = ()
     """What dhclient was told lately, an interface each."""
-    informed: "tuple[Informed, ...]" = ()
+    dhcp_answers: "tuple[DhcpAnswer, ...]" = ()
     """What DHCP servers said when asked; each is in exactly one observation."""
     bound: frozenset[IPAddress] | None = None
     """The node's addresses; None while or where they can't be listed."""
@@ -266,7 +266,7 @@ class Observation:
     """Why there may be a kubelet all the same, for people; None where there is none."""
     hold: Hold | None = None
     """What an operator has pinned; it may be over."""
-    traces: tuple[Trace, ...] = ()
+    touches: tuple[FileTouch, ...] = ()
     """What was touched lately in the directories of resolv.conf and of the leases."""
 
 
@@ -275,7 +275,7 @@ class ReplaceFile:
     """Make resolv.conf say this, if it still is what was observed."""
 
     content: bytes
-    seen: FileSeen
+    seen: FileObservation
     wanted: tuple[IPAddress, ...]
 
     def describe(self) -> str:
@@ -288,7 +288,7 @@ class RestoreLink:
     """Give resolv.conf back to the manager whose link it was, if it still is what was observed."""
 
     link: str
-    seen: FileSeen
+    seen: FileObservation
     wanted: tuple[IPAddress, ...]
 
     def describe(self) -> str:
@@ -322,7 +322,7 @@ class Remember:
     """Keep this across reboots."""
 
     candidates: tuple[Candidate, ...]
-    convicts: Mapping[IPAddress, float] = field(default_factory=dict)
+    cluster_resolvers: Mapping[IPAddress, float] = field(default_factory=dict)
     """Who was shown to be cluster DNS, and when (seconds since the epoch)."""
     kubernetes: frozenset[IPAddress] = frozenset()
     """What NodeLocalDNS said of the cluster's own name."""
@@ -348,7 +348,7 @@ Action = ReplaceFile | RestoreLink | KeepForeign | ReplacePodFile | Remember | E
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
+class PreparedRepair:
     """What to put in place, at once, should the file ever say ``poisoned`` again, or the like."""
 
     poisoned: bytes
@@ -412,11 +412,11 @@ class Plan:
     actions: tuple[Action, ...]
     because: tuple[tuple[str, str], ...]
     """The decision's trace: fact and value, in the order they counted."""
-    questions: tuple[Query, ...]
+    questions: tuple[Probe, ...]
     """To be asked now, side by side."""
-    informs: tuple[HeldLease, ...]
+    dhcp_queries: tuple[CurrentLease, ...]
     """Whose DHCP servers are to be asked now."""
-    remedy: Remedy | None
+    prepared: PreparedRepair | None
     unused: tuple[Unused, ...]
     """What is to be told of the foreign file's nameservers, and was not yet."""
     tramples: Tramples

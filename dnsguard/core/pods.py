@@ -10,7 +10,7 @@ such pods. If it leads to cluster DNS, they forward to themselves and die of it:
 
 from dataclasses import dataclass
 
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.formats.address import IPAddress
 
 REMEDY = "dnsguard kubelet adopt --restart"
@@ -31,12 +31,12 @@ class PodsFile:
     """How pods get another one."""
 
 
-def dead_end(pods: PodsFile, border: Border) -> str | None:
+def find_dead_end(pods: PodsFile, border: Exclusions) -> str | None:
     """Return what is wrong with what the file says, None where pods can resolve with it."""
     if pods.nameservers is None:
         return f"kubelet gives pods {pods.path}, which can't be read"
     for address in pods.nameservers:
-        if address in border.cluster or address in border.exposed:
+        if address in border.cluster or address in border.cluster_resolvers:
             return f"kubelet gives pods {pods.path}, which names {address}: cluster DNS"
         if address.is_loopback:
             return f"kubelet gives pods {pods.path}, which names {address}: the pod itself"

@@ -17,7 +17,7 @@ CLUSTER_DOMAIN = "cluster.local"
 """Where nobody says another one (kubelet's --cluster-domain has no default)."""
 
 
-def effective(policy: Policy, kubelet: Kubelet | None) -> Policy:
+def fill_policy(policy: Policy, kubelet: Kubelet | None) -> Policy:
     """Return the policy with what the operator left to be found.
 
     A name or address that is configured stays. Every address that kubelet gives to pods

@@ -4,12 +4,12 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from dnsguard.core import evidence
-from dnsguard.core.answers import Ask, Leg, Query, Question
+from dnsguard.core.answers import ProbeKind, ProbeTarget, Probe, Question
 from dnsguard.core.evidence import Services
-from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, Streak, legs
+from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal, Policy
-from dnsguard.core.upstreams import Pool, Upstream, Verdict
+from dnsguard.core.upstreams import Pool, Upstream, ProbeRecord
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
@@ -27,17 +27,17 @@ CLEARANCE = 60.0
 class Questions:
     """The questions due now, and when the next one is."""
 
-    now: tuple[Query, ...]
+    now: tuple[Probe, ...]
     next_at: float
 
 
-def wording(query: Query, policy: Policy, label: str) -> Question:
+def wording(query: Probe, policy: Policy, label: str) -> Question:
     """Return what to ask; ``label`` makes a one-time name, and must be new each time."""
     name, rdtype, ask = policy.upstream_question, "NS", query.leg.ask
-    if ask is Ask.ONE_TIME:
-        name, rdtype = f"{label}.{_zone(query, policy)}", "A"
-    if ask in (Ask.CLUSTER, Ask.NONSENSE, Ask.CONTROL):
-        name = _inside(ask, policy, label)
+    if ask is ProbeKind.ONE_TIME:
+        name, rdtype = f"{label}.{_cluster_zone(query, policy)}", "A"
+    if ask in (ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.CONTROL):
+        name = _cluster_name(ask, policy, label)
         # A service has records of the cluster's own families only.
         inside = policy.nodelocal[0]
         if query.address in policy.cluster:
@@ -46,7 +46,7 @@ def wording(query: Query, policy: Policy, label: str) -> Question:
     return Question(name=name, rdtype=rdtype, ask=ask)
 
 
-def _zone(query: Query, policy: Policy) -> str:
+def _cluster_zone(query: Probe, policy: Policy) -> str:
     """Return the zone of one-time names.
 
     systemd-resolved sends no name of a single label to a server (resolved.conf(5)): below
@@ -56,17 +56,17 @@ def _zone(query: Query, policy: Policy) -> str:
     return zone if zone or query.address in policy.cluster else "arpa"
 
 
-def _inside(ask: Ask, policy: Policy, label: str) -> str:
+def _cluster_name(ask: ProbeKind, policy: Policy, label: str) -> str:
     """Return the cluster's own name, one beside it, or the same in a domain beside."""
     domain = policy.cluster_domain
-    if ask is Ask.NONSENSE:
+    if ask is ProbeKind.NONSENSE:
         return f"{label}.default.svc.{domain}"
-    if ask is Ask.CONTROL:
+    if ask is ProbeKind.CONTROL:
         domain = ".".join((label, *domain.split(".")[1:]))
     return f"kubernetes.default.svc.{domain}"
 
 
-def questions(  # noqa: PLR0913 -- each a fact of one look
+def due_probes(  # noqa: PLR0913 -- each a fact of one look
     memory: Memory,
     now: float,
     policy: Policy,
@@ -82,25 +82,25 @@ def questions(  # noqa: PLR0913 -- each a fact of one look
     health, due, next_at = _nodelocal(memory.health, now, policy, needs_proof=needs_proof)
     in_use = {server.address for server in resolvconf.nameservers(memory.written or b"")}
     suspected, tcp = health.suspected_since, resolvconf.uses_tcp(memory.foreign or b"")
-    failing = _failing_since(known, in_use)
+    failing = _find_failing_since(known, in_use)
     is_served = any(u.is_usable and u.refusal is None for u in known)
-    verdicts = {upstream.address: upstream.verdict for upstream in known}
+    verdicts = {upstream.address: upstream.record for upstream in known}
     turns: list[tuple[bool, float, IPAddress]] = []
-    for one in _worth_asking(known, memory, policy):
+    for one in _is_worth_asking(known, memory, policy):
         is_in_use = one.address in in_use
         interval = CLEARANCE
         if one.refusal is None:
-            interval = _interval(one.verdict, policy, is_in_use=is_in_use, is_served=is_served)
-        at = _due(one.verdict, interval)
-        asked_at = one.verdict.asked_at or 0.0
+            interval = _interval(one.record, policy, is_in_use=is_in_use, is_served=is_served)
+        at = _due(one.record, interval)
+        asked_at = one.record.asked_at or 0.0
         if suspected is not None and one.is_usable and asked_at <= suspected:
             at = now  # it tells whose fault it is
         if failing is not None and one.is_usable and not is_in_use and asked_at <= failing:
             at = now  # it tells whether it is any better, before it is written
         more = _more(one, services)
         if more and at > now:
-            due += (Query(one.address, Leg(ask, tcp)) for ask in sorted(more))
-            verdicts[one.address] = replace(one.verdict, asked=one.verdict.asked | more)
+            due += (Probe(one.address, ProbeTarget(ask, tcp)) for ask in sorted(more))
+            verdicts[one.address] = replace(one.record, asked=one.record.asked | more)
         elif at <= now:
             turns.append((not is_in_use, at, one.address))
         if not at <= now:
@@ -108,14 +108,14 @@ def questions(  # noqa: PLR0913 -- each a fact of one look
     turns.sort(key=lambda turn: turn[:2])
     for _, _, address in turns[: MOST_ASKED - _under_way(verdicts.values(), now)]:
         asks = _first(verdicts[address], now)
-        due += (Query(address, Leg(ask, tcp)) for ask in asks)
+        due += (Probe(address, ProbeTarget(ask, tcp)) for ask in asks)
         asked = frozenset(asks)
         verdicts[address] = replace(verdicts[address], asked_at=now, asked=asked, round={})
     memory = replace(memory, health=health, verdicts=verdicts)
     return memory, Questions(now=tuple(due), next_at=next_at)
 
 
-def _worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstream]:
+def _is_worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstream]:
     """Yield whom to ask, best first.
 
     A guess is asked when all that rank above have failed: dnsguard bothers no router and
@@ -125,7 +125,7 @@ def _worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstr
     is_served, is_open, is_needed, rank = False, False, True, 0
     for upstream in known:
         if upstream.refusal is not None:
-            if upstream.address in memory.convicts and upstream.address not in policy.cluster:
+            if upstream.address in memory.cluster_resolvers and upstream.address not in policy.cluster:
                 yield upstream
             continue
         if RANK[upstream.candidate.source] != rank:
@@ -134,35 +134,35 @@ def _worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstr
         if upstream.is_guess and not is_needed:
             continue
         is_served |= upstream.is_usable
-        verdict = upstream.verdict
+        verdict = upstream.record
         is_open |= not (upstream.is_usable or verdict.failures or verdict.doubts)
         yield upstream
 
 
-def _failing_since(known: Pool, in_use: Container[IPAddress]) -> float | None:
+def _find_failing_since(known: Pool, in_use: Container[IPAddress]) -> float | None:
     """Return since when one that is in use has brought no answer."""
-    times = (one.verdict.failing_since for one in known if one.address in in_use)
+    times = (one.record.failing_since for one in known if one.address in in_use)
     return max((at for at in times if at is not None), default=None)
 
 
-def _first(verdict: Verdict, now: float) -> tuple[Ask, ...]:
+def _first(verdict: ProbeRecord, now: float) -> tuple[ProbeKind, ...]:
     """Return what a round begins with."""
     is_cleared = verdict.cleared_at is not None and now - verdict.cleared_at < CLEARANCE
-    return (Ask.UPSTREAM,) if is_cleared else (Ask.CLUSTER, Ask.UPSTREAM)
+    return (ProbeKind.UPSTREAM,) if is_cleared else (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
 
 
-def _more(upstream: Upstream, services: Services) -> frozenset[Ask]:
+def _more(upstream: Upstream, services: Services) -> frozenset[ProbeKind]:
     """Return what has to be asked in addition for the round under way to show something."""
-    verdict = upstream.verdict
+    verdict = upstream.record
     is_stub = upstream.address.is_loopback
-    return frozenset(evidence.needed(verdict.round, services, is_stub=is_stub)) - verdict.asked
+    return frozenset(evidence.needed_probes(verdict.round, services, is_stub=is_stub)) - verdict.asked
 
 
-def _under_way(verdicts: Iterable[Verdict], now: float) -> int:
+def _under_way(verdicts: Iterable[ProbeRecord], now: float) -> int:
     return sum(one.is_waiting and now - (one.asked_at or 0.0) < LOST for one in verdicts)
 
 
-def _due(asked: Verdict, interval: float) -> float:
+def _due(asked: ProbeRecord, interval: float) -> float:
     if asked.asked_at is None:
         return float("-inf")
     return asked.asked_at + (LOST if asked.is_waiting else interval)
@@ -170,25 +170,25 @@ def _due(asked: Verdict, interval: float) -> float:
 
 def _nodelocal(
     health: Health, now: float, policy: Policy, *, needs_proof: bool
-) -> tuple[Health, list[Query], float]:
+) -> tuple[Health, list[Probe], float]:
     """Choose what to ask NodeLocalDNS; who doesn't answer at all is asked one thing."""
     if health.address is None:
         return health, [], float("inf")
     is_there = health.state is NodeLocal.HEALTHY or health.streak(HEARTBEAT).successes > 0
-    due: list[Query] = []
+    due: list[Probe] = []
     next_at = float("inf")
     asked = (*legs(policy), ONE_TIME) if needs_proof else legs(policy)
     for leg in asked if is_there else (HEARTBEAT,):
         at = _leg_due(leg, health, policy)
         if at <= now:
-            due.append(Query(health.address, leg))
-            health = health.asked(leg, now)
+            due.append(Probe(health.address, leg))
+            health = health.record_probe(leg, now)
             at = _leg_due(leg, health, policy)
         next_at = min(next_at, at)
     return health, due, next_at
 
 
-def _leg_due(leg: Leg, health: Health, policy: Policy) -> float:
+def _leg_due(leg: ProbeTarget, health: Health, policy: Policy) -> float:
     streak = health.streak(leg)
     if streak.asked_at is None:
         return float("-inf")
@@ -199,7 +199,7 @@ def _leg_due(leg: Leg, health: Health, policy: Policy) -> float:
     return streak.asked_at + (policy.fast if may_hang else LOST)
 
 
-def _leg_interval(leg: Leg, streak: Streak, policy: Policy) -> float:
+def _leg_interval(leg: ProbeTarget, streak: ProbeStreak, policy: Policy) -> float:
     if streak.failures:
         # Long silence is stable too, though a pod may come up any second.
         return min(policy.slow, policy.fast * min(5, 1 + streak.failures // 5))
@@ -208,7 +208,7 @@ def _leg_interval(leg: Leg, streak: Streak, policy: Policy) -> float:
     return min(policy.heartbeat, policy.slow) if leg == HEARTBEAT else policy.slow
 
 
-def _interval(verdict: Verdict, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:
+def _interval(verdict: ProbeRecord, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:
     longest = policy.slow if is_in_use or not is_served else SPARE * policy.slow
     tries = max(verdict.failures, verdict.doubts)
     if not verdict.is_usable or tries:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 
 from dnsguard.core import links, upstreams
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
-    FileSeen,
+    FileObservation,
     NodeLocal,
     Observation,
     Plan,
     Policy,
-    Remedy,
+    PreparedRepair,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
@@ -38,7 +38,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SortedNameservers:
     """The file's nameservers, sorted by what they mean to the guard."""
 
     usual: tuple[IPAddress, ...]
@@ -64,12 +64,12 @@ class Rewrite:
     """When a write that is put off is due."""
 
 
-def read(content: bytes, border: Border) -> Reading:
+def sort_nameservers(content: bytes, border: Exclusions) -> SortedNameservers:
     """Sort the nameservers of a file."""
     found = resolvconf.nameservers(content)
     usual = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
-    real = tuple(address for address in usual if border.admits(address))
-    return Reading(
+    real = tuple(address for address in usual if border.allows(address))
+    return SortedNameservers(
         usual=usual,
         real=real,
         refused=tuple(address for address in usual if address not in real),
@@ -81,7 +81,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
     memory: Memory,
     seen: Observation,
     pool: Pool,
-    border: Border,
+    border: Exclusions,
     *,
     announced: bytes | None,
     reaches_pods: bool,
@@ -92,15 +92,15 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
     :param reaches_pods: what resolv.conf says may become what pods are given.
     """
     file = seen.file
-    if memory.serves is Serves.UPSTREAM and (left := _left_to_its_manager(memory, seen, border)):
+    if memory.serves is Serves.UPSTREAM and (left := _leave_to_manager(memory, seen, border)):
         return left
-    judged = file if announced is None else FileSeen(content=announced)
-    reading = read(judged.content if judged.trouble is None else b"", border)
-    wanted, why = _wanted(memory, judged, reading, pool)
+    judged = file if announced is None else FileObservation(content=announced)
+    reading = sort_nameservers(judged.content if judged.trouble is None else b"", border)
+    wanted, why = _choose_nameservers(memory, judged, reading, pool)
     if wanted is None and not why and not reaches_pods:
-        wanted, why = _given_back(memory, reading, pool)
+        wanted, why = _give_back(memory, reading, pool)
     because = (("file", _describe(judged, reading)), *why)
-    link = links.owned(file)
+    link = links.managers_link(file)
     if wanted is None and announced is not None:
         # A copy of it would do away with the link, and name whom Go alone reads.
         wanted = reading.real or None
@@ -113,7 +113,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         content = judged.content if reading.real else file.content
     shown = reading.usual if wanted is None else wanted
     is_right = content == file.content and (wanted is None or file.trouble is None)
-    due, reason = _due(memory, seen)
+    due, reason = _find_write_time(memory, seen)
     is_unread = file.trouble is Trouble.NOT_READ and seen.now < due
     if is_right and file.is_readable and not is_unread:
         memory = replace(memory, written=content, unfinished_since=None)
@@ -121,7 +121,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         is_settled = wanted is not None or memory.serves is Serves.NODELOCAL or not is_open
         return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
     if seen.repaired is not None:
-        fight = memory.fight.repaired(seen.now)
+        fight = memory.fight.record_repair(seen.now)
         memory = replace(memory, written=seen.repaired, unfinished_since=None, fight=fight)
         is_settled = seen.repaired == content
         return memory, Rewrite(wanted=shown, action=None, because=because, is_settled=is_settled)
@@ -142,14 +142,14 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         memory,
         written=content,
         unfinished_since=None,
-        fight=memory.fight.repaired(seen.now),
-        links=memory.links.broke(seen.now, links.PAUSE) if file.leads_away else memory.links,
+        fight=memory.fight.record_repair(seen.now),
+        links=memory.link_flaps.record_break(seen.now, links.PAUSE) if file.leads_away else memory.link_flaps,
     )
     action = ReplaceFile(content=content, seen=file, wanted=shown)
     return memory, Rewrite(wanted=shown, action=action, because=because)
 
 
-def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
+def prepare_repair(memory: Memory, seen: Observation, border: Exclusions) -> PreparedRepair | None:
     """Return what to do at once when the poison that is held back now comes again.
 
     None where the next poison has to be thought about: while nothing is held back,
@@ -158,64 +158,64 @@ def remedy(memory: Memory, seen: Observation, border: Border) -> Remedy | None:
     foreign, written = memory.foreign, memory.written
     if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
-    has_link = links.owned(seen.file) or resolvconf.taken_link(written)
+    has_link = links.managers_link(seen.file) or resolvconf.read_link_marker(written)
     if seen.file.link is not None or has_link or memory.fight.delay or foreign == written:
         return None
-    poisoned = read(foreign, border).poison
-    left = read(written, border)
+    poisoned = sort_nameservers(foreign, border).poison
+    left = sort_nameservers(written, border)
     if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
         return None
-    return remedy_for(foreign, written, left.usual)
+    return prepare_repair_of(foreign, written, left.usual)
 
 
-def remedy_for(poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]) -> Remedy:
+def prepare_repair_of(poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]) -> PreparedRepair:
     """Return how to guard a text with these servers, and every text that names the same ones."""
-    block = resolvconf.block(poisoned)
+    block = resolvconf.nameserver_block(poisoned)
     guarded = resolvconf.guard(block, wanted) if block else b""
-    return Remedy(poisoned, content, block, guarded)
+    return PreparedRepair(poisoned, content, block, guarded)
 
 
-def _left_to_its_manager(
-    memory: Memory, seen: Observation, border: Border
+def _leave_to_manager(
+    memory: Memory, seen: Observation, border: Exclusions
 ) -> tuple[Memory, Rewrite] | None:
     """Leave a link alone, or give it back, where it does not lead to poison; None where it does."""
     file = seen.file
     if links.is_awaited(file):
-        return _awaited(memory, seen, border)
+        return _await_manager(memory, seen, border)
     if file.leads_away and file.trouble is None:
         named = resolvconf.addresses(file.content)
         if links.is_poisoned(named, border):
             return None
         memory = replace(memory, unfinished_since=None, written=file.content)
-        return memory, _left(file, border, f"left to whoever keeps {file.link}")
-    taken, behind = links.taken(file), seen.behind
+        return memory, _leave(file, border, f"left to whoever keeps {file.link}")
+    taken, behind = links.replaced_link(file), seen.link_target
     if taken is None or behind is None or not links.is_clean(seen, border):
         return None
-    if not links.may_return(memory.links, seen.now):
+    if not links.may_return(memory.link_flaps, seen.now):
         return None
-    left = _left(behind, border, f"{taken} is clean: the link is put back")
+    left = _leave(behind, border, f"{taken} is clean: the link is put back")
     action = RestoreLink(link=taken, seen=file, wanted=left.wanted)
     memory = replace(memory, written=behind.content, foreign=behind.content)
     return memory, replace(left, action=action)
 
 
-def _awaited(memory: Memory, seen: Observation, border: Border) -> tuple[Memory, Rewrite] | None:
+def _await_manager(memory: Memory, seen: Observation, border: Exclusions) -> tuple[Memory, Rewrite] | None:
     """Wait for the manager whose link leads nowhere yet; None once it had its time."""
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if seen.now >= since + links.WAIT:
         return None
     why = f"{seen.file.link} says nothing yet: whoever keeps it is waited for"
     memory = replace(memory, unfinished_since=since, written=seen.file.content)
-    return memory, _left(seen.file, border, why, look_at=since + links.WAIT)
+    return memory, _leave(seen.file, border, why, look_at=since + links.WAIT)
 
 
-def _left(file: FileSeen, border: Border, why: str, look_at: float = float("inf")) -> Rewrite:
-    reading = read(file.content if file.trouble is None else b"", border)
+def _leave(file: FileObservation, border: Exclusions, why: str, look_at: float = float("inf")) -> Rewrite:
+    reading = sort_nameservers(file.content if file.trouble is None else b"", border)
     because = (("file", _describe(file, reading)), ("write", why))
     return Rewrite(wanted=reading.usual, action=None, because=because, look_at=look_at)
 
 
-def unwritten(before: Memory, after: Memory, plan: Plan, file: FileSeen) -> tuple[Memory, Plan]:
+def undo_failed_write(before: Memory, after: Memory, plan: Plan, file: FileObservation) -> tuple[Memory, Plan]:
     """Return memory and plan after a write that failed.
 
     It was no repair and no round of a fight, and the file says what it said before.
@@ -226,7 +226,7 @@ def unwritten(before: Memory, after: Memory, plan: Plan, file: FileSeen) -> tupl
     return memory, replace(plan, wanted=left, delay=before.fight.delay, is_settled=False)
 
 
-def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
+def _find_write_time(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     """Return the earliest time to write, and why it is not now."""
     file = seen.file
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
@@ -240,7 +240,7 @@ def _due(memory: Memory, seen: Observation) -> tuple[float, tuple[str, str]]:
     return fight.until, ("write", f"delayed {fight.delay:g} s: rewritten again and again")
 
 
-def _describe(file: FileSeen, reading: Reading) -> str:
+def _describe(file: FileObservation, reading: SortedNameservers) -> str:
     if file.trouble is not None:
         return f"{file.trouble}: {file.detail}"
     if not (reading.usual or reading.poison):
@@ -252,21 +252,21 @@ def _describe(file: FileSeen, reading: Reading) -> str:
     return "names " + ", ".join(names)
 
 
-def _wanted(
-    memory: Memory, file: FileSeen, reading: Reading, pool: Pool
+def _choose_nameservers(
+    memory: Memory, file: FileObservation, reading: SortedNameservers, pool: Pool
 ) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
     """Return the nameservers that belong into the file, None to leave it as it is."""
     if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
-        return _behind(memory.nodelocal, file, reading, pool), ()
+        return _nodelocal_first(memory.nodelocal, file, reading, pool), ()
     is_clean = bool(reading.real) and not reading.poison and not reading.refused
-    if is_clean and upstreams.can_stay(reading.real, pool, resolvconf.MAXNS):
+    if is_clean and upstreams.is_good_enough(reading.real, pool, resolvconf.MAXNS):
         # What was held back for a NodeLocalDNS that somebody has taken out comes back.
         return (reading.real if resolvconf.holds_rotate_back(file.content) else None), ()
-    wanted = upstreams.select(pool, reading.real, resolvconf.MAXNS)
-    return (wanted, ()) if wanted else _of_nothing(memory, file, reading)
+    wanted = upstreams.choose(pool, reading.real, resolvconf.MAXNS)
+    return (wanted, ()) if wanted else _without_upstream(memory, file, reading)
 
 
-def _is_shared(wanted: tuple[IPAddress, ...], border: Border) -> bool:
+def _is_shared(wanted: tuple[IPAddress, ...], border: Exclusions) -> bool:
     """Tell whether NodeLocalDNS shares the file with others, who know no name of the cluster.
 
     Then they must be asked behind it and not in turn: with ``options rotate`` glibc found a
@@ -275,19 +275,19 @@ def _is_shared(wanted: tuple[IPAddress, ...], border: Border) -> bool:
     return len(wanted) > 1 and not border.cluster.isdisjoint(wanted)
 
 
-def _behind(
-    nodelocal: IPAddress, file: FileSeen, reading: Reading, pool: Pool
+def _nodelocal_first(
+    nodelocal: IPAddress, file: FileObservation, reading: SortedNameservers, pool: Pool
 ) -> tuple[IPAddress, ...] | None:
     """NodeLocalDNS first, real servers behind it as backup, and asked in this order."""
     is_alone = reading.usual[:1] == reading.poison == reading.refused == (nodelocal,)
     is_right = is_alone and not resolvconf.rotates(file.content)
-    if is_right and upstreams.can_stay(reading.real, pool, MOST_BACKUPS):
+    if is_right and upstreams.is_good_enough(reading.real, pool, MOST_BACKUPS):
         return None
-    return (nodelocal, *upstreams.select(pool, reading.real, MOST_BACKUPS))
+    return (nodelocal, *upstreams.choose(pool, reading.real, MOST_BACKUPS))
 
 
-def _of_nothing(
-    memory: Memory, file: FileSeen, reading: Reading
+def _without_upstream(
+    memory: Memory, file: FileObservation, reading: SortedNameservers
 ) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
     """No source names an upstream.
 
@@ -306,8 +306,8 @@ def _of_nothing(
     )
 
 
-def _given_back(
-    memory: Memory, reading: Reading, pool: Pool
+def _give_back(
+    memory: Memory, reading: SortedNameservers, pool: Pool
 ) -> tuple[tuple[IPAddress, ...] | None, Pairs]:
     """Give the held-back NodeLocalDNS back where it has come up and no upstream is known.
 
@@ -325,8 +325,8 @@ def _given_back(
     return (health.address, *reading.real[:MOST_BACKUPS]), (why,)
 
 
-def pod_file(
-    memory: Memory, seen: Observation, policy: Policy, pool: Pool, border: Border
+def write_pod_file(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool, border: Exclusions
 ) -> tuple[ReplacePodFile, ...]:
     """Keep real upstreams in the file for kubelet; with none known it stays as it is.
 
@@ -336,15 +336,15 @@ def pod_file(
     """
     reachable = tuple(upstream for upstream in pool if _is_for_pods(upstream.address))
     current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
-    real = tuple(one for one in current if border.admits(one) and _is_for_pods(one))
+    real = tuple(one for one in current if border.allows(one) and _is_for_pods(one))
     wanted = real
-    if real != current or not upstreams.can_stay(real, reachable, resolvconf.MAXNS):
-        wanted = upstreams.select(reachable, real, resolvconf.MAXNS) or real
+    if real != current or not upstreams.is_good_enough(real, reachable, resolvconf.MAXNS):
+        wanted = upstreams.choose(reachable, real, resolvconf.MAXNS) or real
     wanted = upstreams.in_order(wanted, reachable)
     foreign = memory.foreign or b""
     content = resolvconf.pod_file(
         wanted,
-        resolvconf.outside(resolvconf.search_list(foreign), policy.cluster_domain),
+        resolvconf.drop_cluster_names(resolvconf.search_list(foreign), policy.cluster_domain),
         resolvconf.pod_options(foreign, wanted),
     )
     if content == seen.pod_file or not (wanted or current):

@@ -27,7 +27,7 @@ class Tramples:
     def count(self) -> int:
         return sum(self.by_writer.values())
 
-    def plus(self, trample: Trample) -> "Tramples":
+    def add(self, trample: Trample) -> "Tramples":
         """Return these and one more."""
         name = trample.writer.name
         counts = {**self.by_writer, name: self.by_writer.get(name, 0) + 1}

@@ -12,22 +12,22 @@ from dnsguard.formats.resolvconf import MAXNS
 _CONFIGURE = "name it in upstream.servers of /etc/dnsguard/dnsguard.toml"
 
 
-def unused(
+def find_unused(
     memory: Memory,
     known: Pool,
     wanted: tuple[IPAddress, ...],
     policy: Policy,
 ) -> tuple[Memory, tuple[Unused, ...]]:
     """Return the memory, and what there is to tell that was not told of this file yet."""
-    found = _reasons(memory, known, wanted, policy)
+    found = _explain_all(memory, known, wanted, policy)
     reasons = {(reason.address, reason.kind): reason for reason in found}
-    news = tuple(reason for key, reason in reasons.items() if key not in memory.told)
+    news = tuple(reason for key, reason in reasons.items() if key not in memory.told_unused)
     if not news:
         return memory, ()
-    return replace(memory, told=memory.told | reasons.keys()), news
+    return replace(memory, told=memory.told_unused | reasons.keys()), news
 
 
-def _reasons(
+def _explain_all(
     memory: Memory,
     known: Pool,
     wanted: tuple[IPAddress, ...],
@@ -38,8 +38,8 @@ def _reasons(
         upstream = by_address.get(learned.address)
         is_foreign = learned.source is Source.RESOLV_CONF and learned.address not in wanted
         if is_foreign and learned.address in policy.nodelocal:
-            yield _awaits_nodelocal(learned.address)
-        elif is_foreign and upstream is not None and (reason := _reason(upstream, wanted)):
+            yield _explain_nodelocal(learned.address)
+        elif is_foreign and upstream is not None and (reason := _explain(upstream, wanted)):
             yield reason
     for address in (one for one in memory.deleted if one in by_address):
         if address not in wanted:
@@ -52,20 +52,20 @@ def _reasons(
             yield Unused(kind=UnusedKind.BACK, address=address, why=why, otherwise=way)
 
 
-def _awaits_nodelocal(address: IPAddress) -> Unused:
+def _explain_nodelocal(address: IPAddress) -> Unused:
     way = "it comes first once NodeLocalDNS is healthy; now: dnsguard hold nodelocal"
     why = "is held back: a cluster address"
     return Unused(kind=UnusedKind.NODELOCAL, address=address, why=why, otherwise=way)
 
 
-def _reason(upstream: Upstream, wanted: tuple[IPAddress, ...]) -> Unused | None:
+def _explain(upstream: Upstream, wanted: tuple[IPAddress, ...]) -> Unused | None:
     """Return why a line is not used; None while nobody can tell, for it was not asked yet."""
     address = upstream.address
     if upstream.refusal is not None:
         why, way = f"is held back: {upstream.refusal}", f"if it is real, {_CONFIGURE}"
         return Unused(kind=UnusedKind.REFUSED, address=address, why=why, otherwise=way)
-    if upstream.verdict.is_silent:
-        why = f"is held back: {upstream.verdict.detail}"
+    if upstream.record.is_silent:
+        why = f"is held back: {upstream.record.detail}"
         way = f"it is used again when it answers; always: {_CONFIGURE}"
         return Unused(kind=UnusedKind.SILENT, address=address, why=why, otherwise=way)
     if not upstream.is_usable:

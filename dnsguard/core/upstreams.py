@@ -4,9 +4,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from dnsguard.core.answers import Answer, Ask, Outcome
-from dnsguard.core.evidence import Finding, Round, Services, finding, resolves, treats_alike
-from dnsguard.core.exclusions import Border
+from dnsguard.core.answers import Answer, ProbeKind, Outcome
+from dnsguard.core.evidence import Finding, Round, Services, judge_round, resolves, fails_alike
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, zoned
@@ -33,12 +33,12 @@ _PASSING = frozenset({Source.CONFIG, Source.DELETED, *_GUESSES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ProbeRecord:
     """How one nameserver has answered."""
 
     asked_at: float | None = None
     """When its last round of questions began."""
-    asked: frozenset[Ask] = frozenset()
+    asked: frozenset[ProbeKind] = frozenset()
     """What it was asked in that round."""
     round: Round = field(default_factory=dict)
     """What came of it so far."""
@@ -55,7 +55,7 @@ class Verdict:
     where that was not shown since it last fell silent: somebody else may answer there now."""
     was_cleared: bool = False
     """It was shown at some time."""
-    is_exposed: bool = False
+    answers_cluster_names: bool = False
     """It was shown to be cluster DNS, and not cleared of it since."""
     doubts: int = 0
     """Rounds in a row that showed neither, while it answered for the outside."""
@@ -96,7 +96,7 @@ class Upstream:
     """A candidate, and what its probes said."""
 
     candidate: Candidate
-    verdict: Verdict
+    record: ProbeRecord
     refusal: str | None = None
     """Why it is never used."""
     is_proven: bool = False
@@ -117,15 +117,15 @@ class Upstream:
     @property
     def is_usable(self) -> bool:
         is_named = self.candidate.source is Source.CONFIG  # the operator's word clears
-        return self.verdict.answers if is_named else self.verdict.is_usable
+        return self.record.answers if is_named else self.record.is_usable
 
     @property
     def standing(self) -> Standing:
         if self.is_usable:
             return Standing.USABLE
         if self.is_proven:
-            return Standing.PROVEN if self.verdict.is_silent else Standing.EXPECTED
-        return Standing.ANSWERS if self.verdict.answers else Standing.NAMED
+            return Standing.PROVEN if self.record.is_silent else Standing.EXPECTED
+        return Standing.ANSWERS if self.record.answers else Standing.NAMED
 
     @property
     def is_guess(self) -> bool:
@@ -133,21 +133,21 @@ class Upstream:
         return self.candidate.source in (*_GUESSES, Source.DELETED)
 
 
-Verdicts = Mapping[IPAddress, Verdict]
+ProbeRecords = Mapping[IPAddress, ProbeRecord]
 Pool = tuple[Upstream, ...]
-_UNKNOWN = Verdict()
+_UNKNOWN = ProbeRecord()
 SILENT = "none of the known ones answers"
 
 
-def state(among: Pool) -> tuple[UpstreamState, str]:
+def summarize(among: Pool) -> tuple[UpstreamState, str]:
     """Return how far the upstreams can be trusted, and the same as a line."""
     if any(upstream.is_usable for upstream in among):
         return UpstreamState.VERIFIED, UpstreamState.VERIFIED
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
-    is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among)
+    is_asked = all(upstream.record.detail != NOT_ASKED for upstream in among)
     reason = SILENT if is_asked else NOT_ASKED
-    doubted = next((upstream for upstream in among if upstream.verdict.answers), None)
+    doubted = next((upstream for upstream in among if upstream.record.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
     return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
@@ -165,7 +165,7 @@ def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tu
     )
 
 
-def known(candidates: Iterable[Candidate], verdicts: Verdicts, border: Border) -> Pool:
+def rank_all(candidates: Iterable[Candidate], verdicts: ProbeRecords, border: Exclusions) -> Pool:
     """Return each named address once, under its best source, best first, refused ones too."""
     best: dict[IPAddress, Candidate] = {}
     proven: set[IPAddress] = set()
@@ -177,39 +177,39 @@ def known(candidates: Iterable[Candidate], verdicts: Verdicts, border: Border) -
         if candidate.answered is not None or candidate.source is Source.CONFIG:
             proven.add(address)
     ranked = sorted(best.values(), key=lambda candidate: candidate.rank)
-    return tuple(_upstream(candidate, proven, verdicts, border) for candidate in ranked)
+    return tuple(_make_upstream(candidate, proven, verdicts, border) for candidate in ranked)
 
 
-def _upstream(
-    candidate: Candidate, proven: Container[IPAddress], verdicts: Verdicts, border: Border
+def _make_upstream(
+    candidate: Candidate, proven: Container[IPAddress], verdicts: ProbeRecords, border: Exclusions
 ) -> Upstream:
     verdict = verdicts.get(candidate.address, _UNKNOWN)
     is_suspect = border.is_suspect(candidate.address)
     return Upstream(
         candidate=candidate,
-        verdict=verdict,
-        refusal=border.refusal(candidate.address) or _stale_stub(candidate),
+        record=verdict,
+        refusal=border.reason(candidate.address) or _refuse_stale_stub(candidate),
         is_proven=candidate.address in proven or verdict.was_cleared,
         is_doubtful=is_suspect or border.is_own(candidate.address),
         is_suspect=is_suspect,
     )
 
 
-def _stale_stub(candidate: Candidate) -> str | None:
+def _refuse_stale_stub(candidate: Candidate) -> str | None:
     if candidate.address.is_loopback and RANK[candidate.source] > RANK[Source.DHCP]:
         return "a loopback address, and its stub may be gone by now"
     return None
 
 
-def pool(among: Pool) -> Pool:
+def usable_in_principle(among: Pool) -> Pool:
     """Return those that can be used at all."""
     return tuple(upstream for upstream in among if upstream.refusal is None)
 
 
-def without_deleted(among: Pool) -> Pool:
+def drop_deleted(among: Pool) -> Pool:
     """Return those that no person took out of the file; all, where those are silent."""
     kept = tuple(one for one in among if one.candidate.source is not Source.DELETED)
-    return kept if any(not one.verdict.is_silent for one in eligible(kept)) else among
+    return kept if any(not one.record.is_silent for one in eligible(kept)) else among
 
 
 def eligible(among: Pool) -> Pool:
@@ -225,7 +225,7 @@ def eligible(among: Pool) -> Pool:
     )
 
 
-def select(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAddress, ...]:
+def choose(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAddress, ...]:
     """Return the best upstreams: those that are usable, of the best source.
 
     Where none is, who answers or has answered earlier comes before who never did: at boot
@@ -245,7 +245,7 @@ def select(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAdd
         peers = [upstream for upstream in peers if upstream.standing <= best.standing]
 
     def preference(upstream: Upstream) -> tuple[bool, float]:
-        return upstream.address not in current, upstream.verdict.rtt or 0.0
+        return upstream.address not in current, upstream.record.rtt or 0.0
 
     is_ordered = best.candidate.source is Source.RESOLV_CONF
     chosen = peers if is_ordered else sorted(peers, key=preference)
@@ -259,7 +259,7 @@ def in_order(addresses: Sequence[IPAddress], among: Pool) -> tuple[IPAddress, ..
     return tuple(sorted(addresses, key=lambda address: places.get(address, len(places))))
 
 
-def can_stay(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
+def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
     """Tell whether a file with these real servers is as good as any.
 
     One that has not been asked yet is given the time to answer; a peer of theirs that
@@ -275,30 +275,30 @@ def can_stay(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
     since = _silent_since(named)
     usable = {u.address: u.rank for u in among if u.is_usable and _answered_since(u, since)}
     if not usable:
-        return bool(servers) and not _are_outdone(named, among, since)
+        return bool(servers) and not _has_better(named, among, since)
     best = min(usable.values())
     if len(servers) < min(count, list(usable.values()).count(best)):
         return False
-    unasked = {u.address for u in among if not u.is_usable and not u.verdict.failures}
-    unasked -= {u.address for u in among if u.verdict.doubts}
+    reset_for_probe = {u.address for u in among if not u.is_usable and not u.record.failures}
+    reset_for_probe -= {u.address for u in among if u.record.doubts}
     ranks = {upstream.address: upstream.rank for upstream in among}
     is_best = any(ranks.get(server) == best for server in servers[:1])
-    return is_best and all(server in usable or server in unasked for server in servers)
+    return is_best and all(server in usable or server in reset_for_probe for server in servers)
 
 
 def _silent_since(named: Sequence[Upstream]) -> float | None:
     """Return since when none of them has answered; None while one of them may."""
-    if not named or not all(upstream.verdict.is_silent for upstream in named):
+    if not named or not all(upstream.record.is_silent for upstream in named):
         return None
-    return max(upstream.verdict.failing_since or 0.0 for upstream in named)
+    return max(upstream.record.failing_since or 0.0 for upstream in named)
 
 
 def _answered_since(upstream: Upstream, since: float | None) -> bool:
-    at = upstream.verdict.answered_at
+    at = upstream.record.answered_at
     return since is None or (at is not None and at > since)
 
 
-def _are_outdone(named: Sequence[Upstream], among: Pool, since: float | None) -> bool:
+def _has_better(named: Sequence[Upstream], among: Pool, since: float | None) -> bool:
     """Tell whether silent servers have to give way, though no usable one is known.
 
     Who answers goes before who is silent, and who was proven before who never was.
@@ -307,36 +307,36 @@ def _are_outdone(named: Sequence[Upstream], among: Pool, since: float | None) ->
         return False
     is_proven = any(upstream.is_proven for upstream in named)
     return any(
-        (upstream.verdict.answers and _answered_since(upstream, since))
+        (upstream.record.answers and _answered_since(upstream, since))
         or (upstream.is_proven and not is_proven)
         for upstream in eligible(among)
         if upstream not in named
     )
 
 
-def unasked(verdict: Verdict) -> Verdict:
+def unasked(verdict: ProbeRecord) -> ProbeRecord:
     """Return the verdict on a silent server as if it had just fallen silent."""
     return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
 
 
-def heard(verdicts: Verdicts, answers: Iterable[Answer], services: Services) -> Verdicts:
+def apply_answers(verdicts: ProbeRecords, answers: Iterable[Answer], services: Services) -> ProbeRecords:
     """Return the verdicts after these answers."""
     changed = dict(verdicts)
     for answer in answers:
         before = changed.get(answer.address, _UNKNOWN)
-        verdict = replace(before, round={**before.round, answer.ask: answer})
-        if answer.ask in (Ask.UPSTREAM, Ask.ONE_TIME):
-            verdict = _asked_outside(verdict, answer)
-        changed[answer.address] = _judged(verdict, answer, services)
+        verdict = replace(before, round={**before.round, answer.kind: answer})
+        if answer.kind in (ProbeKind.UPSTREAM, ProbeKind.ONE_TIME):
+            verdict = _apply_outside_answer(verdict, answer)
+        changed[answer.address] = _apply_finding(verdict, answer, services)
     return changed
 
 
-def _asked_outside(verdict: Verdict, answer: Answer) -> Verdict:
+def _apply_outside_answer(verdict: ProbeRecord, answer: Answer) -> ProbeRecord:
     """Take in what came of names outside; one lost datagram loses nobody."""
     does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
     if does_resolve is None:
         return verdict
-    first = verdict.round[Ask.UPSTREAM]
+    first = verdict.round[ProbeKind.UPSTREAM]
     is_second = answer is not first
     if is_second and first.outcome is not Outcome.ANSWERED:
         return verdict  # counted already
@@ -359,38 +359,38 @@ def _asked_outside(verdict: Verdict, answer: Answer) -> Verdict:
     return replace(verdict, cleared_at=None, doubts=0, alike_since=None)
 
 
-def _judged(verdict: Verdict, answer: Answer, services: Services) -> Verdict:
+def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> ProbeRecord:
     """Take in whose DNS the server was shown to be, in one and the same round."""
-    found = finding(verdict.round, services)
+    found = judge_round(verdict.round, services)
     if found is Finding.CLUSTER:
         return replace(verdict, is_exposed=True, cleared_at=None, was_cleared=False)
     does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
     if found is Finding.OUTSIDE and does_resolve:
-        return _cleared(replace(verdict, is_exposed=False), answer.at)
-    if found is Finding.OPEN and does_resolve and answer.ask in (Ask.NONSENSE, Ask.CONTROL):
-        return _doubted(verdict, answer.at)
+        return _clear(replace(verdict, is_exposed=False), answer.at)
+    if found is Finding.OPEN and does_resolve and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL):
+        return _doubt(verdict, answer.at)
     return verdict
 
 
-def _cleared(verdict: Verdict, at: float) -> Verdict:
+def _clear(verdict: ProbeRecord, at: float) -> ProbeRecord:
     return replace(verdict, cleared_at=at, was_cleared=True, doubts=0, alike_since=None)
 
 
-def _doubted(verdict: Verdict, at: float) -> Verdict:
+def _doubt(verdict: ProbeRecord, at: float) -> ProbeRecord:
     """Take in a round that showed neither; who was exposed stays so, however long it is."""
-    if not treats_alike(verdict.round) or verdict.is_exposed:
+    if not fails_alike(verdict.round) or verdict.answers_cluster_names:
         return replace(verdict, doubts=verdict.doubts + 1, alike_since=None)
     since = at if verdict.alike_since is None else verdict.alike_since
     verdict = replace(verdict, doubts=verdict.doubts + 1, alike_since=since)
     is_long = verdict.doubts >= ROUNDS and at - since >= PATIENCE
-    return _cleared(verdict, at) if is_long or verdict.cleared_at is not None else verdict
+    return _clear(verdict, at) if is_long or verdict.cleared_at is not None else verdict
 
 
 def remember(
     remembered: tuple[Candidate, ...],
     named: Iterable[Candidate],
     proven: frozenset[IPAddress],
-    border: Border,
+    border: Exclusions,
     wall: float,
 ) -> tuple[Candidate, ...]:
     """Return what to keep across reboots: the newest candidates, with where they came from.
@@ -400,24 +400,24 @@ def remember(
 
     :param proven: who has answered just now.
     """
-    kept = {c.address: _by_now(c, wall) for c in remembered if border.admits(c.address)}
+    kept = {c.address: _cap_times(c, wall) for c in remembered if border.allows(c.address)}
     for candidate in named:
         address = candidate.address
         before = kept.get(address)
-        if candidate.source in _PASSING or address.is_loopback or not border.admits(address):
+        if candidate.source in _PASSING or address.is_loopback or not border.allows(address):
             continue
         if before is None:
             answered = wall if address in proven else None
-            kept[address] = replace(_by_now(candidate, wall), answered=answered)
+            kept[address] = replace(_cap_times(candidate, wall), answered=answered)
         elif address in proven and _is_better(candidate, before):
-            kept[address] = replace(_by_now(candidate, wall), answered=wall)
+            kept[address] = replace(_cap_times(candidate, wall), answered=wall)
         elif address in proven and wall - (before.answered or float("-inf")) >= REFRESH:
             kept[address] = replace(before, answered=wall)
     newest = sorted(kept.values(), key=lambda c: (c.answered or 0.0, c.seen), reverse=True)
     return tuple(c for c in kept.values() if c in newest[:MOST_REMEMBERED])
 
 
-def _by_now(candidate: Candidate, wall: float) -> Candidate:
+def _cap_times(candidate: Candidate, wall: float) -> Candidate:
     answered = None if candidate.answered is None else min(candidate.answered, wall)
     return replace(candidate, seen=min(candidate.seen, wall), answered=answered)
 
@@ -428,7 +428,7 @@ def _is_better(candidate: Candidate, before: Candidate) -> bool:
     return RANK[candidate.source] < RANK[before.source] and not is_recalled
 
 
-def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
+def load_remembered(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
     """Yield what is remembered, ranked by whether it ever answered, and by who named it.
 
     What never did is worth no more than a backup of the file that named it. What did is not
@@ -446,8 +446,8 @@ def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
         )
 
 
-def outlived(among: Pool) -> frozenset[IPAddress]:
+def find_stale(among: Pool) -> frozenset[IPAddress]:
     """Return who has long been silent while another answers: the node may have moved."""
     if not any(upstream.is_usable for upstream in among):
         return frozenset()
-    return frozenset(u.address for u in among if u.verdict.failures >= FORGOTTEN_AFTER)
+    return frozenset(u.address for u in among if u.record.failures >= FORGOTTEN_AFTER)

@@ -43,7 +43,7 @@ def parse_json(content: bytes) -> tuple[Nameserver, ...]:
 def parse(tree: object) -> tuple[Nameserver, ...]:
     """Return the nameservers of a file that is read already, each once; any tree will do."""
     found = []
-    for text, interface in islice(_named(tree, None, 0), MOST_SERVERS):
+    for text, interface in islice(_read_named(tree, None, 0), MOST_SERVERS):
         try:
             found.append(Nameserver(address=parse_address(text), interface=interface))
         except ValueError:
@@ -60,28 +60,28 @@ def parse_config(tree: object) -> tuple[Nameserver, ...]:
     return parse([config.get("resolv_conf"), config.get("network")])
 
 
-def _named(node: object, interface: str | None, depth: int) -> Iterator[tuple[str, str | None]]:
+def _read_named(node: object, interface: str | None, depth: int) -> Iterator[tuple[str, str | None]]:
     """Yield each address that is written down, and its interface."""
     if depth > DEEPEST:
         return
     if isinstance(node, list):
         for item in node:
-            yield from _named(item, interface, depth + 1)
+            yield from _read_named(item, interface, depth + 1)
     if not isinstance(node, dict):
         return
     if "subnets" in node or node.get("type") == "nameserver":
         interface = _text(node.get("name")) or _text(node.get("interface")) or interface
-    for word in _own(node):
+    for word in _read_own(node):
         yield word, interface
     for key, value in node.items():
         if key in _DEVICES and isinstance(value, dict):
             for name, device in value.items():
-                yield from _named(device, str(name), depth + 1)
+                yield from _read_named(device, str(name), depth + 1)
         else:
-            yield from _named(value, interface, depth + 1)
+            yield from _read_named(value, interface, depth + 1)
 
 
-def _own(node: dict[str, object]) -> Iterator[str]:
+def _read_own(node: dict[str, object]) -> Iterator[str]:
     """Yield what a mapping itself names: words of a text, or of a list of them."""
     values = [node.get("address")] if node.get("type") in ("nameserver", "dns") else []
     for key in ("nameservers", "dns_nameservers"):

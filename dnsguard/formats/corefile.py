@@ -145,17 +145,17 @@ class _Source:
             elif snippet is not None:
                 snippet.append(words)
             else:
-                yield from self._expanded(words)
+                yield from self._expand(words)
             depth += words[-1] == "{"
 
-    def _expanded(self, words: Words) -> Iterator[Words]:
+    def _expand(self, words: Words) -> Iterator[Words]:
         if words[0] != "import" or len(words) == 1:
             yield words
         elif self._left > 0:
             self._left -= 1
             if words[1] in self._snippets:
                 for line in self._snippets[words[1]]:
-                    yield from self._expanded(line)
+                    yield from self._expand(line)
             else:
                 for text in self._imports(words[1]):
                     yield from self.lines(text)

@@ -169,7 +169,7 @@ def accept(message: bytes, expected: Expected) -> Reply | Refused:
     reason = _mismatch(decoded, expected)
     if reason is not None:
         return Refused(reason)
-    reply = told(decoded)
+    reply = read_offer(decoded)
     if isinstance(reply, Refused):
         return reply
     if reply.server is None:
@@ -179,7 +179,7 @@ def accept(message: bytes, expected: Expected) -> Reply | Refused:
     return reply if reply.nameservers else Refused(Refusal.NO_NAMESERVER)
 
 
-def told(message: Message) -> Reply | Refused:
+def read_offer(message: Message) -> Reply | Refused:
     """Return what a message says about DNS, whoever sent it."""
     nameservers = _addresses(message.option(NAMESERVERS))
     routers = _addresses(message.option(ROUTERS))

@@ -48,7 +48,7 @@ class Reply6:
 def parse_lease(content: bytes) -> dhcp.Reply | dhcp.Refused:
     """Read a ``.lease`` file; any bytes will do."""
     message = dhcp.decode(content)
-    return message if isinstance(message, dhcp.Refused) else dhcp.told(message)
+    return message if isinstance(message, dhcp.Refused) else dhcp.read_offer(message)
 
 
 def parse_lease6(content: bytes) -> Reply6 | dhcp.Refused:
@@ -68,10 +68,10 @@ def parse_lease6(content: bytes) -> Reply6 | dhcp.Refused:
             return dhcp.Refused(dhcp.Refusal.BAD_OPTIONS)
         options[code] = options.get(code, b"") + content[at : at + length]
         at += length
-    return _told6(options.get(_NAMESERVERS6, b""), options.get(_SEARCH6, b""))
+    return _read_offer6(options.get(_NAMESERVERS6, b""), options.get(_SEARCH6, b""))
 
 
-def _told6(nameservers: bytes, search: bytes) -> Reply6 | dhcp.Refused:
+def _read_offer6(nameservers: bytes, search: bytes) -> Reply6 | dhcp.Refused:
     domains = read_domains(search)
     if domains is None or len(nameservers) % 16:
         return dhcp.Refused(dhcp.Refusal.BAD_OPTIONS)

@@ -269,7 +269,7 @@ def with_new_key(text: str, key: str, value: str) -> Iterator[str]:
     yield re.sub(r"\A\s*\{", lambda brace: f'{brace[0]}"{key}": "{value}", ', text)
 
 
-def undone(current: str, before: str, after: str) -> str | None:
+def undo(current: str, before: str, after: str) -> str | None:
     """Return the text without the one line's change that made ``after`` of ``before``.
 
     None where that line is not in it any more, or more than once.

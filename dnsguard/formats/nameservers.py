@@ -33,7 +33,7 @@ _MARKER = b"# Ansible entries BEGIN"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class NamedServers:
     """Nameservers that a file names together."""
 
     nameservers: tuple[IPAddress, ...] = ()
@@ -48,26 +48,26 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class NamedServersList:
     """All that one file says."""
 
-    notes: tuple[Note, ...] = ()
+    notes: tuple[NamedServers, ...] = ()
     includes: tuple[str, ...] = ()
     """Names and patterns of files that count as if they stood in it."""
 
 
-def _of(*notes: Note, includes: Iterable[str] = ()) -> Notes:
-    return Notes(tuple(note for note in notes if note.nameservers or note.lease), tuple(includes))
+def _from(*notes: NamedServers, includes: Iterable[str] = ()) -> NamedServersList:
+    return NamedServersList(tuple(note for note in notes if note.nameservers or note.lease), tuple(includes))
 
 
-def _note(
+def _make(
     servers: Sequence[IPAddress],
     interface: str | None = None,
     line: int | None = None,
     *,
     tier: int = 0,
-) -> Note:
-    return Note(
+) -> NamedServers:
+    return NamedServers(
         nameservers=tuple(dict.fromkeys(servers))[:MOST_SERVERS],
         interface=interface,
         line=line,
@@ -80,20 +80,20 @@ def _endpoints(servers: Iterable[Endpoint]) -> list[IPAddress]:
     return [server.address for server in servers if server.is_plain]
 
 
-def resolv_conf(content: bytes) -> Notes:
+def resolv_conf(content: bytes) -> NamedServersList:
     """Read a resolv.conf or a copy of it; what is too long to be one names nobody."""
     if len(content) > MAX_BYTES:
-        return Notes()
-    note = _note(resolvconf.addresses(content))
-    return _of(replace(note, is_marked=_MARKER in content))
+        return NamedServersList()
+    note = _make(resolvconf.addresses(content))
+    return _from(replace(note, is_marked=_MARKER in content))
 
 
-def dhclient_leases(content: bytes) -> Notes:
-    return _of(*(_leased(lease) for lease in leases.parse(content)))
+def dhclient_leases(content: bytes) -> NamedServersList:
+    return _from(*(_from_lease(lease) for lease in leases.parse(content)))
 
 
-def _leased(lease: Lease) -> Note:
-    return Note(
+def _from_lease(lease: Lease) -> NamedServers:
+    return NamedServers(
         nameservers=lease.nameservers[:MOST_SERVERS],
         interface=lease.interface,
         line=lease.line or None,
@@ -101,28 +101,28 @@ def _leased(lease: Lease) -> Note:
     )
 
 
-def dhclient_conf(content: bytes) -> Notes:
+def dhclient_conf(content: bytes) -> NamedServersList:
     """Read what a dhclient.conf names itself, whatever dhclient makes of it."""
     said = conf.parse(content)
-    return _of(
-        *(_note(one.addresses, one.interface, one.line) for one in said.statements),
-        *(_note(lease.nameservers, lease.interface, lease.line) for lease in said.leases),
+    return _from(
+        *(_make(one.addresses, one.interface, one.line) for one in said.statements),
+        *(_make(lease.nameservers, lease.interface, lease.line) for lease in said.leases),
         includes=said.includes,
     )
 
 
-def interfaces(content: bytes) -> Notes:
+def interfaces(content: bytes) -> NamedServersList:
     said = ifupdown.parse(content)
-    return _of(
-        *(_note(iface.nameservers, iface.name, iface.line) for iface in said.ifaces),
+    return _from(
+        *(_make(iface.nameservers, iface.name, iface.line) for iface in said.ifaces),
         includes=(*said.sources, *(f"{directory}/*" for directory in said.directories)),
     )
 
 
-def networkd_lease(content: bytes) -> Notes:
+def networkd_lease(content: bytes) -> NamedServersList:
     said = networkd.parse_lease(content)
-    return _of(
-        _leased(
+    return _from(
+        _from_lease(
             Lease(
                 version=4,
                 line=0,
@@ -135,51 +135,51 @@ def networkd_lease(content: bytes) -> Notes:
     )
 
 
-def networkd_link(content: bytes) -> Notes:
+def networkd_link(content: bytes) -> NamedServersList:
     """Read what networkd knows of a link: routers' advertisements stand nowhere else."""
-    return _of(_note(networkd.parse_lease(content).nameservers))
+    return _from(_make(networkd.parse_lease(content).nameservers))
 
 
-def network(content: bytes) -> Notes:
+def network(content: bytes) -> NamedServersList:
     """Read a .network file; its interface is known only where it names a single one."""
     said = networkd.parse_network(content)
     names = [name for name in said.interfaces if not set(name) & set("*?[!")]
     interface = names[0] if len(names) == len(said.interfaces) == 1 else None
-    return _of(_note(_endpoints(said.servers), interface))
+    return _from(_make(_endpoints(said.servers), interface))
 
 
-def resolved_conf(content: bytes) -> Notes:
+def resolved_conf(content: bytes) -> NamedServersList:
     """Read a resolved.conf: ``DNS=`` first, ``FallbackDNS=`` where somebody set it."""
     said = networkd.parse_resolved(content)
-    return _of(_note(_endpoints(said.servers)), _note(_endpoints(said.fallback), tier=1))
+    return _from(_make(_endpoints(said.servers)), _make(_endpoints(said.fallback), tier=1))
 
 
-def global_dns(content: bytes) -> Notes:
-    return _of(_note(_endpoints(networkmanager.parse(content).servers)))
+def global_dns(content: bytes) -> NamedServersList:
+    return _from(_make(_endpoints(networkmanager.parse(content).servers)))
 
 
-def connection(content: bytes) -> Notes:
+def connection(content: bytes) -> NamedServersList:
     said = networkmanager.parse_connection(content)
-    return _of(_note(_endpoints(said.servers), said.interface))
+    return _from(_make(_endpoints(said.servers), said.interface))
 
 
-def corefile(content: bytes) -> Notes:
-    return _of(_note(_endpoints(corefiles.upstreams(corefiles.parse(content)))))
+def corefile(content: bytes) -> NamedServersList:
+    return _from(_make(_endpoints(corefiles.upstreams(corefiles.parse(content)))))
 
 
-def configmap(tree: object) -> Notes:
-    return _of(_note(_endpoints(corefiles.upstreams(corefiles.parse_configmap(tree)))))
+def configmap(tree: object) -> NamedServersList:
+    return _from(_make(_endpoints(corefiles.upstreams(corefiles.parse_configmap(tree)))))
 
 
-def dhcpcd_lease(content: bytes) -> Notes:
+def dhcpcd_lease(content: bytes) -> NamedServersList:
     message = dhcp.decode(content)
     if isinstance(message, dhcp.Refused):
-        return Notes()
-    said = dhcp.told(message)
+        return NamedServersList()
+    said = dhcp.read_offer(message)
     if isinstance(said, dhcp.Refused):
-        return Notes()
-    return _of(
-        _leased(
+        return NamedServersList()
+    return _from(
+        _from_lease(
             Lease(
                 version=4,
                 line=0,
@@ -192,40 +192,40 @@ def dhcpcd_lease(content: bytes) -> Notes:
     )
 
 
-def dhcpcd_lease6(content: bytes) -> Notes:
+def dhcpcd_lease6(content: bytes) -> NamedServersList:
     said = dhcpcd.parse_lease6(content)
-    return Notes() if isinstance(said, dhcp.Refused) else _of(_note(said.nameservers))
+    return NamedServersList() if isinstance(said, dhcp.Refused) else _from(_make(said.nameservers))
 
 
-def dhcpcd_conf(content: bytes) -> Notes:
+def dhcpcd_conf(content: bytes) -> NamedServersList:
     """Read what a dhcpcd.conf names itself."""
     said = dhcpcd.parse_conf(content)
-    return _of(*(_note(one.nameservers, one.interface, one.line) for one in said))
+    return _from(*(_make(one.nameservers, one.interface, one.line) for one in said))
 
 
-def klibc(content: bytes) -> Notes:
+def klibc(content: bytes) -> NamedServersList:
     """Read what the initramfs was told, by DHCP or on the kernel's command line (ipconfig)."""
-    return _of(_note(shell_variables.nameservers(content, *_KLIBC)))
+    return _from(_make(shell_variables.nameservers(content, *_KLIBC)))
 
 
-def openresolv(content: bytes) -> Notes:
+def openresolv(content: bytes) -> NamedServersList:
     """Read what resolvconf.conf(5) puts before and behind what the interfaces have."""
-    return _of(_note(shell_variables.nameservers(content, "name_servers", "name_servers_append")))
+    return _from(_make(shell_variables.nameservers(content, "name_servers", "name_servers_append")))
 
 
-def network_data(content: bytes) -> Notes:
+def network_data(content: bytes) -> NamedServersList:
     """Read cloud-init's JSON."""
     return _cloud(cloudinit.parse_json(content))
 
 
-def network_config(tree: object) -> Notes:
+def network_config(tree: object) -> NamedServersList:
     """Read cloud-init's or netplan's YAML."""
     return _cloud(cloudinit.parse(tree))
 
 
-def cloud_config(tree: object) -> Notes:
+def cloud_config(tree: object) -> NamedServersList:
     return _cloud(cloudinit.parse_config(tree))
 
 
-def _cloud(said: tuple[cloudinit.Nameserver, ...]) -> Notes:
-    return _of(*(_note((one.address,), one.interface) for one in said))
+def _cloud(said: tuple[cloudinit.Nameserver, ...]) -> NamedServersList:
+    return _from(*(_make((one.address,), one.interface) for one in said))

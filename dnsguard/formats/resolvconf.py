@@ -88,7 +88,7 @@ def _nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
     return tuple(Nameserver(index, *found) for index, found in read if found is not None)
 
 
-def block(content: bytes) -> bytes:
+def nameserver_block(content: bytes) -> bytes:
     """Return the nameserver lines, where they stand together and are glibc's; else nothing."""
     lines = content.split(b"\n")
     found = _nameservers(lines)
@@ -115,7 +115,7 @@ def is_guarded(content: bytes) -> bool:
     return any(line.startswith((ADDED, HELD, LINK)) for line in content.split(b"\n"))
 
 
-def added(content: bytes) -> frozenset[IPAddress]:
+def read_added(content: bytes) -> frozenset[IPAddress]:
     """Return the nameservers that dnsguard has added in lines of their own."""
     lines = (line[len(ADDED) :] for line in content.split(b"\n") if line.startswith(ADDED))
     words = (word.decode("latin-1") for line in lines for word in line.split())
@@ -127,7 +127,7 @@ def unguard(content: bytes) -> bytes:
     """Return the file as the last foreign writer left it: ours removed, theirs put back."""
     if ADDED not in content and HELD not in content and LINK not in content:
         return content
-    lines = _released_lines(content.split(b"\n"))
+    lines = _release_lines(content.split(b"\n"))
     ours: Counter[bytes] = Counter()
     for line in lines:
         if line.startswith(ADDED):
@@ -143,15 +143,15 @@ def unguard(content: bytes) -> bytes:
     return b"\n".join(kept)
 
 
-def as_left(content: bytes) -> bytes:
+def count_ours_as_theirs(content: bytes) -> bytes:
     """Return the file with ours counted as theirs, too: whoever edited it has left it there."""
     if not is_guarded(content):
         return content
-    lines = _released_lines(content.split(b"\n"))
+    lines = _release_lines(content.split(b"\n"))
     return b"\n".join(line for line in lines if not line.startswith((ADDED, LINK)))
 
 
-def _released_lines(lines: Sequence[bytes]) -> list[bytes]:
+def _release_lines(lines: Sequence[bytes]) -> list[bytes]:
     """Return the lines with what was held back in its place, and without what stood in for it."""
     released: list[bytes] = []
     stand_in: bytes | None = None
@@ -159,7 +159,7 @@ def _released_lines(lines: Sequence[bytes]) -> list[bytes]:
         if line == stand_in:
             stand_in = None
             continue
-        released.append(_released(line))
+        released.append(_release(line))
         stand_in = without_rotate(released[-1]) if line.startswith(HELD) else None
     return released
 
@@ -189,16 +189,16 @@ def holds_rotate_back(content: bytes) -> bool:
     """Tell whether a line of the file is held back for its ``rotate``."""
     if b"rotate" not in content:
         return False
-    return any(has_rotate(_released(line)) for line in content.split(b"\n") if line[:1] == b"#")
+    return any(has_rotate(_release(line)) for line in content.split(b"\n") if line[:1] == b"#")
 
 
-def _released(line: bytes) -> bytes:
+def _release(line: bytes) -> bytes:
     while line.startswith(HELD):
         line = line[len(HELD) :]
     return line
 
 
-def taken_link(content: bytes) -> str | None:
+def read_link_marker(content: bytes) -> str | None:
     """Return the link that a file of ours has taken the place of."""
     if LINK not in content:
         return None
@@ -295,7 +295,7 @@ def pod_options(content: bytes, servers: Iterable[IPAddress]) -> tuple[str, ...]
     return tuple(one for one in options(content) if one != "trust-ad" or are_its_own)
 
 
-def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
+def drop_cluster_names(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
     """Return the names that are not in the cluster's domain (RFC 4343: case is folded)."""
     zone = cluster_domain.strip(".").lower()
 

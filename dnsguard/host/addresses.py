@@ -23,7 +23,7 @@ from importlib.util import find_spec, module_from_spec
 from ipaddress import IPv6Address, ip_address
 
 from dnsguard.formats.address import IPAddress
-from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
+from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, open_socket
 
 
 @contextmanager
@@ -94,7 +94,7 @@ class Addresses:
 
         :raises OSError: netlink is refused here, or no descriptor is left.
         """
-        self._events = opened(socket.NETLINK_ROUTE)
+        self._events = open_socket(socket.NETLINK_ROUTE)
         try:
             self._events.bind((0, RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_LINK))
         except OSError:
@@ -179,7 +179,7 @@ def _dump() -> tuple[list[bytes], bool]:
     """
     found: list[bytes] = []
     is_consistent = True
-    with opened(socket.NETLINK_ROUTE) as sock:
+    with open_socket(socket.NETLINK_ROUTE) as sock:
         sock.sendto(_REQUEST, (0, 0))
         while True:
             for kind, flags, message in messages(sock.recv(DATAGRAM_MAX)):

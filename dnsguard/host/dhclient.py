@@ -50,12 +50,12 @@ def look(root: Path) -> DhclientFiles:
         enter=enter,
         exit=leave,
         leases=tuple(_all_leases(root)),
-        named=tuple(_named(root, others)),
-        enabled=frozenset(_enabled(root, others)),
+        named=tuple(_find_named(root, others)),
+        enabled=frozenset(_find_enabled(root, others)),
     )
 
 
-def running(root: Path) -> tuple[Running, ...]:
+def find_running(root: Path) -> tuple[Running, ...]:
     """Return the dhclient processes, one for each interface they serve (proc(5))."""
     found: list[Running] = []
     proc = root / "proc"
@@ -70,7 +70,7 @@ def running(root: Path) -> tuple[Running, ...]:
     return tuple(sorted(found, key=lambda one: one.pid))
 
 
-def configured(root: Path) -> tuple[tuple[str, int], ...]:
+def find_configured(root: Path) -> tuple[tuple[str, int], ...]:
     """Return the interfaces and versions of IP for which ifupdown starts dhclient at boot.
 
     A stateless one (``-S``) leaves no lease, and unless it asks for the time of the next
@@ -148,7 +148,7 @@ def _hooks(root: Path, path: str) -> Iterator[Hook]:
             yield Hook(path=f"{directory}/{name}", content=content)
 
 
-def _named(root: Path, found: Iterable[Hook]) -> Iterator[tuple[str, bytes | None]]:
+def _find_named(root: Path, found: Iterable[Hook]) -> Iterator[tuple[str, bytes | None]]:
     """Yield the files that hooks name: whether they are there, and what they would copy."""
     named = dict.fromkeys(path for hook in found for path in shell.paths(hook.content))
     for path in list(named)[:MOST_FILES]:
@@ -162,7 +162,7 @@ def _is_there(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
-def _enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
+def _find_enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
     asked = dict.fromkeys(unit for hook in found for unit in shell.units(hook.content))
     for unit in list(asked)[:MOST_FILES]:
         name = unit if "." in unit else f"{unit}.service"

@@ -75,7 +75,7 @@ def crowding(counts: Mapping[int, int], newcomer: int, terms: Terms) -> int | No
     return max(others, key=lambda peer: others[peer])
 
 
-class Door:
+class Listener:
     """The listening socket and those who have come in."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Door:
         listener.setblocking(False)
         listener.listen(BACKLOG)
         self._ready.register(listener, select.EPOLLIN)
-        self._loop.add_reader(self._ready.fileno(), self._turn)
+        self._loop.add_reader(self._ready.fileno(), self._step)
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -126,13 +126,13 @@ class Door:
 
     def say(self, client: Client, said: bytes) -> None:
         """Say this and hang up, as soon as the client has taken it."""
-        if self._is_in(client):
+        if self._is_admitted(client):
             client.unsaid = memoryview(said)
             self._send(client)
 
     # --- the turn
 
-    def _turn(self) -> None:
+    def _step(self) -> None:
         """Deal with who is ready, one after the other: nobody is ready twice before all."""
         began = time.monotonic()
         ended = began
@@ -148,7 +148,7 @@ class Door:
 
     def _resume(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._ready.fileno(), self._turn)
+        self._loop.add_reader(self._ready.fileno(), self._step)
 
     def _deal_with(self, descriptor: int) -> None:
         client = self._clients.get(descriptor)
@@ -157,7 +157,7 @@ class Door:
         elif client.has_asked:
             self._send(client)
         else:
-            self._hear(client)
+            self._receive(client)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTED):
@@ -169,13 +169,13 @@ class Door:
                 self._ready.modify(self._listener, 0)
                 self._loop.call_later(_NO_DESCRIPTORS, self._accept_again)
                 return
-            self._let_in(connection)
+            self._admit(connection)
 
     def _accept_again(self) -> None:
         if not self._ready.closed:
             self._ready.modify(self._listener, select.EPOLLIN)
 
-    def _let_in(self, connection: socket.socket) -> None:
+    def _admit(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         try:
             peer = self._peer(connection)
@@ -187,17 +187,17 @@ class Door:
         self._clients[connection.fileno()] = client
         self._counts[peer] += 1
         self._ready.register(connection, select.EPOLLIN)
-        self._hear(client)  # most have asked by now
-        if crowded is not None and self._is_in(client):
+        self._receive(client)  # most have asked by now
+        if crowded is not None and self._is_admitted(client):
             self._make_room(crowded, client)
         self._arm()
 
     # --- one client
 
-    def _is_in(self, client: Client) -> bool:
+    def _is_admitted(self, client: Client) -> bool:
         return self._clients.get(client.connection.fileno()) is client
 
-    def _hear(self, client: Client) -> None:
+    def _receive(self, client: Client) -> None:
         wanted = self._terms.longest + 1 - len(client.heard)
         try:
             piece = client.connection.recv(wanted)
@@ -240,7 +240,7 @@ class Door:
             del self._counts[client.peer]
         client.connection.close()
 
-    def _send_away(self, client: Client, why: str) -> None:
+    def _reject(self, client: Client, why: str) -> None:
         """Say why, as far as the client takes it at once, and hang up."""
         said = self._refuse(client, why)
         if not client.unsaid:  # else it would stand in the middle of an answer
@@ -256,15 +256,15 @@ class Door:
         theirs = [one for one in clients if one.peer == peer and one is not newcomer]
         for client in theirs:
             if not client.has_asked:
-                self._hear(client)  # it may have asked since
-                if not self._is_in(client):
+                self._receive(client)  # it may have asked since
+                if not self._is_admitted(client):
                     return
         silent = [one for one in theirs if not one.has_asked]
         reading = [one for one in theirs if one.unsaid]
         longest = (*silent, *reading, newcomer)[0]
         share = self._terms.trusted.get(peer, self._terms.share)
         number = share if self._counts[peer] > share else self._terms.most
-        self._send_away(longest, f"more than {number} connections at a time")
+        self._reject(longest, f"more than {number} connections at a time")
 
     def _arm(self) -> None:
         """Have the next one whose time is over sent away; they stand in that order."""
@@ -277,5 +277,5 @@ class Door:
         now = self._loop.time()
         for client in [one for one in self._clients.values() if one.until <= now]:
             what = "the answer was not read" if client.has_asked else "no whole line was said"
-            self._send_away(client, f"{what} within {self._terms.patience:g} s")
+            self._reject(client, f"{what} within {self._terms.patience:g} s")
         self._arm()

@@ -36,7 +36,7 @@ def text(families: Sequence[Family]) -> bytes:
     return generate_latest(_registry(families))
 
 
-def negotiated(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
+def negotiate(families: Sequence[Family], accept: str) -> tuple[bytes, str]:
     """Return the metrics as an ``Accept`` header prefers them, and their content type."""
     encode: Callable[[CollectorRegistry], bytes]
     encode, content_type = choose_encoder(accept)

@@ -9,7 +9,7 @@ import errno
 import time
 from urllib.parse import urlsplit
 
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, Outcome
 from dnsguard.formats.address import IPAddress
 
 _PORT = 80
@@ -48,7 +48,7 @@ async def ask(
         rtt=rtt,
         detail=detail,
         at=time.monotonic(),
-        ask=Ask.HTTP,
+        kind=ProbeKind.HTTP,
     )
 
 

@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import Record
+from dnsguard.core.model import HookRecord
 from dnsguard.formats.dhclient import records as told
 from dnsguard.host import atomic
 from dnsguard.host.files import read_bounded
@@ -41,7 +41,7 @@ class Hook:
         os.close(self._descriptor)
 
 
-def records(directory: Path) -> tuple[Record, ...]:
+def records(directory: Path) -> tuple[HookRecord, ...]:
     """Return what the hook has written down; what can't be read is left out."""
     found = []
     with suppress(OSError):
@@ -53,9 +53,9 @@ def records(directory: Path) -> tuple[Record, ...]:
     return tuple(found)
 
 
-def _record(path: Path) -> Record | None:
+def _record(path: Path) -> HookRecord | None:
     with suppress(OSError):
         written = path.stat().st_mtime
         read = told.parse(read_bounded(path, told.MAX_BYTES) or b"")
-        return None if read is None else Record(told=read, written=written)
+        return None if read is None else HookRecord(told=read, written=written)
     return None

@@ -19,8 +19,8 @@ from ipaddress import IPv4Address
 from struct import Struct
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import Informed
-from dnsguard.core.model import HeldLease
+from dnsguard.core.dhcp_query import DhcpAnswer
+from dnsguard.core.model import CurrentLease
 from dnsguard.formats import dhcp
 
 WAITS = (0.3, 0.6, float("inf"))
@@ -47,11 +47,11 @@ _REASONS = {
 }
 
 
-async def ask(
-    lease: HeldLease,
+async def query(
+    lease: CurrentLease,
     *,
     timeout: float,  # noqa: ASYNC109 - a lapsed timeout is an Informed here, no TimeoutError
-) -> Informed:
+) -> DhcpAnswer:
     """Ask about a lease on its interface, and wait at most ``timeout`` seconds.
 
     Only the lease's own DHCP servers are believed, where it names any. Whatever else
@@ -59,19 +59,19 @@ async def ask(
     """
     reply = None
     try:
-        with _bound(lease.interface) as sock:
-            got = await _exchange(sock, _expected(sock, lease), timeout)
+        with _bind(lease.interface) as sock:
+            got = await _exchange(sock, _expect(sock, lease), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, f"can't be asked: {_reason(error)}"
     else:
         if isinstance(got, dhcp.Reply):
-            outcome, detail, reply = Outcome.ANSWERED, _told(got), got
+            outcome, detail, reply = Outcome.ANSWERED, _tell(got), got
         elif got is None:
             outcome, detail = Outcome.TIMED_OUT, f"no DHCP server answers in {timeout:g} s"
         else:
             detail = f"no DHCP server's answer can be taken; the last was refused: {got.reason}"
             outcome = Outcome.MALFORMED
-    return Informed(lease=lease, outcome=outcome, detail=detail, at=time.monotonic(), reply=reply)
+    return DhcpAnswer(lease=lease, outcome=outcome, detail=detail, at=time.monotonic(), reply=reply)
 
 
 async def _exchange(
@@ -120,7 +120,7 @@ class _Judge:
             await asyncio.sleep(0 if self._seen % MOST_AT_ONCE else BREATH)
 
 
-def _bound(interface: str) -> socket.socket:
+def _bind(interface: str) -> socket.socket:
     """Return a non-blocking socket on the client's port of this interface only.
 
     :raises OSError: no such interface, no capability, or the port is taken.
@@ -144,7 +144,7 @@ def _bound(interface: str) -> socket.socket:
     return sock
 
 
-def _expected(sock: socket.socket, lease: HeldLease) -> dhcp.Expected:
+def _expect(sock: socket.socket, lease: CurrentLease) -> dhcp.Expected:
     """Return what the answer must match.
 
     :raises OSError: the interface is gone, is no Ethernet, or lacks the lease's address.
@@ -170,7 +170,7 @@ def _expected(sock: socket.socket, lease: HeldLease) -> dhcp.Expected:
     )
 
 
-def _told(reply: dhcp.Reply) -> str:
+def _tell(reply: dhcp.Reply) -> str:
     return f"DHCP server {reply.server} names {', '.join(map(str, reply.nameservers))}"
 
 

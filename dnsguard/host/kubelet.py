@@ -75,12 +75,12 @@ class _Read:
 
 def look(root: Path) -> Kubelet | None:
     """Return what is known at first sight. Never raises OSError."""
-    lookout = Lookout(root)
+    lookout = KubeletReader(root)
     lookout.search()
     return lookout.look()
 
 
-class Lookout:
+class KubeletReader:
     """Looks again and again, and reads and searches only what has changed."""
 
     def __init__(self, root: Path) -> None:
@@ -125,20 +125,20 @@ class Lookout:
     def _own(self, process: Process | None) -> Kubelet | None:
         """Return a kubelet that is its own program."""
         units, files = _Read(), _Read()
-        flags = self._written(units)
+        flags = self._find_written(units)
         used = None
         if process is not None:
             where = f"kubelet's command line (pid {process.pid})"
             told = Flags.of(kubelet.flags_of(process.arguments[1:], where))
-            used = self._in_use(process, told)
+            used = self._find_in_use(process, told)
             if not units.is_newer_than(process):  # what it runs with is what is written
-                flags = _attributed(told, flags)
+                flags = _attribute(told, flags)
         settings = self._settings(flags, files, is_running=process is not None)
         if process is None and not (units.is_any or files.is_any):
             return None
         if units.troubles and (process is None or units.is_newer_than(process)):
             # It may hold the flag that counts.
-            settings = replace(settings, resolv_conf=_unknown(units))
+            settings = replace(settings, resolv_conf=_make_unknown(units))
         config = flags.config.value if flags.config else files.first
         return Kubelet(
             used=used,
@@ -154,12 +154,12 @@ class Lookout:
     def _embedded(self, distribution: Distribution, process: Process | None) -> Kubelet | None:
         """Return a kubelet inside another program, which reads all its files at its start."""
         read = _Read()
-        found = list(self._told(distribution, read))
+        found = list(self._find_told(distribution, read))
         if process is None and not read.is_any:
             return None
         setting = embedded_kubelet.resolv_conf(distribution, found)
         if read.troubles:
-            setting = _unknown(read)
+            setting = _make_unknown(read)
         elif _is_default(self._root, setting.value):
             setting = replace(setting, value=DEFAULT)
         if process is not None and not read.is_newer_than(process):
@@ -177,7 +177,7 @@ class Lookout:
             remedy=distribution.remedy,
         )
 
-    def _told(self, distribution: Distribution, read: _Read) -> Iterator[Flag]:
+    def _find_told(self, distribution: Distribution, read: _Read) -> Iterator[Flag]:
         """Yield what the program is told in units, environment files and configuration."""
         configs = list(distribution.configs)
         if distribution.config_dir is not None:
@@ -192,7 +192,7 @@ class Lookout:
             if file is not None:
                 yield from embedded_kubelet.flags_of(_mapping(file.document), name)
 
-    def _in_use(self, process: Process, told: Flags) -> Setting | None:
+    def _find_in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""
         files = _Read()
         setting = self._settings(told, files, is_running=True).resolv_conf
@@ -237,7 +237,7 @@ class Lookout:
     ) -> None:
         try:
             path = _below(self._root, directory)
-            files.changed = max(files.changed, _changed(path.stat()))
+            files.changed = max(files.changed, _find_changed(path.stat()))
             entries = sorted(os.scandir(path), key=lambda entry: os.fsencode(entry.name))
         except (FileNotFoundError, NotADirectoryError):
             return
@@ -255,7 +255,7 @@ class Lookout:
             elif name.endswith(endings):
                 found.append(name)
 
-    def _written(self, units: _Read) -> Flags:
+    def _find_written(self, units: _Read) -> Flags:
         """Return the flags in the unit, its drop-ins, and the environment files of both."""
         found: list[tuple[str, str, str]] = []
         environment: list[str] = []
@@ -322,7 +322,7 @@ class Lookout:
             file = _File(identity=identity, content=content, document=document)
             self._files[name] = file
         read.is_any = True
-        read.changed = max(read.changed, _changed(status))
+        read.changed = max(read.changed, _find_changed(status))
         if file.content is None or (is_yaml and _mapping(file.document) is None):
             read.troubles.append(f"{name}: {kubelet.UNREADABLE}")
         return file
@@ -336,12 +336,12 @@ _K0S = (
 )
 
 
-def _unknown(read: _Read) -> Setting:
+def _make_unknown(read: _Read) -> Setting:
     where = read.troubles[0].partition(": ")[0]
     return Setting(value=DEFAULT, where=where, name=kubelet.UNREADABLE)
 
 
-def _attributed(told: Flags, written: Flags) -> Flags:
+def _attribute(told: Flags, written: Flags) -> Flags:
     """Return what the process was told, with the file's name where a file says the same."""
 
     def of(one: Setting | None, other: Setting | None) -> Setting | None:
@@ -361,7 +361,7 @@ def _mapping(document: object) -> object:
     return first if isinstance(first, dict) else None
 
 
-def _changed(status: os.stat_result) -> float:
+def _find_changed(status: os.stat_result) -> float:
     """Return when a file came to be what it is: mtime alone is kept by a rename and a copy."""
     return max(status.st_mtime, status.st_ctime)
 

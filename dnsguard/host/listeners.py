@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 
 from dnsguard.formats.address import IPAddress, plain
-from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, opened
+from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, open_socket
 from dnsguard.host.socket_filter import attach, pack
 
 _NETLINK_SOCK_DIAG = 4
@@ -67,7 +67,7 @@ class Listeners:
 
         :raises OSError: netlink is refused here, or no descriptor is left.
         """
-        self._events = opened(_NETLINK_SOCK_DIAG)
+        self._events = open_socket(_NETLINK_SOCK_DIAG)
         try:
             # The filter first: whatever is told from then on went through it.
             attach(self._events, _ONLY_THE_PORT)
@@ -104,7 +104,7 @@ class Listeners:
         if not self._can_tell:
             return None
         try:
-            with opened(_NETLINK_SOCK_DIAG) as sock:
+            with open_socket(_NETLINK_SOCK_DIAG) as sock:
                 return frozenset(one for one in addresses if _is_served(sock, one, port))
         except OSError:
             return None
@@ -122,7 +122,7 @@ def _can_tell() -> bool:
     question loads; the subscription loads inet_diag only, which tells nothing of UDP.
     """
     with (
-        opened(_NETLINK_SOCK_DIAG) as sock,
+        open_socket(_NETLINK_SOCK_DIAG) as sock,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
     ):
         ours.bind(("", 0))

@@ -18,7 +18,7 @@ _CODE = Struct("=i")
 """What an NLMSG_ERROR and an NLMSG_DONE begin with: a negative errno, or 0 and up."""
 
 
-def opened(protocol: int) -> socket.socket:
+def open_socket(protocol: int) -> socket.socket:
     """Return a socket that never blocks.
 
     :raises OSError: netlink is refused here, or no descriptor is left.

@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from dnsguard.core.model import MAX_FILE, Source
 from dnsguard.formats import cloudinit, dhcp, nameservers
 from dnsguard.formats.dhclient import leases
-from dnsguard.formats.nameservers import Notes
+from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import yaml_text
 
 RESOLVED = "run/systemd/resolve/resolv.conf"
 """systemd-resolved's own upstreams."""
 
 
-def _network_config(content: bytes) -> Notes:
+def _network_config(content: bytes) -> NamedServersList:
     return nameservers.network_config(yaml_text.load(content))
 
 
-def _cloud_config(content: bytes) -> Notes:
+def _cloud_config(content: bytes) -> NamedServersList:
     return nameservers.cloud_config(yaml_text.load(content))
 
 
-def _configmap(content: bytes) -> Notes:
+def _configmap(content: bytes) -> NamedServersList:
     return nameservers.configmap(yaml_text.load(content))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Place:
+class SourceSpec:
     """Files of one kind."""
 
     source: Source
-    read: Callable[[bytes], Notes]
+    read: Callable[[bytes], NamedServersList]
     patterns: tuple[str, ...]
     """Below the root; of the same rank, whichever matches. ``{pod}`` is a pod of kube-system:
     what other pods mount, their authors have written."""
@@ -49,15 +49,15 @@ class Place:
 
 def _place(  # noqa: PLR0913 -- a row of the table below
     source: Source,
-    read: Callable[[bytes], Notes],
+    read: Callable[[bytes], NamedServersList],
     *patterns: str,
     tier: int = 0,
     limit: int = MAX_FILE + 1,
     tail: bool = False,
     names: str = "",
     is_kept: bool = False,
-) -> Place:
-    return Place(
+) -> SourceSpec:
+    return SourceSpec(
         source=source,
         read=read,
         patterns=patterns,

@@ -56,7 +56,7 @@ def known(root: Path) -> dict[str, Pod]:
     return {uid: Pod(name=name, namespace=namespace, uid=uid) for namespace, name, uid, _ in found}
 
 
-def looped(root: Path, containers: Iterable[str], running: Iterable[str]) -> tuple[Pod, ...]:
+def find_looped(root: Path, containers: Iterable[str], running: Iterable[str]) -> tuple[Pod, ...]:
     """Return kube-system's pods whose ``loop`` plugin ended them, and that don't run now.
 
     :param containers: the names that count.
@@ -85,7 +85,7 @@ def read(process: Path, path: str) -> tuple[bytes, float]:
     :param path: relative to its working directory unless it is absolute.
     :raises OSError: it can't be read.
     """
-    with _opened(process, path) as descriptor:
+    with _Opened(process, path) as descriptor:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
@@ -96,14 +96,14 @@ def matching(process: Path, pattern: str) -> Iterator[bytes]:
     """Yield the files that a pattern of Corefile's ``import`` names; what can't be read is left out."""
     directory, name = posixpath.split(pattern)
     with suppress(OSError):
-        with _opened(process, directory, os.O_DIRECTORY) as descriptor:
+        with _Opened(process, directory, os.O_DIRECTORY) as descriptor:
             found = [one for one in os.listdir(descriptor) if fnmatch(one, name)]  # noqa: PTH208
         for one in sorted(found)[:MOST_FILES]:
             with suppress(OSError):
                 yield read(process, posixpath.join(directory, one))[0]
 
 
-class _opened:  # noqa: N801 -- used like a function
+class _Opened:  # noqa: N801 -- used like a function
     """A file of the process, open."""
 
     def __init__(self, process: Path, path: str, flags: int = 0) -> None:

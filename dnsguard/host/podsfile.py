@@ -22,7 +22,7 @@ class PodsFileReader:
         self._resolv_conf = resolv_conf
         self._read: tuple[tuple[object, ...], PodsFile] | None = None
 
-    def look(self, name: str) -> PodsFile:
+    def read(self, name: str) -> PodsFile:
         """Return what pods would get now. Never raises OSError."""
         path = self._root / name.lstrip("/")
         version = (name, _version(path), _version(self._resolv_conf), _link(self._resolv_conf))

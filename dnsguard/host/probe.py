@@ -84,7 +84,7 @@ async def ask(
         rtt=rtt,
         detail=detail,
         at=now,
-        ask=question.ask,
+        kind=question.ask,
         tcp=tcp,
         rcode=exchange.told.rcode if answered else None,
         has_records=bool(exchange.told.types),
@@ -114,7 +114,7 @@ def unreachable(error: OSError) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Reply:
     """What a reply says beside its code."""
 
     rcode: int | None = None
@@ -139,7 +139,7 @@ class _Exchange:
         except dns.exception.DNSException as error:
             raise ValueError(f"no DNS question: {question.name} {question.rdtype}") from error
         self.sent_at = 0.0
-        self.told = Told()
+        self.told = Reply()
         self._strangers = 0
 
     def open(self, address: IPAddress) -> socket.socket:
@@ -198,7 +198,7 @@ class _Exchange:
 
     def _take(self, wire: bytes) -> dns.message.Message | None:
         """Return the reply that came, None for what is none."""
-        reply = _match(self._query, wire)
+        reply = _does_match(self._query, wire)
         if reply is None:
             self._strangers += 1
         else:
@@ -259,7 +259,7 @@ def _zone_index(zone: str | None) -> int:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
 
 
-def _match(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
+def _does_match(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
     """Return the reply to this query that a datagram holds, None where it holds none.
 
     Read up to the question and no further: header and question are all that counts
@@ -273,9 +273,9 @@ def _match(query: dns.message.Message, wire: bytes) -> dns.message.Message | Non
         return None
 
 
-def _told(reply: dns.message.Message, wire: bytes) -> Told:
-    types, addresses = _answers(wire)
-    return Told(
+def _told(reply: dns.message.Message, wire: bytes) -> Reply:
+    types, addresses = _count_answers(wire)
+    return Reply(
         rcode=reply.rcode(),
         is_truncated=bool(reply.flags & dns.flags.TC),
         is_authoritative=bool(reply.flags & dns.flags.AA),
@@ -284,7 +284,7 @@ def _told(reply: dns.message.Message, wire: bytes) -> Told:
     )
 
 
-def _answers(wire: bytes) -> tuple[frozenset[int], frozenset[IPAddress]]:
+def _count_answers(wire: bytes) -> tuple[frozenset[int], frozenset[IPAddress]]:
     """Return the types and addresses in the answer section (RFC 1035, 4.1).
 
     Read by hand: see :func:`_match`. What is cut off or mangled counts as far as it goes.

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileSeen, Identity, Trouble
-from dnsguard.formats.resolvconf import is_resolv_conf, taken_link, unguard
+from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
+from dnsguard.formats.resolvconf import is_resolv_conf, read_link_marker, unguard
 from dnsguard.host import atomic, ways
 from dnsguard.host.atomic import Attributes, New
 from dnsguard.host.ways import End
@@ -86,18 +86,18 @@ def chain(path: Path) -> tuple[Path, ...]:
     return (*names, Path(os.path.realpath(path)))
 
 
-def observe(path: Path) -> FileSeen:
+def observe(path: Path) -> FileObservation:
     """Read the file, trouble included. Never raises OSError."""
     try:
         descriptor = os.open(path, READ | os.O_NOFOLLOW)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            return observe_behind(path)
+            return observe_link_target(path)
         return _unreadable(path, error)
     return _observe_open(path, descriptor)
 
 
-def observe_behind(path: Path) -> FileSeen:
+def observe_link_target(path: Path) -> FileObservation:
     """Read what a link leads to, as far as root's alone to know is not in it.
 
     Never raises OSError.
@@ -134,19 +134,19 @@ def _open_end(end: End) -> int:
     return descriptor
 
 
-def _observe_open(path: Path, descriptor: int, *, is_behind_link: bool = False) -> FileSeen:
+def _observe_open(path: Path, descriptor: int, *, is_behind_link: bool = False) -> FileObservation:
     """Read an open file, and close it."""
     try:
         status = os.fstat(descriptor)
         identity = identity_of(status)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
-            return FileSeen(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity)
+            return FileObservation(trouble=Trouble.NOT_A_FILE, detail=kind, identity=identity)
         content = _read(descriptor)
         trouble, detail = _judge(content, is_behind_link=is_behind_link)
         if trouble is not None:
-            return FileSeen(trouble=trouble, detail=detail, identity=identity)
-        return FileSeen(
+            return FileObservation(trouble=trouble, detail=detail, identity=identity)
+        return FileObservation(
             content=content,
             identity=identity,
             being_written=is_being_written(descriptor),
@@ -199,18 +199,18 @@ def is_being_written(descriptor: int) -> bool:
     return False
 
 
-def _unreadable(path: Path, error: OSError) -> FileSeen:
+def _unreadable(path: Path, error: OSError) -> FileObservation:
     if isinstance(error, FileNotFoundError):
-        return FileSeen(trouble=Trouble.MISSING, detail=error.strerror or "")
+        return FileObservation(trouble=Trouble.MISSING, detail=error.strerror or "")
     identity = None
     with suppress(OSError):
         identity = identity_at(path)
     trouble = Trouble.NOT_READ if error.errno in _PASSING else Trouble.UNREADABLE
     detail = error.strerror or str(error)
-    return FileSeen(trouble=trouble, detail=detail, identity=identity)
+    return FileObservation(trouble=trouble, detail=detail, identity=identity)
 
 
-def replace(path: Path, content: bytes, seen: FileSeen, *, after: int = 0) -> Replacement:
+def replace(path: Path, content: bytes, seen: FileObservation, *, after: int = 0) -> Replacement:
     """Make the file say ``content``, if it still is what was ``seen``.
 
     A symbolic link is kept and its target replaced; where the target can't be
@@ -223,12 +223,12 @@ def replace(path: Path, content: bytes, seen: FileSeen, *, after: int = 0) -> Re
         if seen.link is None:
             with _directory(path) as directory:
                 return _Swap(path, directory, path.name, seen, after).make(content)
-        return _replace_behind_link(path, content, seen, after)
+        return _replace_link_target(path, content, seen, after)
     except OSError as error:  # no such directory
         return Replacement(result=Replaced.FAILED, error=error)
 
 
-def _replace_behind_link(path: Path, content: bytes, seen: FileSeen, after: int) -> Replacement:
+def _replace_link_target(path: Path, content: bytes, seen: FileObservation, after: int) -> Replacement:
     target = _replace_target(path, content, seen, after)
     if target.result is not Replaced.FAILED:
         return target
@@ -239,7 +239,7 @@ def _replace_behind_link(path: Path, content: bytes, seen: FileSeen, after: int)
     return dataclasses.replace(at_link, result=Replaced.LINK_REPLACED, error=target.error)
 
 
-def _replace_target(path: Path, content: bytes, seen: FileSeen, after: int) -> Replacement:
+def _replace_target(path: Path, content: bytes, seen: FileObservation, after: int) -> Replacement:
     """Replace what a link leads to, where root alone decides what that is."""
     is_text = seen.trouble in (None, Trouble.MISSING)
     try:
@@ -272,7 +272,7 @@ class _Swap:
     """The name that programs use; it may be a link to this one."""
     directory: int
     name: str
-    seen: FileSeen
+    seen: FileObservation
     after: int
     is_link: bool = False
     """Whether it is the link itself that gives way."""
@@ -320,7 +320,7 @@ class _Swap:
     def _is_lost_with(self, content: bytes) -> bool:
         """Tell whether what gives way is kept nowhere else: an edited text is in the new one."""
         if self.is_link:
-            return taken_link(content) != self.seen.link
+            return read_link_marker(content) != self.seen.link
         return self.seen.trouble not in (None, Trouble.MISSING)
 
     def _put(self, new: New, lost: tuple[str, ...], *, is_kept: bool) -> Replacement:
@@ -394,7 +394,7 @@ class _Swap:
         return Replacement(result=Replaced.IN_PLACE, error=reason)
 
 
-def put_link(path: Path, link: str, seen: FileSeen) -> Replacement:
+def put_link(path: Path, link: str, seen: FileObservation) -> Replacement:
     """Put a link in the place of what was ``seen``, if it still is there. Never raises OSError."""
     try:
         with _directory(path) as directory:

@@ -22,10 +22,10 @@ from dnsguard.core import candidates
 from dnsguard.core.candidates import NotedFile
 from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
 from dnsguard.formats import backups, resolvconf, routes
-from dnsguard.formats.nameservers import Notes
+from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
-from dnsguard.host.places import COPIES, ELSEWHERE, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, Place
+from dnsguard.host.places import COPIES, ELSEWHERE, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, SourceSpec
 from dnsguard.host.trust import Owners
 from dnsguard.paths import Paths
 
@@ -44,14 +44,14 @@ def look(paths: Paths) -> Found:
     now = time.time()
     node = _Node(paths)
     files = [*node.files(), *node.backups()]
-    leased = candidates.leased(files, now, frozenset(node.indexes.values()) or None)
+    leased = candidates.find_leased(files, now, frozenset(node.indexes.values()) or None)
     named = (
         *candidates.candidates(files, leased),
         *node.gateways(now),
     )
     return Found(
         candidates=candidates.in_order(named),
-        leases=tuple(candidates.held(leased)),
+        leases=tuple(candidates.find_current(leased)),
         stubs=tuple(node.stubs()),
     )
 
@@ -71,7 +71,7 @@ class _Node:
         for place in PLACES:
             yield from self._read(place, _matching(self._root, self._patterns(place)))
 
-    def _patterns(self, place: Place) -> Iterator[str]:
+    def _patterns(self, place: SourceSpec) -> Iterator[str]:
         for pattern in place.patterns:
             pods = self._pods if "{pod}" in pattern else [""]
             yield from (pattern.replace("{pod}", pod) for pod in pods)
@@ -111,7 +111,7 @@ class _Node:
             yield directory, name
 
     def gateways(self, now: float) -> Iterator[Candidate]:
-        content = _fresh(f"{self._root}/proc/net/route")
+        content = _drop_old(f"{self._root}/proc/net/route")
         for interface, address in routes.gateways(content):
             yield Candidate(
                 address=address,
@@ -128,12 +128,12 @@ class _Node:
         if content is not None:
             yield Stub(addresses=_STUBS, asks=resolvconf.addresses(content), origin=str(path))
 
-    def _read(self, place: Place, paths: list[str], depth: int = 0) -> Iterator[NotedFile]:
+    def _read(self, place: SourceSpec, paths: list[str], depth: int = 0) -> Iterator[NotedFile]:
         """Yield those of the files that say something, and what they include, newest first."""
         for path, status in self._newest_first(place, paths):
             version = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             try:
-                said = _notes(path, version, place)
+                said = _parse(path, version, place)
             except OSError:
                 continue
             if said.notes:
@@ -148,7 +148,7 @@ class _Node:
             if said.includes and depth < MOST_INCLUDES:
                 yield from self._read(place, self._included(path, said.includes), depth + 1)
 
-    def _newest_first(self, place: Place, paths: list[str]) -> list[tuple[str, os.stat_result]]:
+    def _newest_first(self, place: SourceSpec, paths: list[str]) -> list[tuple[str, os.stat_result]]:
         """Return the regular files to be believed, each once, whatever its names."""
         found: list[tuple[str, os.stat_result]] = []
         for path in paths:
@@ -172,7 +172,7 @@ class _Node:
         ]
         return _matching(self._root, tuple(patterns))
 
-    def _interface(self, place: Place, path: str) -> str | None:
+    def _interface(self, place: SourceSpec, path: str) -> str | None:
         name = path.rpartition("/")[2]
         match = place.names.fullmatch(name) if place.names else None
         if match is None:
@@ -181,7 +181,7 @@ class _Node:
 
 
 @lru_cache(maxsize=512)
-def _notes(path: str, _version: tuple[int, ...], place: Place) -> Notes:
+def _parse(path: str, _version: tuple[int, ...], place: SourceSpec) -> NamedServersList:
     """Read and parse one version of a file once: a long one takes a while.
 
     Where its top is missing, its lines can't be numbered.
@@ -198,10 +198,10 @@ def _notes(path: str, _version: tuple[int, ...], place: Place) -> Notes:
 
 
 def _matching(root: str, patterns: Iterable[str]) -> list[str]:
-    return [path for pattern in patterns for path in _expanded(root, pattern)]
+    return [path for pattern in patterns for path in _expand(root, pattern)]
 
 
-def _expanded(root: str, pattern: str) -> list[str]:
+def _expand(root: str, pattern: str) -> list[str]:
     """Return the names that match, hidden ones left out; what has no pattern need not exist.
 
     glob(3) as in Python asks for each name whether it is there, which takes three times as long.
@@ -253,13 +253,13 @@ def _interfaces(root: str) -> dict[int, str]:
             return dict(socket.if_nameindex())
     found = {}
     for name in _names(f"{root}/sys/class/net"):
-        index = _fresh(f"{root}/sys/class/net/{name}/ifindex").strip()
+        index = _drop_old(f"{root}/sys/class/net/{name}/ifindex").strip()
         if index.isdigit():
             found[int(index)] = name
     return found
 
 
-def _fresh(path: str) -> bytes:
+def _drop_old(path: str) -> bytes:
     """Read the top of one of the kernel's files: their time says nothing of their version.
 
     One read(2) is enough for default routes, which stand first.

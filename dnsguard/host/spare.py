@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import FileSeen, Remedy
+from dnsguard.core.model import FileObservation, PreparedRepair
 from dnsguard.host import atomic, resolvfile
 from dnsguard.host.atomic import Attributes
 
@@ -26,7 +26,7 @@ _MOST = 4096
 _OPEN = resolvfile.READ | os.O_NOFOLLOW
 
 
-class Spare:
+class PreparedFile:
     """The file beside resolv.conf, and the text it is the remedy for."""
 
     def __init__(self, resolv_conf: Path) -> None:
@@ -36,10 +36,10 @@ class Spare:
         """Of the spare."""
         self._like: tuple[int, int, int, list[str]] = (0, 0, 0, [])
         """Mode, owner, group and names of extended attributes, which it was given."""
-        self.remedy: Remedy | None = None
+        self.repair: PreparedRepair | None = None
         """What lies ready; None while nothing does."""
 
-    def prepare(self, remedy: Remedy) -> bool:
+    def prepare(self, remedy: PreparedRepair) -> bool:
         """Write the spare and sync it, which takes milliseconds; off the event loop."""
         path = self._resolv_conf
         try:
@@ -63,7 +63,7 @@ class Spare:
             return False
         return True
 
-    def strike(self, after: int = 0) -> tuple[FileSeen, bytes] | None:
+    def apply(self, after: int = 0) -> tuple[FileObservation, bytes] | None:
         """Put the spare in place if the file says what there is a remedy for.
 
         Straight system calls on prepared values: after a pause, each other function called
@@ -72,7 +72,7 @@ class Spare:
         :param after: the file's mtime will be later than this (nanoseconds since the epoch).
         :returns: the file as it was, and what it says now; None where nothing was done.
         """
-        remedy = self.remedy
+        remedy = self.repair
         if remedy is None:
             return None
         try:
@@ -85,12 +85,12 @@ class Spare:
             return None
         finally:
             os.close(descriptor)
-            if self.remedy is not remedy:
+            if self.repair is not remedy:
                 self.discard()
 
     def _replace(
-        self, descriptor: int, remedy: Remedy, after: int
-    ) -> tuple[FileSeen, bytes] | None:
+        self, descriptor: int, remedy: PreparedRepair, after: int
+    ) -> tuple[FileObservation, bytes] | None:
         content = os.read(descriptor, _MOST)
         repaired = remedy.content_for(content)
         if repaired is None or len(content) == _MOST:
@@ -103,7 +103,7 @@ class Spare:
         like = (mode, status.st_uid, status.st_gid, os.listxattr(descriptor))
         if like != self._like or status.st_nlink > 1:
             return None  # the new file is to be like the old one: decided anew
-        self.remedy = None  # whatever comes of it, the spare is spent
+        self.repair = None  # whatever comes of it, the spare is spent
         if repaired is not remedy.content:
             self._fill(repaired, len(remedy.content))
         # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
@@ -114,7 +114,7 @@ class Spare:
         os.rename(self._spare, self._path)  # noqa: PTH104 -- pathlib costs 3 us
         is_readable = status.st_mode & resolvfile.READABLE == resolvfile.READABLE
         identity = resolvfile.identity_of(status)
-        return FileSeen(content=content, identity=identity, is_readable=is_readable), repaired
+        return FileObservation(content=content, identity=identity, is_readable=is_readable), repaired
 
     def _fill(self, content: bytes, length: int) -> None:
         """Write another text into the spare; what a full disk does not take is not put in place."""
@@ -124,7 +124,7 @@ class Spare:
 
     def discard(self) -> None:
         """Remove the spare: nothing of ours stays in /etc without the daemon."""
-        self.remedy = None
+        self.repair = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

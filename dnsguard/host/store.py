@@ -45,7 +45,7 @@ def load(state: Path, foreign: Path) -> State:
     complaint = None
     kept = Remember(candidates=())
     try:
-        kept = _parse(_read_surely(state))
+        kept = _parse(_read_twice(state))
     except FileNotFoundError:
         pass
     except (OSError, ForeignStateError) as error:
@@ -56,7 +56,7 @@ def load(state: Path, foreign: Path) -> State:
         content = read_whole(foreign, MAX_FILE)
     return State(
         remembered=kept.candidates,
-        convicts=kept.convicts,
+        convicts=kept.cluster_resolvers,
         kubernetes=kept.kubernetes,
         deleted=kept.deleted,
         foreign=content,
@@ -73,7 +73,7 @@ def set_aside(state: Path) -> Path | None:
     return None
 
 
-def _read_surely(path: Path) -> bytes:
+def _read_twice(path: Path) -> bytes:
     """Read a state, once more where the kernel could not just then: a good one is not set aside.
 
     :raises OSError: it can't be read, or is too big.
@@ -99,7 +99,7 @@ def _parse(content: bytes) -> Remember:
         deleted = data.get("deleted", ())  # the first states of version 3 had none
         return Remember(
             candidates=tuple(_candidate(entry) for entry in data["remembered"]),
-            convicts=_times(found),
+            cluster_resolvers=_times(found),
             kubernetes=frozenset(parse_address(str(one)) for one in services),
             deleted=_times(deleted),
         )
@@ -145,12 +145,12 @@ def dump(kept: Remember) -> bytes:
     state = {
         "version": VERSION,
         "remembered": entries,
-        "cluster_dns": _dated(kept.convicts),
+        "cluster_dns": _dump_dates(kept.cluster_resolvers),
         "kubernetes": sorted(str(address) for address in kept.kubernetes),
-        "deleted": _dated(kept.deleted),
+        "deleted": _dump_dates(kept.deleted),
     }
     return json.dumps(state, indent=1).encode() + b"\n"
 
 
-def _dated(addresses: Mapping[IPAddress, float]) -> list[dict[str, object]]:
+def _dump_dates(addresses: Mapping[IPAddress, float]) -> list[dict[str, object]]:
     return [{"address": str(one), "seen": round(at, 3)} for one, at in addresses.items()]

@@ -102,7 +102,7 @@ def pod_of(process: Path) -> str | None:
     return match[1].decode().replace("_", "-") if match else None
 
 
-def believed(root: Path, remembered: Iterable[Candidate]) -> tuple[Candidate, ...]:
+def filter_believed(root: Path, remembered: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """Return what is remembered without what a tenant's pod named.
 
     Up to 0.1.0 every pod's Corefile was a source, and the state may still hold its servers.

@@ -56,7 +56,7 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class FileEvents:
     """What the events of one drain named: a hint."""
 
     paths: frozenset[Path] = frozenset()
@@ -89,14 +89,14 @@ class Watch:
         return self._fd
 
     @property
-    def uncovered(self) -> tuple[tuple[Path, int], ...]:
+    def unwatched(self) -> tuple[tuple[Path, int], ...]:
         """The paths that the last ``cover`` could not watch, each with its errno.
 
         ENOENT: it is not there. ENOSPC: fs.inotify.max_user_watches is used up.
         """
         return self._uncovered
 
-    def cover(self, paths: Iterable[Path]) -> bool:
+    def watch_paths(self, paths: Iterable[Path]) -> bool:
         """Watch exactly these directories and files, and say whether a watch is new.
 
         True means: what happened there until now gave no event, so look once more.
@@ -130,7 +130,7 @@ class Watch:
             self._paths[wd] = (*self._paths.get(wd, ()), path)
         return is_new
 
-    def drain(self) -> Touched:
+    def drain(self) -> FileEvents:
         """Read the events that wait. Never blocks, never raises."""
         seen: set[tuple[int, bytes]] = set()
         overflowed = False
@@ -138,7 +138,7 @@ class Watch:
             if mask & _OVERFLOW:
                 overflowed = True
             seen.add((wd, name))
-        return Touched(paths=frozenset(self._named(seen)), overflowed=overflowed)
+        return FileEvents(paths=frozenset(self._named(seen)), overflowed=overflowed)
 
     def close(self) -> None:
         """End all watches. A second call does nothing."""

@@ -5,15 +5,15 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
-from dnsguard.core.answers import Answer, Ask, Leg
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget
 from dnsguard.core.model import Mode, NodeLocal, Plan
 from dnsguard.formats.address import IPAddress
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)
 """Upper bounds of the repair histogram's buckets, seconds."""
-_ALONE = {Ask.HTTP: "health_url", Ask.ONE_TIME: "one_time"}
-_OUTSIDE = dict.fromkeys(Ask, "upstream") | dict.fromkeys(
-    (Ask.CLUSTER, Ask.NONSENSE, Ask.CONTROL), "upstream_cluster"
+_ALONE = {ProbeKind.HTTP: "health_url", ProbeKind.ONE_TIME: "one_time"}
+_OUTSIDE = dict.fromkeys(ProbeKind, "upstream") | dict.fromkeys(
+    (ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.CONTROL), "upstream_cluster"
 )
 """The labels of questions to upstreams: what any knows, and what none may know."""
 CAUSES = (
@@ -43,12 +43,12 @@ class Counters:
     """Changes of the mode, by the new one and the cause."""
     last_cause: str = CAUSES[0]
 
-    def repaired(self, seconds: float) -> None:
+    def record_repair(self, seconds: float) -> None:
         """Count a repair that took so long."""
         self.repairs[bisect_left(BUCKETS, seconds)] += 1
         self.repair_seconds += seconds
 
-    def heard(self, answers: Iterable[Answer], cluster: Container[IPAddress]) -> None:
+    def record_answers(self, answers: Iterable[Answer], cluster: Container[IPAddress]) -> None:
         """Count what came of questions; ``cluster`` are the cluster addresses."""
         for answer in answers:
             leg = label(answer.leg) if answer.address in cluster else _OUTSIDE[answer.leg.ask]
@@ -56,14 +56,14 @@ class Counters:
             if answer.rtt is not None:
                 self.probe_seconds[leg] = answer.rtt
 
-    def turned(self, before: Plan | None, after: Plan) -> None:
+    def record_plan(self, before: Plan | None, after: Plan) -> None:
         """Count a change of the mode, if there is one."""
         if before is None or (before.mode, before.hold) != (after.mode, after.hold):
             self.last_cause = cause(before, after)
             self.switches[str(after.mode), self.last_cause] += 1
 
 
-def label(leg: Leg) -> str:
+def label(leg: ProbeTarget) -> str:
     """Return NodeLocalDNS's leg as a label: ``cluster_udp``, ``health_url``."""
     if leg.ask in _ALONE:
         return _ALONE[leg.ask]

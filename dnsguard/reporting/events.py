@@ -88,7 +88,7 @@ class Repeats:
         )
 
 
-def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
+def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
     """Return the lines that tell how one plan differs from the one before."""
     because = dict(after.because)
     events = []

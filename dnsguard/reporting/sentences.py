@@ -19,9 +19,9 @@ def summary(event: str, fields: Fields) -> str:
     """Return what happened in one sentence."""
     told = _SENTENCES.get(event)
     try:
-        text = _listed(event, fields) if told is None else told(fields)
+        text = _list(event, fields) if told is None else told(fields)
     except KeyError:  # of another version
-        text = _listed(event, fields)
+        text = _list(event, fields)
     more = fields.get("lines_held_back")
     return f"{text} ({more} more like this)" if more else text
 
@@ -38,7 +38,7 @@ def nodelocal(value: str) -> str:
     return f"{WORDS.get(state, state)}: {detail}" if detail else WORDS.get(state, state)
 
 
-def _listed(event: str, fields: Fields) -> str:
+def _list(event: str, fields: Fields) -> str:
     pairs = ", ".join(f"{key} {value}" for key, value in fields.items())
     return f"{event.replace('_', ' ')}: {pairs}".removesuffix(": ")
 
@@ -65,24 +65,24 @@ def _upstream(fields: Fields) -> str:
     return f"no upstream answers ({detail}); resolv.conf {named}"
 
 
-def _written(fields: Fields) -> str:
+def _describe_write(fields: Fields) -> str:
     return f"resolv.conf {fields['nameservers']}; before, it {fields['file']}"
 
 
-def _trampled(fields: Fields) -> str:
+def _describe_trample(fields: Fields) -> str:
     writer = fields["writer"]
     if writer == "unknown":
         return "/etc/resolv.conf was overwritten (writer unknown)"
     return f"/etc/resolv.conf was overwritten by {writer} ({fields['evidence']})"
 
 
-def _fought(fields: Fields) -> str:
+def _describe_fight(fields: Fields) -> str:
     writer = fields["writer"]
     who = "a program" if writer == "unknown" else writer
     return f"{who} rewrites /etc/resolv.conf again and again; repairs are delayed"
 
 
-def _held(fields: Fields) -> str:
+def _describe_hold(fields: Fields) -> str:
     seconds = fields.get("seconds")
     span = f" for {describe(float(seconds))}" if seconds else ""
     return f"held to {fields['hold']} by {fields['by']}{span}"
@@ -95,15 +95,15 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",
     "upstream_changed": _upstream,
-    "resolv_conf_written": _written,
-    "resolv_conf_trampled": _trampled,
-    "resolv_conf_fought_over": _fought,
+    "resolv_conf_written": _describe_write,
+    "resolv_conf_trampled": _describe_trample,
+    "resolv_conf_fought_over": _describe_fight,
     "resolv_conf_not_written": lambda f: f["why"],
     "attributes_not_kept": lambda f: f"the new resolv.conf lacks of the old one: {f['lost']}",
     "nameserver_unused": lambda f: f"nameserver {f['server']} {f['why']}; {f['otherwise']}",
     "upstream_forgotten": lambda f: f"{f['server']} was forgotten by {f['by']}",
     "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
-    "hold_set": _held,
+    "hold_set": _describe_hold,
     "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",
     "hold_expired": lambda f: f"the hold is over; it was {f['hold']}",
     "state_unreadable": lambda f: f["why"],

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 
 from dnsguard.core import pods, upstreams
-from dnsguard.core.answers import Ask, Leg
+from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN
-from dnsguard.core.decide import draw_border, rank
-from dnsguard.core.handover import outlook
-from dnsguard.core.health import Streak, legs
+from dnsguard.core.decide import find_exclusions, rank
+from dnsguard.core.handover import next_steps
+from dnsguard.core.health import ProbeStreak, legs
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import HandoverMode, Mode, Observation, Plan, Policy, UpstreamState
@@ -19,19 +19,19 @@ from dnsguard.formats import resolvconf
 Json = dict[str, object]
 
 
-def report(
+def make_status(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
 ) -> Json:
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    wrong = degraded(memory, seen, plan, policy, trouble)
+    wrong = find_degraded(memory, seen, plan, policy, trouble)
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
-    pool = upstreams.pool(_known(memory, seen, policy))
+    pool = upstreams.usable_in_principle(_rank(memory, seen, policy))
     return {
         "mode": plan.mode,
         "mode_seconds": round(seconds, 1),
         "mode_since": round(seen.wall - seconds, 3),
         "hold": _hold(plan.hold, seen),
-        "next": list(outlook(memory, seen, policy, pool)),
+        "next": list(next_steps(memory, seen, policy, pool)),
         "because": [list(pair) for pair in plan.because],
         "degraded": list(wrong),
         "resolv_conf": _file(memory, seen),
@@ -91,11 +91,11 @@ def _tramples(tramples: Tramples) -> Json:
     }
 
 
-def _leg(leg: Leg, streak: Streak) -> Json:
+def _leg(leg: ProbeTarget, streak: ProbeStreak) -> Json:
     state = "fails" if streak.failures else "answers" if streak.successes else "not asked"
     return {
         "asked": leg.ask,
-        "protocol": "tcp" if leg.tcp or leg.ask is Ask.HTTP else "udp",
+        "protocol": "tcp" if leg.tcp or leg.ask is ProbeKind.HTTP else "udp",
         "state": state,
         "in_a_row": streak.failures or streak.successes,
         "rtt_ms": _milliseconds(streak.rtt),
@@ -103,7 +103,7 @@ def _leg(leg: Leg, streak: Streak) -> Json:
     }
 
 
-def degraded(
+def find_degraded(
     memory: Memory, seen: Observation, plan: Plan, policy: Policy, trouble: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return what is wrong, and what to do about it.
@@ -122,7 +122,7 @@ def degraded(
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
-        dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
+        dead = pods.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
         wrong += [f"{dead}: {seen.pods.remedy}"] if dead else []
     if seen.bound is None:
         wrong.append(
@@ -145,7 +145,7 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
 def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
     """Yield the upstreams in the file, each with what came of asking it."""
     for address in plan.wanted:
-        verdict = memory.verdicts.get(address)
+        verdict = memory.probe_records.get(address)
         if verdict is not None and address not in policy.cluster:
             yield f"{address} {verdict.detail}"
 
@@ -159,7 +159,7 @@ def _file(memory: Memory, seen: Observation) -> Json:
         behind.pop(address, None)
     trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
     others = UNKNOWN if memory.writer is None else memory.writer.name
-    added = {str(address) for address in resolvconf.added(content)}
+    added = {str(address) for address in resolvconf.read_added(content)}
     return {
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
@@ -174,15 +174,15 @@ def _nameservers(content: bytes) -> list[str]:
 
 def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
     """Return everyone whom any source names, best first, and why one is not used."""
-    return [_candidate(upstream, plan, seen.now) for upstream in _known(memory, seen, policy)]
+    return [_candidate(upstream, plan, seen.now) for upstream in _rank(memory, seen, policy)]
 
 
-def _known(memory: Memory, seen: Observation, policy: Policy) -> Pool:
-    return rank(memory, seen, policy, draw_border(memory, seen, policy))
+def _rank(memory: Memory, seen: Observation, policy: Policy) -> Pool:
+    return rank(memory, seen, policy, find_exclusions(memory, seen, policy))
 
 
 def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
-    candidate, verdict = upstream.candidate, upstream.verdict
+    candidate, verdict = upstream.candidate, upstream.record
     heard = verdict.answered_at
     return {
         "address": str(upstream.address),
@@ -195,29 +195,29 @@ def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
         "answered_ago": None if heard is None else round(now - heard, 3),
         "usable": upstream.is_usable and upstream.refusal is None,
         "rtt_ms": _milliseconds(verdict.rtt),
-        "detail": _detail(upstream),
+        "detail": _describe(upstream),
         "refused": upstream.refusal,
         "in_use": upstream.address in plan.wanted and upstream.refusal is None,
-        "why_not": _why_not(upstream, plan),
+        "why_not": _explain_unused(upstream, plan),
     }
 
 
-def _why_not(upstream: Upstream, plan: Plan) -> str | None:
+def _explain_unused(upstream: Upstream, plan: Plan) -> str | None:
     if upstream.refusal is not None:
         return f"never used: {upstream.refusal}"
     if upstream.address in plan.wanted:
         return None
     if upstream.is_usable:
         return "others rank higher or answer faster"
-    if upstream.is_guess and upstream.verdict.detail == NOT_ASKED:
+    if upstream.is_guess and upstream.record.detail == NOT_ASKED:
         return "asked only when nothing better answers"
-    return _detail(upstream)
+    return _describe(upstream)
 
 
-def _detail(upstream: Upstream) -> str:
-    if upstream.verdict.answers and not upstream.is_usable:
+def _describe(upstream: Upstream) -> str:
+    if upstream.record.answers and not upstream.is_usable:
         return "answers, but may be cluster DNS; if it is real: upstream.servers"
-    return upstream.verdict.detail
+    return upstream.record.detail
 
 
 def _milliseconds(seconds: float | None) -> float | None:

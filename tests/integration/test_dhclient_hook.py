@@ -19,7 +19,7 @@ from lab.wait import until
 from unit.sources.samples import DEBIAN, KUBESPRAY
 
 from dnsguard.formats.dhclient import records
-from dnsguard.formats.dhclient.records import Reason, Told
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent
 
 pytestmark = pytest.mark.integration
 
@@ -62,7 +62,7 @@ def daemon(machine: Machine, *, to_end: int = signal.SIGKILL) -> Iterator[None]:
             process.send_signal(to_end)
 
 
-def _told(machine: Machine, name: str = "4.eth0") -> Told:
+def _told(machine: Machine, name: str = "4.eth0") -> DhclientEvent:
     found = records.parse(machine.record(name))
     assert found is not None, machine.record(name)
     return found
@@ -232,7 +232,7 @@ def test_each_reason_is_told(lab: World) -> None:
     with daemon(machine):
         with machine.dhclient(DEBIAN + RENEWING) as dhclient:
             event = dhclient.wait_for("BOUND")
-            expected = Told(
+            expected = DhclientEvent(
                 reason=Reason.BOUND,
                 interface="eth0",
                 address=ip_address(event.environ["new_ip_address"]),
@@ -265,7 +265,7 @@ def test_each_reason_is_told(lab: World) -> None:
         machine.lease_file().unlink()
         with lab.server.silent(), machine.dhclient(DEBIAN + IMPATIENT) as dhclient:
             dhclient.wait_for("FAIL")
-            assert _told(machine) == Told(reason=Reason.FAIL, interface="eth0")
+            assert _told(machine) == DhclientEvent(reason=Reason.FAIL, interface="eth0")
         with machine.dhclient(DEBIAN + EXPIRING) as dhclient:
             dhclient.wait_for("BOUND")
             with lab.server.silent():
@@ -283,7 +283,7 @@ def test_ipv6_is_told_apart(lab: World) -> None:
         four.wait_for("BOUND")
         assert _told(machine).reason == Reason.BOUND
         bound = _told(machine, "6.eth0")
-        assert bound == Told(
+        assert bound == DhclientEvent(
             reason=Reason.BOUND6,
             interface="eth0",
             address=ip_address(event.environ["new_ip6_address"]),

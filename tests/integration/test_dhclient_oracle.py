@@ -28,7 +28,7 @@ from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import conf, leases, script
 from dnsguard.formats.dhclient import records as told
 from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
-from dnsguard.formats.dhclient.statements import Conf, effective, requested
+from dnsguard.formats.dhclient.statements import Conf, apply, find_requested
 
 pytestmark = pytest.mark.integration
 
@@ -116,9 +116,9 @@ def _servers(environ: Environ, name: str = "new_domain_name_servers") -> tuple[s
 
 def _ours(parsed: Conf, *, with_conditional: bool = False) -> tuple[str, ...]:
     """Return our reading; what isn't asked for dnsmasq doesn't send, asked nothing it sends all."""
-    asked = requested(parsed.requests, "eth0")
+    asked = find_requested(parsed.requests, "eth0")
     offered = map(ip_address, REAL) if not asked or SERVERS in asked else ()
-    found = effective(parsed.statements, "eth0", tuple(offered), with_conditional=with_conditional)
+    found = apply(parsed.statements, "eth0", tuple(offered), with_conditional=with_conditional)
     return tuple(map(str, found))
 
 
@@ -250,7 +250,7 @@ def test_ipv6_is_read_as_dhclient_reads_it(lab: Lab, text: str) -> None:
     told = _servers(environ, "new_dhcp6_name_servers")
     offered = tuple(map(ip_address, REAL6))
     statements = conf.parse(text.encode()).statements
-    assert told == tuple(map(str, effective(statements, "eth0", offered, option=SERVERS6)))
+    assert told == tuple(map(str, apply(statements, "eth0", offered, option=SERVERS6)))
     (lease,) = leases.parse(lab.client.leases.read_bytes())
     assert (lease.version, lease.interface) == (6, "eth0")
     assert tuple(map(str, lease.nameservers)) == told

@@ -476,7 +476,7 @@ def test_last_words_are_kube_systems(
     logs = tmp_path / f"var/log/pods/{namespace}_coredns-abc_{UID.format(1)}/coredns"
     logs.mkdir(parents=True)
     (logs / "0.log").write_text(f"...\n{log}\n")
-    assert [pod.name for pod in pods.looped(tmp_path, ["coredns"], [])] == [
+    assert [pod.name for pod in pods.find_looped(tmp_path, ["coredns"], [])] == [
         "coredns-abc"
     ] * is_found
 

@@ -17,10 +17,10 @@ from unit.sources.samples import DEBIAN, KUBESPRAY
 from dnsguard import config
 from dnsguard.commands.forecast import POISONED, foresee, render, run
 from dnsguard.commands.plan import preview_alone
-from dnsguard.commands.prediction import Node, reboots, renewals
-from dnsguard.commands.status import plan as plan_lines
+from dnsguard.commands.prediction import ForecastInput, reboots, renewals
+from dnsguard.commands.status import render_plan as plan_lines
 from dnsguard.formats.dhclient.hazards import Kind
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
 
@@ -48,11 +48,11 @@ def _bound(machine: Machine, conf: bytes | None = None) -> Iterator[Dhclient]:
         yield started
 
 
-def _node(machine: Machine, *started: Dhclient) -> Node:
+def _node(machine: Machine, *started: Dhclient) -> ForecastInput:
     pids = [one.process.pid for one in started]
-    return Node(
+    return ForecastInput(
         dhclient=dhclient.look(machine.root),
-        running=tuple(one for one in dhclient.running(Path("/")) if one.pid in pids),
+        running=tuple(one for one in dhclient.find_running(Path("/")) if one.pid in pids),
         content=machine.file.read_bytes(),
         cluster=config.load(Path("/nonexistent")).policy.cluster,
     )
@@ -345,7 +345,7 @@ def test_a_write_that_is_put_off_is_one(lab: World, content: bytes | None) -> No
     assert reboot["with"]["nameservers"] == ["10.1.1.2", "10.1.1.1"]
     assert reboot["without"]["nameservers"] == []
     paths = Paths(lab.machine.root)
-    cycle = Cycle(paths, config.load(paths.config).policy, lambda _: None)
+    cycle = Guard(paths, config.load(paths.config).policy, lambda _: None)
     with lab.machine.where.inside():
         data: Any = asyncio.run(preview_alone(cycle))
     lines = [line.text for line in plan_lines(data)]

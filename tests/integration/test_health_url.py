@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 from lab.netns import Namespace, namespace
 
-from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, Outcome
 from dnsguard.host.health_url import ask
 
 NODELOCAL = ip_address("169.254.25.10")
@@ -76,7 +76,7 @@ def test_what_is_said_has_its_outcome(path: str, outcome: Outcome, detail: str) 
     """From 200 to 399 is health, as kubelet has it for its probes."""
     answer = _ask(path)
     assert (answer.outcome, answer.detail) == (outcome, detail)
-    assert (answer.address, answer.ask) == (NODELOCAL, Ask.HTTP)
+    assert (answer.address, answer.kind) == (NODELOCAL, ProbeKind.HTTP)
     assert (answer.rtt is not None) is (outcome is Outcome.ANSWERED)
 
 

@@ -23,12 +23,12 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import Informed
-from dnsguard.core.model import HeldLease
+from dnsguard.core.dhcp_query import DhcpAnswer
+from dnsguard.core.model import CurrentLease
 from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import leases
-from dnsguard.host.inform import ask
+from dnsguard.host.inform import query
 
 pytestmark = pytest.mark.integration
 
@@ -40,12 +40,12 @@ INFORM, ACK = 8, 5
 TREE = Path(__file__).parents[2]
 
 
-def held(machine: Machine) -> HeldLease:
+def held(machine: Machine) -> CurrentLease:
     """Return the lease that dhclient holds."""
     until(lambda: bool(leases.parse(machine.lease_file().read_bytes())))
     lease = leases.parse(machine.lease_file().read_bytes())[-1]
     assert lease.server is not None
-    return HeldLease(
+    return CurrentLease(
         interface="eth0",
         address=lease.address,
         nameservers=lease.nameservers,
@@ -58,17 +58,17 @@ def open_files() -> set[Path]:
     return set(Path("/proc/self/fd").iterdir())
 
 
-def asked(where: Namespace, lease: HeldLease, *, timeout: float = 5.0) -> Informed:
+def asked(where: Namespace, lease: CurrentLease, *, timeout: float = 5.0) -> DhcpAnswer:
     """Ask from inside, and see that nothing is left open."""
     before = open_files()
     with where.inside():
-        got = asyncio.run(ask(lease, timeout=timeout))
+        got = asyncio.run(query(lease, timeout=timeout))
     assert open_files() == before
     assert got.lease is lease
     return got
 
 
-def named(got: Informed) -> tuple[IPAddress, ...]:
+def named(got: DhcpAnswer) -> tuple[IPAddress, ...]:
     assert got.reply is not None, got.detail
     return got.reply.nameservers
 
@@ -122,7 +122,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-LEASE = HeldLease(
+LEASE = CurrentLease(
     interface="eth0",
     address=IPv4Address("10.99.0.5"),
     nameservers=(),
@@ -250,8 +250,8 @@ def test_a_lost_question_is_sent_again(poisoned: World) -> None:
     lease = held(poisoned.machine)
     poisoned.server.stop()
 
-    async def ask_early() -> Informed:
-        question = asyncio.create_task(ask(lease, timeout=5))
+    async def ask_early() -> DhcpAnswer:
+        question = asyncio.create_task(query(lease, timeout=5))
         await asyncio.sleep(0)
         assert seen.next().type == INFORM
         poisoned.server.start()
@@ -331,8 +331,8 @@ def test_an_interface_that_goes_away_ends_the_question(link: tuple[Namespace, Na
     """With the next sending, and without an exception."""
     node, _ = link
 
-    async def ask_in_vain() -> Informed:
-        question = asyncio.create_task(ask(LEASE, timeout=5))
+    async def ask_in_vain() -> DhcpAnswer:
+        question = asyncio.create_task(query(LEASE, timeout=5))
         await asyncio.sleep(0)
         node.ip("link del eth0")
         return await question
@@ -347,7 +347,7 @@ def test_a_question_can_be_given_up(link: tuple[Namespace, Namespace]) -> None:
     """A cancelled one leaves no socket and no reader behind."""
 
     async def give_up() -> None:
-        question = asyncio.create_task(ask(LEASE, timeout=60))
+        question = asyncio.create_task(query(LEASE, timeout=60))
         await asyncio.sleep(0)
         question.cancel()
         await asyncio.wait([question])
@@ -376,9 +376,9 @@ def test_two_interfaces_do_not_mix(tmp_path: Path) -> None:
                 offer = (OFFER[0], f"--dhcp-option=option:dns-server,{address}")
                 servers.append(Server(other, tmp_path / link, offer, link=link))
 
-            async def ask_both() -> list[Informed]:
+            async def ask_both() -> list[DhcpAnswer]:
                 return await asyncio.gather(
-                    *(ask(replace(LEASE, interface=each), timeout=5) for each in told)
+                    *(query(replace(LEASE, interface=each), timeout=5) for each in told)
                 )
 
             for _ in range(20):

@@ -17,11 +17,11 @@ from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.core.pods import REMEDY, RESTART
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
-from dnsguard.guard import Cycle
+from dnsguard.guard import Guard
 from dnsguard.host import processes
-from dnsguard.host.kubelet import Lookout, look
+from dnsguard.host.kubelet import KubeletReader, look
 from dnsguard.paths import Paths
-from dnsguard.reporting.status import report
+from dnsguard.reporting.status import make_status
 
 pytestmark = pytest.mark.integration
 
@@ -156,7 +156,7 @@ class TestRunning:
     def test_who_has_looked_before_knows(self, node: Node, start: Start) -> None:
         """What it read at its start is remembered for as long as it runs."""
         path = node.write(CONFIG, KUBESPRAY.replace(DEFAULT, "/etc/pods.conf"))
-        lookout = Lookout(node.root)
+        lookout = KubeletReader(node.root)
         start(f"--config=/{CONFIG}")
         lookout.search()
         assert lookout.look() == node.look()
@@ -176,7 +176,7 @@ class TestRunning:
 
     def test_it_stops_and_starts(self, node: Node, start: Start) -> None:
         """Systemd's processes are seen at the next look, without a search through all."""
-        lookout = Lookout(node.root)
+        lookout = KubeletReader(node.root)
         seen = lookout.look()
         assert seen is not None
         assert seen.pid is None
@@ -216,22 +216,22 @@ class TestRunning:
         """Adopted, but not restarted: nothing else is to be done."""
         (node.root / "etc/resolv.conf").write_text("nameserver 10.0.0.2\n")
         start(f"--config=/{CONFIG}")
-        cycle = Cycle(node.paths, config.defaults().policy, lambda _: None)
+        cycle = Guard(node.paths, config.defaults().policy, lambda _: None)
         cycle.search(1.0)
-        cycle.bind(frozenset())
+        cycle.set_addresses(frozenset())
         for configured, remedy in ((DEFAULT, REMEDY), (POD_FILE, RESTART)):
             _change_later(node.root / CONFIG, KUBESPRAY.replace(DEFAULT, configured))
             cycle.refresh()
             cycle.look()
             assert cycle.plan is not None
             assert cycle.seen is not None
-            told = report(cycle.memory, cycle.observe(), cycle.plan, cycle.policy, trouble=())
+            told = make_status(cycle.memory, cycle.observe(), cycle.plan, cycle.policy, trouble=())
             assert f"remedy: {remedy}" in str(told["next"])
 
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:
         """The daemon takes one with every answer; nothing is parsed that has not changed."""
         start(f"--config=/{CONFIG}")
-        lookout = Lookout(node.root)
+        lookout = KubeletReader(node.root)
         lookout.search()
         took = []
         for _ in range(200):

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hypothesis import strategies as st
 
 from dnsguard.core import links
-from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, ProbeKind, ProbeTarget, Outcome
 from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
 from dnsguard.core.hold import Hold
@@ -14,15 +14,15 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
     EndHold,
-    FileSeen,
+    FileObservation,
     Found,
     HandoverMode,
     Identity,
     Observation,
     Plan,
     Policy,
-    Record,
-    Remedy,
+    HookRecord,
+    PreparedRepair,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
@@ -41,7 +41,7 @@ EPOCH = 1_700_000_000.0
 SERVICE = ip_address("10.233.0.1")
 """What cluster DNS says the cluster's own name is."""
 OUTSIDE = tuple(
-    Leg(a) for a in (Ask.CLUSTER, Ask.NONSENSE, Ask.UPSTREAM, Ask.ONE_TIME, Ask.CONTROL)
+    ProbeTarget(a) for a in (ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.UPSTREAM, ProbeKind.ONE_TIME, ProbeKind.CONTROL)
 )
 """The questions to an upstream."""
 TRIES = 3
@@ -107,7 +107,7 @@ class Node:
     policy: Policy
     memory: Memory = field(default_factory=Memory, repr=False)
     now: float = START
-    file: FileSeen = field(default_factory=lambda: FileSeen(trouble=Trouble.MISSING))
+    file: FileObservation = field(default_factory=lambda: FileObservation(trouble=Trouble.MISSING))
     pod_file: bytes | None = None
     found: tuple[Candidate, ...] = ()
     impostors: frozenset[IPAddress] = frozenset()
@@ -115,11 +115,11 @@ class Node:
     unsynced: frozenset[IPAddress] = frozenset()
     """Those of them whose API server has not answered yet: SERVFAIL for their own zone."""
     stubs: tuple[Stub, ...] = ()
-    records: tuple[Record, ...] = ()
+    records: tuple[HookRecord, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods: PodsFile | None = None
     pods_doubt: str | None = None
-    behind: FileSeen | None = None
+    behind: FileObservation | None = None
     hold: Hold | None = None
     can_write: bool = True
     rivals: list[bytes] = field(default_factory=list)
@@ -127,7 +127,7 @@ class Node:
     foreign: bytes | None = None
     """What somebody else wrote last, as far as the guard has seen it."""
     plan: Plan | None = field(default=None, repr=False)
-    spare: Remedy | None = None
+    spare: PreparedRepair | None = None
     """What lies ready, of some plan before (dnsguard.host.spare)."""
     answers: list[Answer] = field(default_factory=list)
     written_at: list[float] = field(default_factory=list)
@@ -137,7 +137,7 @@ class Node:
         self, content: bytes, *, being_written: bool = False, link: str | None = None
     ) -> None:
         """Let someone write the file, or make it a link to one that says this."""
-        self.file = FileSeen(
+        self.file = FileObservation(
             content=content,
             identity=self._identity(content),
             being_written=being_written,
@@ -147,10 +147,10 @@ class Node:
     def link(self, content: bytes | None, to: str = "../run/NetworkManager/resolv.conf") -> None:
         """Let resolv.conf be a link into a manager's place, that says this; None: it dangles."""
         if content is None:
-            self.file = FileSeen(trouble=Trouble.MISSING, link=to, leads_away=True)
+            self.file = FileObservation(trouble=Trouble.MISSING, link=to, leads_away=True)
         else:
             identity = self._identity(content)
-            self.file = FileSeen(content=content, identity=identity, link=to, leads_away=True)
+            self.file = FileObservation(content=content, identity=identity, link=to, leads_away=True)
 
     def manage(self, content: bytes) -> None:
         """Let the manager say this, whether its link is in place or ours has taken it."""
@@ -164,7 +164,7 @@ class Node:
     def spoil(self, trouble: Trouble) -> None:
         """Let the file be none that can be read."""
         identity = None if trouble is Trouble.MISSING else self._identity(b"")
-        self.file = FileSeen(trouble=trouble, detail="as told", identity=identity)
+        self.file = FileObservation(trouble=trouble, detail="as told", identity=identity)
 
     def _identity(self, content: bytes) -> Identity:
         self.versions += 1
@@ -176,10 +176,10 @@ class Node:
         told = rtt if outcome is Outcome.ANSWERED else None
         is_inside = address in self.policy.cluster
         for ask, tcp in (*legs(self.policy), ONE_TIME) if is_inside else OUTSIDE:
-            is_name = ask is Ask.CLUSTER and address in self.impostors
+            is_name = ask is ProbeKind.CLUSTER and address in self.impostors
             if is_name and address in self.unsynced:
                 outcome = Outcome.FAILED
-            is_found = outcome is Outcome.ANSWERED and (is_name or ask is Ask.UPSTREAM)
+            is_found = outcome is Outcome.ANSWERED and (is_name or ask is ProbeKind.UPSTREAM)
             self.answers.append(
                 Answer(
                     address=address,
@@ -187,7 +187,7 @@ class Node:
                     rtt=told,
                     detail=f"says {outcome}",
                     at=self.now,
-                    ask=ask,
+                    kind=ask,
                     tcp=tcp,
                     rcode=(NOERROR if is_found else NXDOMAIN) if told is not None else None,
                     has_records=is_found,
@@ -208,7 +208,7 @@ class Node:
             records=self.records,
             bound=self.bound,
             answers=heard,
-            behind=self.behind if links.taken(self.file) else None,
+            link_target=self.behind if links.replaced_link(self.file) else None,
             pods=self.pods,
             pods_doubt=self.pods_doubt,
             hold=self.hold,
@@ -216,7 +216,7 @@ class Node:
 
     def prepare(self) -> None:
         """Lay ready what the last plan said; the daemon comes to it sooner or later."""
-        self.spare = None if self.plan is None else self.plan.remedy
+        self.spare = None if self.plan is None else self.plan.prepared
 
     def look(self) -> Plan:
         """Look, decide and apply, as the daemon does it, and check every promise."""
@@ -264,7 +264,7 @@ class Node:
 
     def _decide(self, seen: Observation) -> Plan:
         file = seen.file
-        behind = links.says(seen.behind)
+        behind = links.content_of(seen.link_target)
         if behind is not None:
             self.foreign = behind
         elif file.trouble is None and (file.content or self.foreign is None):
@@ -304,7 +304,7 @@ class Node:
         self.plan, self.spare = None, None
         self.memory = Memory(
             remembered=self.memory.remembered,
-            convicts=self.memory.convicts,
+            cluster_resolvers=self.memory.cluster_resolvers,
             kubernetes=self.memory.kubernetes,
             deleted=self.memory.deleted,
             foreign=self.memory.foreign,

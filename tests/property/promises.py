@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from dnsguard.core import links
-from dnsguard.core.answers import Ask, Outcome
-from dnsguard.core.exclusions import Border
+from dnsguard.core.answers import ProbeKind, Outcome
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
@@ -52,9 +52,9 @@ def in_order(lines: list[bytes]) -> list[bytes]:
     return [line for line in kept if line is not None]
 
 
-def border(policy: Policy) -> Border:
+def border(policy: Policy) -> Exclusions:
     """Return what can be told of no upstream from the configuration alone."""
-    return Border(cluster=policy.cluster, named=policy.servers)
+    return Exclusions(cluster=policy.cluster, named=policy.servers)
 
 
 def is_dead_end(content: bytes, policy: Policy) -> bool:
@@ -82,7 +82,7 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
             case ReplacePodFile():
                 _check_pod_file(before, seen, policy, after, action)
             case Remember():
-                assert all(border(policy).admits(c.address) for c in action.candidates)
+                assert all(border(policy).allows(c.address) for c in action.candidates)
                 assert not {c.address for c in action.candidates} & convicts(policy, after)
     _check_left_for_pods(seen, policy, after, plan)
     if plan.is_settled:
@@ -105,7 +105,7 @@ def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
         assert plan.wanted[0] == after.health.address
     assert policy.handover is not HandoverMode.AUTO or are_pods_safe(seen.pods, policy)
     assert policy.handover is not HandoverMode.AUTO or seen.pods_doubt is None
-    assert any(border(policy).admits(address) for address in plan.wanted)
+    assert any(border(policy).allows(address) for address in plan.wanted)
     assert {plan.wanted[0]} == _handed(after, policy)
     assert len(plan.wanted) <= resolvconf.MAXNS
     assert not set(plan.wanted[1:]) & policy.cluster
@@ -122,22 +122,22 @@ def are_pods_safe(pods: PodsFile | None, policy: Policy) -> bool:
 
 def convicts(policy: Policy, after: Memory) -> set[IPAddress]:
     """Return who was shown to be cluster DNS; the operator's word beats that."""
-    return set(after.convicts) - set(policy.servers)
+    return set(after.cluster_resolvers) - set(policy.servers)
 
 
 def _check_evidence(before: Memory, after: Memory) -> None:
     """See that who is cleared now was shown to be real in one and the same round."""
-    for address, verdict in after.verdicts.items():
-        assert not (verdict.is_exposed and verdict.is_usable)
-        assert not verdict.is_exposed or address in after.convicts
-        known = before.verdicts.get(address)
+    for address, verdict in after.probe_records.items():
+        assert not (verdict.answers_cluster_names and verdict.is_usable)
+        assert not verdict.answers_cluster_names or address in after.cluster_resolvers
+        known = before.probe_records.get(address)
         if verdict.cleared_at is None or (known and known.cleared_at == verdict.cleared_at):
             continue
         if not verdict.round:
             continue  # the next one has begun in the same look
-        assert verdict.round[Ask.UPSTREAM].outcome is Outcome.ANSWERED
-        is_denied = verdict.round[Ask.CLUSTER].outcome is Outcome.ANSWERED
-        assert is_denied or Ask.CONTROL in verdict.round
+        assert verdict.round[ProbeKind.UPSTREAM].outcome is Outcome.ANSWERED
+        is_denied = verdict.round[ProbeKind.CLUSTER].outcome is Outcome.ANSWERED
+        assert is_denied or ProbeKind.CONTROL in verdict.round
 
 
 def _check_left_for_pods(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
@@ -170,7 +170,7 @@ def _check_written(
     def expected(text: bytes) -> list[bytes]:
         return in_order(others(text)) if is_shared else others(text)
 
-    if seen.behind is not None or seen.records:
+    if seen.link_target is not None or seen.records:
         # What dhclient would have written may be what is guarded, and late.
         assert others(content) == expected(after.foreign or b"")
     elif file.trouble is None and file.content:
@@ -217,7 +217,7 @@ def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddr
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
     yield from addresses(resolvconf.unguard(seen.file.content))
-    yield from addresses(b"" if seen.behind is None else seen.behind.content)
+    yield from addresses(b"" if seen.link_target is None else seen.link_target.content)
     yield from (*policy.servers, *policy.fallback)
     for record in (*seen.records, *before.records):
         yield from (*record.told.nameservers, *record.told.routers)
@@ -235,16 +235,16 @@ def _check_pod_file(
     assert written == used(action.content) == action.wanted
     assert set(written) <= {*_known(before, seen, policy), *addresses(seen.pod_file or b"")}
     for address in written:
-        assert border(policy).admits(address)
+        assert border(policy).allows(address)
         assert not address.is_loopback
 
 
 def _check_left(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
     """See what the file says once the plan is done."""
     if any(isinstance(action, RestoreLink) for action in plan.actions):
-        assert seen.behind is not None
-        assert seen.behind.content == after.written == after.foreign
-        assert not set(addresses(seen.behind.content)) & policy.cluster
+        assert seen.link_target is not None
+        assert seen.link_target.content == after.written == after.foreign
+        assert not set(addresses(seen.link_target.content)) & policy.cluster
         return
     written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
     if seen.file.trouble is not None and not written:

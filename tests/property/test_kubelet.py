@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.commands.adopt import _edited
+from dnsguard.commands.adopt import _edit
 from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
@@ -92,27 +92,27 @@ def json_configurations(draw: st.DrawFn) -> str:
 def test_adopting_changes_one_key_and_one_line(text: str) -> None:
     """What can't be done so is refused; done twice is done once; undone it is as before."""
     before = yaml_text.load(text.encode())
-    after = _edited(text, is_flag=False)
+    after = _edit(text, is_flag=False)
     if after is None:
         assert not isinstance(before, dict)
         return
     assert isinstance(before, dict)
     assert yaml_text.load(after.encode()) == before | {RESOLV_CONF: POD_FILE}
-    assert _edited(after, is_flag=False) == after
+    assert _edit(after, is_flag=False) == after
     old, new = text.splitlines(), after.splitlines()
     changed = [line for line in old if line not in new]
     assert len(changed) <= 1
     assert len(new) - len(old) in (0, int(RESOLV_CONF not in before))
-    assert core.undone(after, text, after) == text
+    assert core.undo(after, text, after) == text
 
 
 @given(text=configurations(), more=st.sampled_from(["# later\n", "maxPods: 5\n"]))
 def test_undoing_takes_back_our_line_alone(text: str, more: str) -> None:
     """Where somebody has changed another line since, theirs stays."""
-    after = _edited(text, is_flag=False)
+    after = _edit(text, is_flag=False)
     if after is None or after == text:
         return
-    restored = core.undone(more + after, text, after)
+    restored = core.undo(more + after, text, after)
     assert restored is None or restored.splitlines() == (more + text).splitlines()
 
 
@@ -129,7 +129,7 @@ def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after:
     read = Flags.of(core.flags_in(adopted, "/f")).resolv_conf
     assert read is not None
     assert read.value == POD_FILE
-    assert core.undone(adopted, text, adopted) == text
+    assert core.undo(adopted, text, adopted) == text
 
 
 @given(
@@ -188,7 +188,7 @@ def test_any_bytes_are_survived(files: dict[str, bytes]) -> None:
 def test_any_bytes_are_left_alone_or_edited_right(content: bytes) -> None:
     """Adopting refuses what it can't read, and never breaks what it can."""
     text = os.fsdecode(content)
-    after = _edited(text, is_flag=False)
+    after = _edit(text, is_flag=False)
     if after is not None:
         found = yaml_text.load(os.fsencode(after))
         assert isinstance(found, dict)

@@ -6,21 +6,21 @@ from ipaddress import ip_address
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dnsguard.commands.doctor.loops import Block, Door, Onward, Server, Target, chains, find, zones
+from dnsguard.commands.doctor.loops import Block, Endpoint, Forward, Server, Target, chains, find, zones
 from dnsguard.formats.corefile import Local
 
 NAMES = (".", "a", "b.a", "c.b.a", "arpa")
-DOORS = tuple(Door(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))
-OUTSIDE = tuple(Door(address=ip_address(f"192.0.2.{n}")) for n in (1, 2))
+DOORS = tuple(Endpoint(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))
+OUTSIDE = tuple(Endpoint(address=ip_address(f"192.0.2.{n}")) for n in (1, 2))
 
 _zone = st.sampled_from(NAMES)
 _some: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, max_size=2).map(lambda names: (*names,))
 _local = st.builds(Local, plugin=st.just("kubernetes"), zones=_some.filter(bool), falls=_some)
 
 
-def _servers(doors: Sequence[Door]) -> st.SearchStrategy[list[Server]]:
+def _servers(doors: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
     targets = st.lists(st.sampled_from(doors).map(lambda door: Target(door=door)), max_size=3)
-    onward = st.builds(Onward, base=_zone, excepts=_some, targets=targets.map(tuple))
+    onward = st.builds(Forward, base=_zone, excepts=_some, targets=targets.map(tuple))
     block = st.builds(
         Block,
         zone=_zone,
@@ -40,7 +40,7 @@ def _suffixes(name: str) -> list[str]:
     return [".".join(labels[n:]) for n in range(len(labels))] + ["."]
 
 
-def _takes(server: Server, door: Door, name: str) -> Block | None:
+def _takes(server: Server, door: Endpoint, name: str) -> Block | None:
     for zone in _suffixes(name):
         for block in server.blocks:
             if block.zone == zone and door in block.doors:
@@ -48,7 +48,7 @@ def _takes(server: Server, door: Door, name: str) -> Block | None:
     return None
 
 
-def _asks(block: Block, name: str) -> list[Door]:
+def _asks(block: Block, name: str) -> list[Endpoint]:
     inside = set(_suffixes(name))
     if any(inside & {*one.zones} and not inside & {*one.falls} for one in block.local):
         return []
@@ -69,7 +69,7 @@ def _step(servers: list[Server], state: State, name: str) -> Iterator[State | No
         yield from arrivals or [None]
 
 
-def _arrivals(servers: list[Server], door: Door, name: str) -> list[State]:
+def _arrivals(servers: list[Server], door: Endpoint, name: str) -> list[State]:
     found = ((server, _takes(server, door, name)) for server in servers)
     return [
         (server.name, [one is block for one in server.blocks].index(True))

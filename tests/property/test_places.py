@@ -10,8 +10,8 @@ from dnsguard.core import candidates
 from dnsguard.core.candidates import NotedFile
 from dnsguard.core.model import Source
 from dnsguard.formats.dhclient.leases import Lease
-from dnsguard.formats.nameservers import Note
-from dnsguard.host.places import PLACES, Place
+from dnsguard.formats.nameservers import NamedServers
+from dnsguard.host.places import PLACES, SourceSpec
 
 ADDRESSES = st.sampled_from(
     [ip_address(text) for text in ("10.0.0.2", "10.0.0.3", "169.254.25.10", "fe80::1", "::")]
@@ -22,7 +22,7 @@ NOW = 1e9
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_any_bytes_are_notes(place: Place) -> None:
+def test_any_bytes_are_notes(place: SourceSpec) -> None:
     """Of a file of any kind, with as many bytes as are read of it; and always the same."""
 
     @given(st.binary(max_size=300), st.booleans())
@@ -47,9 +47,9 @@ def _files(draw: st.DrawFn) -> NotedFile:
         expires=st.sampled_from([None, NOW - 1, NOW + 1]),
         is_released=st.booleans(),
     )
-    plain = st.builds(Note, nameservers=SERVERS, interface=INTERFACES, tier=st.integers(0, 1))
+    plain = st.builds(NamedServers, nameservers=SERVERS, interface=INTERFACES, tier=st.integers(0, 1))
     leased = st.builds(
-        lambda lease, interface: Note(
+        lambda lease, interface: NamedServers(
             nameservers=lease.nameservers, interface=interface, line=lease.line, lease=lease
         ),
         leases,
@@ -70,12 +70,12 @@ def test_all_that_is_named_is_a_candidate_in_order(
     files: list[NotedFile], interfaces: frozenset[str] | None
 ) -> None:
     """None is lost, none doubled; what is over stands behind what is in force."""
-    leases = candidates.leased(files, NOW, interfaces)
+    leases = candidates.find_leased(files, NOW, interfaces)
     found = candidates.in_order(candidates.candidates(files, leases))
     assert list(found) == sorted(found, key=lambda one: one.rank)
     assert len({(one.address, one.source, one.tier, one.origin) for one in found}) == len(found)
     for file in files:
         named = {(file.source, str(one)) for note in file.notes for one in note.nameservers}
         assert named <= {(one.source, str(one.address).partition("%")[0]) for one in found}
-    for lease in candidates.held(leases):
+    for lease in candidates.find_current(leases):
         assert lease.interface

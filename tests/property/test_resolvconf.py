@@ -5,7 +5,7 @@ import socket
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnsguard.core.rewrite import remedy_for
+from dnsguard.core.rewrite import prepare_repair_of
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, inet_aton, parse_nameserver, plain
 from property.text import (
@@ -208,7 +208,7 @@ def test_options_of_any_bytes_are_words(pieces: list[bytes]) -> None:
 @given(_NAMES)
 def test_the_pod_file_can_be_read_back(names: list[str]) -> None:
     """The file for kubelet says what it was given, and no name of the cluster."""
-    kept = resolvconf.outside(names, ".cluster.local.")
+    kept = resolvconf.drop_cluster_names(names, ".cluster.local.")
     content = resolvconf.pod_file(ADDRESSES[:3], kept)
     assert tuple(server.address for server in resolvconf.nameservers(content)) == ADDRESSES[:3]
     assert resolvconf.search_list(content) == kept
@@ -223,7 +223,7 @@ def test_what_is_prepared_for_one_text_fits_every_text_that_it_is_taken_for(
 ) -> None:
     """Or it is for none: the other text is read, and decided."""
     content = resolvconf.guard(poisoned, wanted)
-    remedy = remedy_for(poisoned, content, wanted)
+    remedy = prepare_repair_of(poisoned, content, wanted)
     assert remedy.content_for(poisoned) == content
     text = b"\n".join([*before, remedy.block or poisoned, *behind])
     repaired = remedy.content_for(text)

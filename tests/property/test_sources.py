@@ -28,7 +28,7 @@ from dnsguard.formats import (
     shell_variables,
 )
 from dnsguard.formats.dhclient import conf, hooks, leases
-from dnsguard.formats.dhclient.statements import Statement, Verb, effective, requested
+from dnsguard.formats.dhclient.statements import Statement, Verb, apply, find_requested
 from dnsguard.formats.domain_list import read_domains
 from dnsguard.formats.endpoint import parse_endpoint
 from dnsguard.host import yaml_text
@@ -146,9 +146,9 @@ def test_only_supersede_hides_what_the_server_offers(
     statements: tuple[Statement, ...], offered: tuple[IPv4Address, ...]
 ) -> None:
     """Everything else leaves it in its order; another interface's statements change nothing."""
-    found = effective(statements, "eth0", offered)
+    found = apply(statements, "eth0", offered)
     ours = [one for one in statements if one.interface != "eth1"]
-    assert found == effective(ours, "eth0", offered)
+    assert found == apply(ours, "eth0", offered)
     if all(one.verb is not Verb.SUPERSEDE for one in ours):
         places = [at for at in range(len(found) + 1) if found[at : at + len(offered)] == offered]
         assert places
@@ -169,8 +169,8 @@ def test_a_written_file_reads_as_it_was_meant(
     )
     parsed = conf.parse(text.encode())
     assert parsed.statements == statements
-    assert effective(parsed.statements, "eth0", offered) == effective(statements, "eth0", offered)
-    assert "domain-name-servers" in requested(parsed.requests, "eth0")
+    assert apply(parsed.statements, "eth0", offered) == apply(statements, "eth0", offered)
+    assert "domain-name-servers" in find_requested(parsed.requests, "eth0")
 
 
 def _written(statement: Statement) -> str:

@@ -60,7 +60,7 @@ def test_any_bytes_are_read_or_complained_of(noise: bytes, at: int) -> None:
     """A damaged state costs what it held, and never the daemon."""
     known = Candidate(address=ADDRESSES[0], source=Source.REMEMBERED, origin="here", seen=1.0)
     convicts = {ADDRESSES[1]: 1.0}
-    whole = dump(Remember(candidates=(known,), convicts=convicts, kubernetes=frozenset(convicts)))
+    whole = dump(Remember(candidates=(known,), cluster_resolvers=convicts, kubernetes=frozenset(convicts)))
     for content in (noise, whole[:at], whole[:at] + noise, whole[:at] + noise + whole[at:]):
         with _files(content, noise) as paths:
             found = load(*paths)
@@ -81,4 +81,4 @@ def test_any_json_is_read_or_complained_of(address: object, origin: object, seen
         with _files(json.dumps(state).encode(), b"") as paths:
             found = load(*paths)
         assert (found.complaint is None) or (found.remembered == ())
-        dump(Remember(candidates=found.remembered, convicts=found.convicts))
+        dump(Remember(candidates=found.remembered, cluster_resolvers=found.convicts))

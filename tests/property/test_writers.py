@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.attribution import NAMES, Trace, attribute
+from dnsguard.core.attribution import NAMES, FileTouch, attribute
 from property.text import foreign_files
 
 texts = st.one_of(st.binary(max_size=200), foreign_files())
-traces = st.lists(st.builds(Trace, st.text(), st.floats(0, 200)), max_size=5)
+traces = st.lists(st.builds(FileTouch, st.text(), st.floats(0, 200)), max_size=5)
 
 
 @given(content=texts, before=texts, touched=traces)
-def test_any_bytes_have_a_writer(content: bytes, before: bytes, touched: list[Trace]) -> None:
+def test_any_bytes_have_a_writer(content: bytes, before: bytes, touched: list[FileTouch]) -> None:
     """It never raises, and its name is a bounded label."""
     writer = attribute(content, before, touched, 100.0)
     assert writer.name in NAMES

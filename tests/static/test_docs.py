@@ -32,15 +32,15 @@ from dnsguard.core import (
     rewrite,
     upstreams,
 )
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
 from dnsguard.core.evidence import Services
 from dnsguard.core.flaps import Flaps
-from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, advance, legs
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, advance, legs
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     Candidate,
-    FileSeen,
+    FileObservation,
     Found,
     HandoverMode,
     Identity,
@@ -53,8 +53,8 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.pods import PodsFile
-from dnsguard.core.policy import effective
-from dnsguard.core.upstreams import Verdict, Verdicts, heard
+from dnsguard.core.policy import fill_policy
+from dnsguard.core.upstreams import ProbeRecord, ProbeRecords, apply_answers
 from dnsguard.errors import ConfigError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, parse_address
@@ -68,7 +68,7 @@ CONF = ROOT / "packaging/debian/dnsguard.toml"
 STATES = ROOT / "docs/states.md"
 PAGES = ("dnsguard-metrics.7", "dnsguard.8", "dnsguard.toml.5")
 DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/states.md")
-POLICY = effective(config.defaults().policy, None)
+POLICY = fill_policy(config.defaults().policy, None)
 NODELOCAL_ADDRESS = POLICY.nodelocal[0]
 UPSTREAM = parse_address("192.0.2.53")
 
@@ -489,9 +489,9 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     health = Health(
         address=None if unbound else NODELOCAL_ADDRESS,
         state=nodelocal,
-        streaks={ONE_TIME: Streak(successes=1, heard_at=1.0)} if is_proven else {},
+        streaks={ONE_TIME: ProbeStreak(successes=1, heard_at=1.0)} if is_proven else {},
     )
-    answered = Verdict(
+    answered = ProbeRecord(
         answered_at=0.0, cleared_at=0.0, asked_at=0.0, rtt=0.001, detail="answers NOERROR"
     )
     found = Candidate(address=UPSTREAM, source=Source.LEASE, origin="", seen=0.0)
@@ -499,7 +499,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
         NodeLocal.UNKNOWN: None,
         NodeLocal.ABSENT: frozenset[IPAddress](),
     }.get(nodelocal, frozenset({NODELOCAL_ADDRESS}))
-    file = FileSeen(
+    file = FileObservation(
         content=mark + f"nameserver {NODELOCAL_ADDRESS}\n".encode(),
         identity=Identity(1, 1, 1, 1, 1),
     )
@@ -508,7 +508,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             serves=Serves.NODELOCAL if was is Mode.HANDED_OVER else Serves.UPSTREAM,
             mode_since=0.0,
             health=health,
-            verdicts={UPSTREAM: answered} if upstream is UpstreamState.VERIFIED else {},
+            probe_records={UPSTREAM: answered} if upstream is UpstreamState.VERIFIED else {},
             flaps=Flaps(count=1, broke_at=1.0) if is_held else Flaps(),
         ),
         Observation(
@@ -637,18 +637,18 @@ def _rounds() -> Iterator[tuple[Row, Row]]:
     for outside, name, beside in product(("answers", "fails"), inside, ("alike", "other", "open")):
         records = inside[name]
         other = () if records is None else None if records == () else ("192.168.0.1",)
-        second = Ask.CONTROL if records is None else Ask.NONSENSE
-        answers = [_said(Ask.UPSTREAM, () if outside == "answers" else None)]
-        answers.append(_said(Ask.CLUSTER, records))
+        second = ProbeKind.CONTROL if records is None else ProbeKind.NONSENSE
+        answers = [_said(ProbeKind.UPSTREAM, () if outside == "answers" else None)]
+        answers.append(_said(ProbeKind.CLUSTER, records))
         if beside != "open":
             answers.append(_said(second, records if beside == "alike" else other))
-        verdict = heard({}, answers, services)[UPSTREAM]
+        verdict = apply_answers({}, answers, services)[UPSTREAM]
         state = "usable" if verdict.is_usable else "not usable"
         world = {"outside": outside, "cluster name": name, "beside it": beside}
-        yield world, {"becomes": "cluster DNS" if verdict.is_exposed else state}
+        yield world, {"becomes": "cluster DNS" if verdict.answers_cluster_names else state}
 
 
-def _said(ask: Ask, records: tuple[str, ...] | None) -> Answer:
+def _said(ask: ProbeKind, records: tuple[str, ...] | None) -> Answer:
     """Return an answer with these records, NXDOMAIN with none; None is SERVFAIL."""
     return Answer(
         address=UPSTREAM,
@@ -656,7 +656,7 @@ def _said(ask: Ask, records: tuple[str, ...] | None) -> Answer:
         rtt=0.001,
         detail="",
         at=1.0,
-        ask=ask,
+        kind=ask,
         rcode=2 if records is None else 0 if records else 3,
         has_records=bool(records),
         records=frozenset(ip_address(one) for one in records or ()),
@@ -711,11 +711,11 @@ def _steps(health: Health) -> Iterator[tuple[str, Health]]:
 
 
 _FAILURES = [one for one in Outcome if one is not Outcome.ANSWERED]
-_ANSWERS = Verdict(answered_at=1.0, cleared_at=0.0)
+_ANSWERS = ProbeRecord(answered_at=1.0, cleared_at=0.0)
 _FAILED = replace(_ANSWERS, failed_at=0.0, failures=1)
 
 
-def _round(*failing: Leg, outcome: Outcome = Outcome.FAILED) -> tuple[Answer, ...]:
+def _round(*failing: ProbeTarget, outcome: Outcome = Outcome.FAILED) -> tuple[Answer, ...]:
     """Return an outcome on each leg: this one on those that fail, and these first."""
     return tuple(
         Answer(
@@ -724,7 +724,7 @@ def _round(*failing: Leg, outcome: Outcome = Outcome.FAILED) -> tuple[Answer, ..
             rtt=0.001,
             detail="",
             at=0.0,
-            ask=leg.ask,
+            kind=leg.ask,
             tcp=leg.tcp,
         )
         for leg in sorted(legs(POLICY), key=lambda leg: leg not in failing)
@@ -735,7 +735,7 @@ def _after(
     health: Health,
     answers: tuple[Answer, ...] = (),
     *,
-    upstreams: Verdicts | None = None,
+    upstreams: ProbeRecords | None = None,
     is_bound: bool = True,
     is_listening: bool = True,
 ) -> Health:
@@ -743,7 +743,7 @@ def _after(
     seen = Observation(
         now=0.0,
         wall=0.0,
-        file=FileSeen(),
+        file=FileObservation(),
         bound=here if is_bound else frozenset(),
         listening=here if is_listening else frozenset(),
         answers=answers,

@@ -14,7 +14,7 @@ from dnsguard.core.model import Policy
 from dnsguard.host import yaml_text
 from dnsguard.reporting.counters import Counters
 from dnsguard.reporting.metrics import Family, metrics
-from dnsguard.reporting.status import report
+from dnsguard.reporting.status import make_status
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "packaging/monitoring"
@@ -29,7 +29,7 @@ def families() -> dict[str, Family]:
     node.write(b"nameserver 10.0.0.2\n")
     plan = node.look()
     status = {
-        **report(node.memory, node.observe(), plan, policy, trouble=()),
+        **make_status(node.memory, node.observe(), plan, policy, trouble=()),
         "dnsguard": "1",
         "looked_at": 1.0,
         "dhclient": {"hazards": []},

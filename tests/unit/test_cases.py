@@ -8,8 +8,8 @@ import pytest
 from property import promises
 
 from dnsguard import config
-from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
-from dnsguard.guard import Cycle
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 
 
@@ -22,22 +22,22 @@ class Case:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        self.cycle = Cycle(self.paths, config.defaults().policy, lambda _: None)
-        self.cycle.bind(frozenset())
+        self.cycle = Guard(self.paths, config.defaults().policy, lambda _: None)
+        self.cycle.set_addresses(frozenset())
         self.turn()
 
     def answer(self, answering: str, *silent: str) -> None:
         """Have one server answer as any real one does, and the others never."""
-        legs = [Leg(Ask.UPSTREAM), Leg(Ask.CLUSTER)]
+        legs = [ProbeTarget(ProbeKind.UPSTREAM), ProbeTarget(ProbeKind.CLUSTER)]
         for _ in range(self.cycle.policy.failures):
             self.cycle.look(tuple(_said(one, leg) for one in silent for leg in legs))
             self.cycle.look(tuple(_said(answering, leg, is_there=True) for leg in legs))
-        self.cycle.settle()
+        self.cycle.apply_deferred()
 
     def turn(self) -> None:
         self.cycle.refresh()
         self.cycle.look()
-        self.cycle.settle()
+        self.cycle.apply_deferred()
 
     @property
     def named(self) -> list[str]:
@@ -49,18 +49,18 @@ class Case:
 
     @property
     def known(self) -> list[str]:
-        return [f"{one.source} {one.address}" for one in self.cycle.facts.found.candidates]
+        return [f"{one.source} {one.address}" for one in self.cycle.knowledge.found.candidates]
 
 
-def _said(server: str, leg: Leg, *, is_there: bool = False) -> Answer:
-    is_outside = leg.ask is Ask.UPSTREAM
+def _said(server: str, leg: ProbeTarget, *, is_there: bool = False) -> Answer:
+    is_outside = leg.ask is ProbeKind.UPSTREAM
     return Answer(
         address=ip_address(server),
         outcome=Outcome.ANSWERED if is_there else Outcome.TIMED_OUT,
         rtt=0.001 if is_there else None,
         detail="answers" if is_there else "gives no answer in 1 s",
         at=time.monotonic(),
-        ask=leg.ask,
+        kind=leg.ask,
         rcode=(NOERROR if is_outside else NXDOMAIN) if is_there else None,
         has_records=is_outside and is_there,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.core.answers import Ask, Leg, Query
+from dnsguard.core.answers import ProbeKind, ProbeTarget, Probe
 from dnsguard.core.model import HandoverMode
 from dnsguard.core.policy import KNOWN_NODELOCAL
 from dnsguard.core.probes import wording
@@ -85,8 +85,8 @@ def test_what_is_given_is_taken(path: Path) -> None:
     assert (policy.timeout, policy.heartbeat, policy.hold_down) == (2.0, 0.5, 3.0)
     assert (policy.require_binding, found.log_level) == (False, Level.DEBUG)
     assert policy.health_url == "http://[fd00::10]:9254/health"
-    upstream = Query(ip_address("10.0.0.2"), Leg(Ask.UPSTREAM))
-    inside = Query(policy.nodelocal[0], Leg(Ask.CLUSTER))
+    upstream = Probe(ip_address("10.0.0.2"), ProbeTarget(ProbeKind.UPSTREAM))
+    inside = Probe(policy.nodelocal[0], ProbeTarget(ProbeKind.CLUSTER))
     assert wording(upstream, policy, "").name == "corp.example."
     assert wording(inside, policy, "").name == "kubernetes.default.svc.k8s.example"
 
@@ -100,7 +100,7 @@ def test_known_nodelocal_addresses_are_never_upstreams(path: Path) -> None:
 def test_an_ipv6_nodelocal_address_is_asked_for_ipv6(path: Path) -> None:
     """A single-stack cluster has no A record for its service."""
     policy = _load(path, '[nodelocal]\naddresses = ["fd00::10"]\n').policy
-    question = wording(Query(ip_address("fd00::10"), Leg(Ask.CLUSTER)), policy, "")
+    question = wording(Probe(ip_address("fd00::10"), ProbeTarget(ProbeKind.CLUSTER)), policy, "")
     assert question.rdtype == "AAAA"
 
 

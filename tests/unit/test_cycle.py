@@ -10,7 +10,7 @@ from property import promises
 
 from dnsguard import config
 from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
-from dnsguard.guard import RETRY_LATEST, Cycle
+from dnsguard.guard import RETRY_LATEST, Guard
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
@@ -34,17 +34,17 @@ class Machine:
     def write(self, content: bytes) -> None:
         self.paths.resolv_conf.write_bytes(content)
 
-    def start(self) -> Cycle:
+    def start(self) -> Guard:
         """Start the guard as the daemon does, up to the first look."""
-        cycle = Cycle(self.paths, self.policy, self.told.append)
-        cycle.bind(frozenset())
+        cycle = Guard(self.paths, self.policy, self.told.append)
+        cycle.set_addresses(frozenset())
         self.turn(cycle)
         return cycle
 
-    def turn(self, cycle: Cycle) -> None:
+    def turn(self, cycle: Guard) -> None:
         cycle.refresh()
         cycle.look()
-        cycle.settle()
+        cycle.apply_deferred()
 
     @property
     def content(self) -> bytes:
@@ -97,11 +97,11 @@ def test_a_write_that_fails_for_good_is_tried_for_good(machine: Machine) -> None
     machine.backup()
     cycle = machine.start()
     cycle._failures = 2000
-    cycle._wrote((), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(cycle))
+    cycle._account_for_write((), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(cycle))
     assert cycle.retry_at <= time.monotonic() + RETRY_LATEST
 
 
-def _plan(cycle: Cycle) -> Plan:
+def _plan(cycle: Guard) -> Plan:
     assert cycle.plan is not None
     return cycle.plan
 
@@ -135,7 +135,7 @@ def test_what_is_no_resolv_conf_is_replaced_and_kept(machine: Machine, how: str)
     assert before in {path.lstat().st_ino for path in etc.iterdir()}
 
 
-def _wait_for(cycle: Cycle, machine: Machine) -> None:
+def _wait_for(cycle: Guard, machine: Machine) -> None:
     """Turn until the grace of a missing file is over."""
     for _ in range(10_000):
         machine.turn(cycle)
@@ -253,7 +253,7 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
     machine.write(POISON)
     machine.backup()
     cycle = machine.start()
-    cycle.stand_down()
+    cycle.shut_down()
     assert machine.servers == ["10.0.0.2"]
     etc = machine.paths.resolv_conf.parent
     assert sorted(path.name for path in etc.iterdir()) == ["resolv.conf", "resolv.conf.bak"]
@@ -265,7 +265,7 @@ def test_a_preview_changes_nothing(machine: Machine) -> None:
 
     machine.write(POISON)
     machine.backup()
-    cycle = Cycle(machine.paths, machine.policy, machine.told.append)
+    cycle = Guard(machine.paths, machine.policy, machine.told.append)
     cycle.refresh()
     before = _tree(machine.paths.root)
     shown = preview(cycle)

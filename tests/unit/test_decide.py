@@ -12,7 +12,7 @@ from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core import fight, upstreams
 from dnsguard.core.answers import Outcome
-from dnsguard.core.decide import draw_border, forget, rank
+from dnsguard.core.decide import find_exclusions, forget, rank
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import (
     Candidate,
@@ -74,8 +74,8 @@ def _node(
 def _pool(node: Node) -> upstreams.Pool:
     """Return whom the guard takes for a candidate now."""
     seen = node.observe()
-    border = draw_border(node.memory, seen, node.policy)
-    return upstreams.pool(rank(node.memory, seen, node.policy, border))
+    border = find_exclusions(node.memory, seen, node.policy)
+    return upstreams.usable_in_principle(rank(node.memory, seen, node.policy, border))
 
 
 def _answers(node: Node, *addresses: IPAddress, times: int = 1) -> None:

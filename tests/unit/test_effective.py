@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from dnsguard.core.model import Policy
-from dnsguard.core.policy import KNOWN_NODELOCAL, effective
+from dnsguard.core.policy import KNOWN_NODELOCAL, fill_policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet, Setting
 
@@ -27,14 +27,14 @@ def _kubelet(*dns: str, domain: str = "") -> Kubelet:
 
 def test_without_a_kubelet_the_usual_addresses_are_tried() -> None:
     """Kubespray's first."""
-    found = effective(POLICY, None)
+    found = fill_policy(POLICY, None)
     assert found.nodelocal == KNOWN_NODELOCAL
     assert found.cluster_domain == "cluster.local"
 
 
 def test_what_kubelet_says_comes_first() -> None:
     """Its link-local address is NodeLocalDNS's, each of its addresses is the cluster's."""
-    found = effective(POLICY, _kubelet(str(OWN), str(SERVICE), domain="k8s.example."))
+    found = fill_policy(POLICY, _kubelet(str(OWN), str(SERVICE), domain="k8s.example."))
     assert found.nodelocal == (OWN, *KNOWN_NODELOCAL)
     assert {OWN, SERVICE} < found.cluster
     assert found.cluster_domain == "k8s.example"
@@ -43,7 +43,7 @@ def test_what_kubelet_says_comes_first() -> None:
 def test_the_configuration_overrides_it() -> None:
     """Addresses and domain; what kubelet names is no upstream all the same."""
     policy = replace(POLICY, nodelocal=(SERVICE,), cluster_domain="mine.example")
-    found = effective(policy, _kubelet(str(OWN), domain="k8s.example"))
+    found = fill_policy(policy, _kubelet(str(OWN), domain="k8s.example"))
     assert (found.nodelocal, found.cluster_domain) == ((SERVICE,), "mine.example")
     assert OWN in found.cluster
 
@@ -52,14 +52,14 @@ def test_the_configuration_overrides_it() -> None:
 def test_what_the_operator_calls_an_upstream_is_one(key: str) -> None:
     """Kubelet may hand a real nameserver to pods."""
     policy = replace(POLICY, **{key: (SERVICE,)})
-    assert SERVICE not in effective(policy, _kubelet(str(SERVICE))).cluster
+    assert SERVICE not in fill_policy(policy, _kubelet(str(SERVICE))).cluster
 
 
 def test_a_service_address_counts_only_where_no_binding_is_asked_for() -> None:
     """With a local redirect policy NodeLocalDNS answers on cluster DNS's own address."""
     kubelet = _kubelet(str(SERVICE))
-    assert SERVICE not in effective(POLICY, kubelet).nodelocal
-    assert effective(replace(POLICY, require_binding=False), kubelet).nodelocal[0] == SERVICE
+    assert SERVICE not in fill_policy(POLICY, kubelet).nodelocal
+    assert fill_policy(replace(POLICY, require_binding=False), kubelet).nodelocal[0] == SERVICE
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_a_unique_local_address_may_be_nodelocal_dns(
     dns: tuple[str, ...], expected: tuple[IPAddress, ...]
 ) -> None:
     """First where the cluster is one of IPv6: the first one's family is that of its services."""
-    found = effective(POLICY, _kubelet(*dns))
+    found = fill_policy(POLICY, _kubelet(*dns))
     assert found.nodelocal == expected
     assert {ip_address(one) for one in dns} <= found.cluster
 
 
 def test_it_is_the_same_when_done_twice() -> None:
     """What was found counts as configured then."""
-    once = effective(POLICY, _kubelet(str(OWN), domain="k8s.example"))
-    assert effective(once, _kubelet(str(OWN), domain="k8s.example")) == once
+    once = fill_policy(POLICY, _kubelet(str(OWN), domain="k8s.example"))
+    assert fill_policy(once, _kubelet(str(OWN), domain="k8s.example")) == once

@@ -6,7 +6,7 @@ import pytest
 
 from dnsguard.formats import embedded_kubelet
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
-from dnsguard.host.kubelet import SIGNS, Lookout
+from dnsguard.host.kubelet import SIGNS, KubeletReader
 
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 CONFIG = "etc/rancher/k3s/config.yaml"
@@ -44,7 +44,7 @@ class Node:
         return path
 
     def look(self) -> tuple[Kubelet | None, str | None]:
-        lookout = Lookout(self.root)
+        lookout = KubeletReader(self.root)
         lookout.search()
         return lookout.look(), lookout.doubt()
 
@@ -220,7 +220,7 @@ class TestDoubt:
 
     def test_before_the_search_has_ended(self, node: Node) -> None:
         """A kubelet may be among the processes that have not been looked at."""
-        lookout = Lookout(node.root)
+        lookout = KubeletReader(node.root)
         assert lookout.look() is None
         assert "searched" in (lookout.doubt() or "")
         lookout.search()
@@ -229,7 +229,7 @@ class TestDoubt:
     def test_what_was_there_is_not_forgotten(self, node: Node) -> None:
         """Files that go and come while a node is upgraded are no reason to hand it over."""
         path = node.write(CONFIG, "node-name: a\n")
-        lookout = Lookout(node.root)
+        lookout = KubeletReader(node.root)
         lookout.search()
         before = lookout.look()
         path.unlink()

@@ -10,7 +10,7 @@ from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
 from dnsguard.core.model import Mode, NodeLocal, Plan, Policy, UpstreamState
-from dnsguard.reporting.events import BURST, MOST, WINDOW, Event, Level, Repeats, changes
+from dnsguard.reporting.events import BURST, MOST, WINDOW, Event, Level, Repeats, describe_changes
 
 
 def _plan() -> Plan:
@@ -33,7 +33,7 @@ def _because(**facts: str) -> tuple[tuple[str, str], ...]:
 
 def test_the_first_plan_is_told_whole() -> None:
     """At the start the journal says who serves, by whom, and why."""
-    mode, upstream = changes(None, PLAN)
+    mode, upstream = describe_changes(None, PLAN)
     assert (mode.name, mode.level) == ("mode_changed", Level.INFO)
     assert dict(mode.details)["nameservers"] == "10.0.0.2 10.0.0.3"
     assert set(PLAN.because) <= set(mode.details)
@@ -83,7 +83,7 @@ CHANGES = [
 @pytest.mark.parametrize(("after", "expected"), CHANGES)
 def test_what_is_told(after: Plan, expected: list[str]) -> None:
     """One line for each change that an operator would ask about."""
-    assert [event.name for event in changes(PLAN, after)] == expected
+    assert [event.name for event in describe_changes(PLAN, after)] == expected
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_is_told(after: Plan, expected: list[str]) -> None:
 def test_bad_news_says_what_to_do(state: UpstreamState, level: Level, key: str) -> None:
     """The worse it is, the louder, and never without a way out."""
     before = replace(PLAN, because=_because(upstream="something else"))
-    (event,) = changes(before, replace(PLAN, upstream=state, because=_because(upstream=state)))
+    (event,) = describe_changes(before, replace(PLAN, upstream=state, because=_because(upstream=state)))
     assert event.level is level
     assert key in dict(event.details)
 
@@ -172,6 +172,6 @@ def test_a_fight_is_told_once() -> None:
         plans.append(node.look())
         node.now += 0.01
     for before, after in pairwise(plans):
-        lines += [event for event in changes(before, after) if "fought" in event.name]
+        lines += [event for event in describe_changes(before, after) if "fought" in event.name]
     assert [line.level for line in lines] == [Level.WARNING]
     assert int(dict(lines[0].details)["tramples"]) > 1

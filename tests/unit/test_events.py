@@ -26,7 +26,7 @@ def _line(at: float, event: str, **fields: str) -> bytes:
 
 def _told(*lines: bytes | None) -> list[list[str]]:
     moments = events._moments(events._read(iter(lines)))
-    return [[sentence for _, sentence in events.told(moment)] for moment in moments]
+    return [[sentence for _, sentence in events.read(moment)] for moment in moments]
 
 
 def test_one_switch_is_one_sentence() -> None:

@@ -15,7 +15,7 @@ def _repair(
     for _ in range(times):
         now = max(now + every, fight.until)
         assert fight.allows(now)
-        fight = fight.repaired(now)
+        fight = fight.record_repair(now)
         made.append(now)
     return fight, made
 
@@ -46,8 +46,8 @@ def test_quiet_ends_the_fight() -> None:
     """After four delays without a repair the next one is made at once again."""
     fight, made = _repair(Fight(), every=0.001, times=BURST + 4)
     quiet = max(WINDOW, QUIET * fight.delay)
-    still = fight.repaired(made[-1] + quiet - 0.01)
-    over = fight.repaired(made[-1] + quiet + 0.01)
+    still = fight.record_repair(made[-1] + quiet - 0.01)
+    over = fight.record_repair(made[-1] + quiet + 0.01)
     assert still.delay == 2 * fight.delay
     assert over.delay == 0.0
 

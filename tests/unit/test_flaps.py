@@ -10,7 +10,7 @@ FIRST = 1.0
 def _broke(*times: float) -> Flaps:
     flaps = Flaps()
     for now in times:
-        flaps = flaps.broke(now, FIRST)
+        flaps = flaps.record_break(now, FIRST)
     return flaps
 
 
@@ -35,4 +35,4 @@ def test_a_long_time_without_a_break_is_forgiveness() -> None:
 
 def test_none_at_all_is_possible() -> None:
     """health.hold_down at its least is no doubling of nothing."""
-    assert Flaps().broke(5.0, 0.0).until(0.0) == 5.0
+    assert Flaps().record_break(5.0, 0.0).until(0.0) == 5.0

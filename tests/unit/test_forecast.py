@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.commands.prediction import Future, Node, Running, maker_of, reboots, renewals
+from dnsguard.commands.prediction import Future, ForecastInput, Running, maker_of, reboots, renewals
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
@@ -37,10 +37,10 @@ def _files(conf: bytes = DEBIAN, lease: str = LEASE) -> DhclientFiles:
     return DhclientFiles(conf=conf, changed=NOW - 1, leases=blocks)
 
 
-def _node(conf: bytes = DEBIAN, lease: str = LEASE) -> Node:
+def _node(conf: bytes = DEBIAN, lease: str = LEASE) -> ForecastInput:
     cluster = CLUSTER | {ip_address("10.233.0.3")}
     running = (Running(pid=7, interface="eth0", started=NOW - 9),)
-    return Node(
+    return ForecastInput(
         dhclient=_files(conf, lease), running=running, content=FILE, cluster=cluster, wall=NOW
     )
 
@@ -210,7 +210,7 @@ def test_hooks_are_told() -> None:
 def test_without_dhclient_nothing_moves() -> None:
     """No process and no lease: the file stays, what dnsguard added taken away."""
     content = resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
-    node = Node(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
+    node = ForecastInput(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
     assert _one(renewals(node)).text == b"nameserver 169.254.25.10\n"
     assert _one(reboots(node)).text == b"nameserver 169.254.25.10\n"
 
@@ -226,7 +226,7 @@ def test_without_dhclient_nothing_moves() -> None:
 )
 def test_who_else_makes_the_file_is_said(content: bytes, link: str | None, maker: str) -> None:
     """What it will say is that program's to know."""
-    node = Node(dhclient=_files(SUPERSEDE), content=content, link=link, wall=NOW)
+    node = ForecastInput(dhclient=_files(SUPERSEDE), content=content, link=link, wall=NOW)
     for future in (*renewals(node), *reboots(node)):
         assert future.text is None
         assert maker in dict(future.because)["resolv.conf"]
@@ -305,7 +305,7 @@ def test_nobody_writes_an_immutable_file() -> None:
 def test_what_ifupdown_starts_is_in_use() -> None:
     """Stateless DHCPv6 leaves neither a lease nor a process."""
     conf = b"supersede dhcp6.name-servers fd00:25::10;"
-    node = Node(dhclient=DhclientFiles(conf=conf), content=FILE, configured=(("eth0", 6),))
+    node = ForecastInput(dhclient=DhclientFiles(conf=conf), content=FILE, configured=(("eth0", 6),))
     assert _servers(_one(reboots(node))) == ("fd00:25::10",)
     offered = replace(node, dhclient=DhclientFiles())
     assert _one(reboots(offered)).text is None

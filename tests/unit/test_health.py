@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, legs
-from dnsguard.core.model import FileSeen, NodeLocal, Observation, Policy
-from dnsguard.core.upstreams import Verdict, Verdicts
+from dnsguard.core.model import FileObservation, NodeLocal, Observation, Policy
+from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
 OTHER = ip_address("169.254.20.10")
 POLICY = Policy(nodelocal=(NODELOCAL, OTHER), successes=3, failures=2)
 NOW = 100.0
-NOBODY: Verdicts = {}
+NOBODY: ProbeRecords = {}
 UPSTREAM = ip_address("10.0.0.2")
 BOUND = frozenset({NODELOCAL, ip_address("127.0.0.1")})
 
 
 def _answers(
-    told: str, *ways: Leg, of: IPAddress = NODELOCAL, outcome: Outcome = Outcome.TIMED_OUT
+    told: str, *ways: ProbeTarget, of: IPAddress = NODELOCAL, outcome: Outcome = Outcome.TIMED_OUT
 ) -> tuple[Answer, ...]:
     """Return what came on these legs, or on all: ``+`` is an answer, ``-`` is none."""
     return tuple(
@@ -32,7 +32,7 @@ def _answers(
             rtt=0.0004 if sign == "+" else None,
             detail="gives no answer in 1 s",
             at=NOW,
-            ask=leg.ask,
+            kind=leg.ask,
             tcp=leg.tcp,
         )
         for sign in told
@@ -46,11 +46,11 @@ def _seen(
     listening: frozenset[IPAddress] | None = None,
 ) -> Observation:
     return Observation(
-        now=NOW, wall=1.0, file=FileSeen(), bound=bound, listening=listening, answers=answers
+        now=NOW, wall=1.0, file=FileObservation(), bound=bound, listening=listening, answers=answers
     )
 
 
-def _after(health: Health, *answers: Answer, upstreams: Verdicts = NOBODY, **seen: Any) -> Health:  # noqa: ANN401 -- _seen's own
+def _after(health: Health, *answers: Answer, upstreams: ProbeRecords = NOBODY, **seen: Any) -> Health:  # noqa: ANN401 -- _seen's own
     return advance(health, _seen(*answers, **seen), POLICY, upstreams)
 
 
@@ -137,15 +137,15 @@ def test_the_detail_can_be_read(told: str, detail: str) -> None:
     assert _after(Health(), *_answers(told)).detail == detail
 
 
-def _upstream(answered: float | None, failed: float | None = None, failures: int = 0) -> Verdicts:
-    verdict = Verdict(
+def _upstream(answered: float | None, failed: float | None = None, failures: int = 0) -> ProbeRecords:
+    verdict = ProbeRecord(
         answered_at=answered, failed_at=failed, failures=failures, cleared_at=NOW, asked_at=NOW
     )
     return {UPSTREAM: verdict}
 
 
 @pytest.mark.parametrize("leg", legs(POLICY))
-def test_it_is_healthy_only_on_all_legs(leg: Leg) -> None:
+def test_it_is_healthy_only_on_all_legs(leg: ProbeTarget) -> None:
     """Names of the cluster and outside, UDP and TCP: one missing is one too many."""
     others = [other for other in legs(POLICY) if other != leg]
     health = _after(Health(), *_answers("+++", *others))
@@ -153,8 +153,8 @@ def test_it_is_healthy_only_on_all_legs(leg: Leg) -> None:
     assert _after(health, *_answers("+++", leg)).state is NodeLocal.HEALTHY
 
 
-@pytest.mark.parametrize("leg", [HEARTBEAT, Leg(Ask.CLUSTER, tcp=True)])
-def test_the_cluster_leg_alone_ends_it(leg: Leg) -> None:
+@pytest.mark.parametrize("leg", [HEARTBEAT, ProbeTarget(ProbeKind.CLUSTER, tcp=True)])
+def test_the_cluster_leg_alone_ends_it(leg: ProbeTarget) -> None:
     """Whatever the upstream does: it has nothing to do with names of the cluster."""
     for upstreams in (NOBODY, _upstream(NOW + 1), _upstream(None, NOW, 5)):
         broken = _after(_healthy(), *_answers("--", leg), upstreams=upstreams)
@@ -175,7 +175,7 @@ def test_the_cluster_leg_alone_ends_it(leg: Leg) -> None:
         pytest.param(NOBODY, NodeLocal.HEALTHY, id="none is known"),
     ],
 )
-def test_names_outside_fail(leg: Leg, upstreams: Verdicts, expected: NodeLocal) -> None:
+def test_names_outside_fail(leg: ProbeTarget, upstreams: ProbeRecords, expected: NodeLocal) -> None:
     """It is NodeLocalDNS's fault only if an upstream was well all the while."""
     assert _after(_healthy(), *_answers("--", leg), upstreams=upstreams).state is expected
 
@@ -197,7 +197,7 @@ def test_refused_once_is_dead() -> None:
 
 def test_refused_over_tcp_once_is_a_failure_as_others() -> None:
     """A server changing places with its successor resets connections."""
-    refused = _answers("-", Leg(Ask.CLUSTER, tcp=True), outcome=Outcome.UNREACHABLE)
+    refused = _answers("-", ProbeTarget(ProbeKind.CLUSTER, tcp=True), outcome=Outcome.UNREACHABLE)
     once = _after(_healthy(), *refused)
     assert once.state is NodeLocal.HEALTHY
     assert _after(once, *refused).state is NodeLocal.SILENT
@@ -239,7 +239,7 @@ def test_its_own_word_counts_where_it_is_asked_for() -> None:
     policy = replace(POLICY, health_url="http://169.254.25.10:9254/health")
     health = advance(Health(), _seen(*_answers("+++")), policy, NOBODY)
     assert health.state is NodeLocal.WARMING
-    url = Leg(Ask.HTTP)
+    url = ProbeTarget(ProbeKind.HTTP)
     health = advance(health, _seen(*_answers("+++", url)), policy, NOBODY)
     assert health.state is NodeLocal.HEALTHY
     sick = advance(health, _seen(*_answers("--", url)), policy, NOBODY)

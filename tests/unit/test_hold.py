@@ -4,17 +4,17 @@ import math
 
 import pytest
 
-from dnsguard.core.hold import MOST_NAME, Hold, Serves, active, asked, dump, load, name
+from dnsguard.core.hold import MOST_NAME, Hold, Serves, active_hold, from_request, dump, load, name
 
 HOLD = Hold(serves=Serves.NODELOCAL, by="alice", since=10.0, until=1810.0)
 
 
 def test_it_is_over_when_its_time_is_up() -> None:
     """And not before; one without an end never is."""
-    assert active(HOLD, 1809.9) is HOLD
-    assert active(HOLD, 1810.0) is None
-    assert active(None, 0.0) is None
-    assert active(Hold(serves=Serves.UPSTREAM, by="x", since=0.0), 1e12) is not None
+    assert active_hold(HOLD, 1809.9) is HOLD
+    assert active_hold(HOLD, 1810.0) is None
+    assert active_hold(None, 0.0) is None
+    assert active_hold(Hold(serves=Serves.UPSTREAM, by="x", since=0.0), 1e12) is not None
 
 
 @pytest.mark.parametrize("until", [1810.0, math.inf])
@@ -52,8 +52,8 @@ def test_a_damaged_one_is_refused(content: bytes) -> None:
 def test_a_request() -> None:
     """Who, what, how long."""
     wish = {"serves": "nodelocal", "seconds": 1800, "by": "alice"}
-    assert asked(wish, 10.0) == HOLD
-    assert asked({"serves": "upstream"}, 10.0).until == math.inf
+    assert from_request(wish, 10.0) == HOLD
+    assert from_request({"serves": "upstream"}, 10.0).until == math.inf
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_request() -> None:
 def test_nonsense_is_refused(wish: dict[str, object]) -> None:
     """The socket's client is not the only one that can talk to it."""
     with pytest.raises(ValueError, match=r"."):
-        asked(wish, 10.0)
+        from_request(wish, 10.0)
 
 
 def test_a_name_is_one_short_line() -> None:

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from dnsguard.core import dhcp_query
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import FIRST, LONGEST, LOST, Due, Inform, Informed, Informs
-from dnsguard.core.model import HeldLease, Source
+from dnsguard.core.dhcp_query import FIRST, LONGEST, LOST, DueQueries, DhcpQueryRecord, DhcpAnswer, Informs
+from dnsguard.core.model import CurrentLease, Source
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhcp import Reply
 
 NODELOCAL, REAL, ADDRESS = map(ip_address, ("169.254.25.10", "10.0.0.53", "10.0.0.5"))
 SERVER = IPv4Address("10.0.0.1")
 CLUSTER = frozenset({NODELOCAL})
-POISONED = HeldLease(
+POISONED = CurrentLease(
     interface="eth0",
     address=ADDRESS,
     nameservers=(NODELOCAL,),
@@ -30,20 +30,20 @@ NOW, WALL = 1000.0, 1.7e9
 
 def due(
     memory: Informs,
-    *leases: HeldLease,
+    *leases: CurrentLease,
     now: float = NOW,
     bound: frozenset[IPAddress] | None = None,
     is_stranded: bool = False,
-) -> tuple[Informs, Due]:
-    return dhcp_query.due(
+) -> tuple[Informs, DueQueries]:
+    return dhcp_query.find_due(
         memory, leases, now, cluster=CLUSTER, bound=bound, is_stranded=is_stranded
     )
 
 
-def answer(lease: HeldLease = POISONED, *nameservers: str, at: float = NOW) -> Informed:
+def answer(lease: CurrentLease = POISONED, *nameservers: str, at: float = NOW) -> DhcpAnswer:
     """Return that the server names these, without any that none answers."""
     addresses = tuple(map(IPv4Address, nameservers))
-    return Informed(
+    return DhcpAnswer(
         lease=lease,
         outcome=Outcome.ANSWERED if addresses else Outcome.TIMED_OUT,
         detail="",
@@ -53,25 +53,25 @@ def answer(lease: HeldLease = POISONED, *nameservers: str, at: float = NOW) -> I
 
 
 @pytest.mark.parametrize("outcome", [answer(POISONED, "10.0.0.53"), answer(POISONED)])
-def test_a_poisoned_lease_is_asked_about_at_once_and_once(outcome: Informed) -> None:
+def test_a_poisoned_lease_is_asked_about_at_once_and_once(outcome: DhcpAnswer) -> None:
     """Also where something else answers; and never again, whatever came of it."""
     memory, asked = due({}, POISONED)
-    assert asked == Due(now=(POISONED,), next_at=NOW + LOST)
-    memory = dhcp_query.heard(memory, outcome, WALL)
+    assert asked == DueQueries(now=(POISONED,), next_at=NOW + LOST)
+    memory = dhcp_query.apply_answer(memory, outcome, WALL)
     _, asked = due(memory, POISONED, now=NOW + 1e6)
-    assert asked == Due(now=(), next_at=float("inf"))
+    assert asked == DueQueries(now=(), next_at=float("inf"))
 
 
 def test_an_honest_lease_is_not_asked_about() -> None:
     """What works needs no question."""
     _, asked = due({}, HONEST)
-    assert asked == Due(now=(), next_at=float("inf"))
+    assert asked == DueQueries(now=(), next_at=float("inf"))
 
 
 def test_without_a_lease_nobody_is_asked() -> None:
     """However badly an answer is needed."""
     _, asked = due({}, is_stranded=True)
-    assert asked == Due(now=(), next_at=float("inf"))
+    assert asked == DueQueries(now=(), next_at=float("inf"))
 
 
 def test_a_stranded_node_asks_less_and_less_often() -> None:
@@ -81,7 +81,7 @@ def test_a_stranded_node_asks_less_and_less_often() -> None:
     for _ in range(12):
         memory, asked = due(memory, HONEST, now=now, is_stranded=True)
         assert asked.now == (HONEST,)
-        memory = dhcp_query.heard(memory, answer(HONEST), WALL)
+        memory = dhcp_query.apply_answer(memory, answer(HONEST), WALL)
         _, asked = due(memory, HONEST, now=now, is_stranded=True)
         assert not asked.now
         waited.append(asked.next_at - now)
@@ -93,7 +93,7 @@ def test_a_stranded_node_asks_less_and_less_often() -> None:
 def test_a_lease_of_the_last_boot_waits_for_its_interface(*, is_stranded: bool) -> None:
     """No try is wasted before dhclient has put the address there, so the first comes at once."""
     memory, asked = due({}, POISONED, bound=frozenset({NODELOCAL}), is_stranded=is_stranded)
-    assert asked == Due(now=(), next_at=float("inf"))
+    assert asked == DueQueries(now=(), next_at=float("inf"))
     bound = frozenset({NODELOCAL, ADDRESS})
     _, asked = due(memory, POISONED, bound=bound, is_stranded=is_stranded)
     assert asked.now == (POISONED,)
@@ -105,18 +105,18 @@ def test_a_question_that_never_went_out_is_asked_again() -> None:
     """The kernel would not send it: later it may."""
     memory, _ = due({}, POISONED)
     failed = replace(answer(POISONED), outcome=Outcome.UNREACHABLE)
-    memory = dhcp_query.heard(memory, failed, WALL)
+    memory = dhcp_query.apply_answer(memory, failed, WALL)
     memory, asked = due(memory, POISONED)
-    assert asked == Due(now=(), next_at=NOW + FIRST)
+    assert asked == DueQueries(now=(), next_at=NOW + FIRST)
     memory, asked = due(memory, POISONED, now=NOW + FIRST)
     assert asked.now == (POISONED,)
-    memory = dhcp_query.heard(memory, failed, WALL)
+    memory = dhcp_query.apply_answer(memory, failed, WALL)
     assert due(memory, POISONED, now=NOW + FIRST)[1].next_at == NOW + FIRST + 2
 
 
 def test_a_new_lease_is_a_new_beginning() -> None:
     """Another address or other nameservers: the back-off and the answer are gone."""
-    memory: Informs = {"eth0": Inform(lease=HONEST, asked_at=NOW, tries=9)}
+    memory: Informs = {"eth0": DhcpQueryRecord(lease=HONEST, asked_at=NOW, tries=9)}
     for changed in (POISONED, replace(HONEST, address=ip_address("10.0.0.6"))):
         _, asked = due(memory, changed, now=NOW + 1, is_stranded=True)
         assert asked.now == (changed,)
@@ -127,9 +127,9 @@ def test_a_new_lease_is_a_new_beginning() -> None:
 
 def test_a_long_rest_begins_a_new_row() -> None:
     """The next failure of all upstreams is not answered with a 300 s wait."""
-    memory: Informs = {"eth0": Inform(lease=HONEST, asked_at=NOW, tries=9)}
+    memory: Informs = {"eth0": DhcpQueryRecord(lease=HONEST, asked_at=NOW, tries=9)}
     memory, _ = due(memory, HONEST, now=NOW + 10_000, is_stranded=True)
-    memory = dhcp_query.heard(memory, answer(HONEST), WALL)
+    memory = dhcp_query.apply_answer(memory, answer(HONEST), WALL)
     _, asked = due(memory, HONEST, now=NOW + 10_000, is_stranded=True)
     assert asked.next_at == NOW + 10_000 + FIRST
 
@@ -137,9 +137,9 @@ def test_a_long_rest_begins_a_new_row() -> None:
 def test_a_lost_answer_is_asked_for_again() -> None:
     """Even if nobody ever says what came of the question."""
     memory, _ = due({}, POISONED)
-    assert due(memory, POISONED, now=NOW + LOST - 0.1)[1] == Due(now=(), next_at=NOW + LOST)
+    assert due(memory, POISONED, now=NOW + LOST - 0.1)[1] == DueQueries(now=(), next_at=NOW + LOST)
     assert due(memory, POISONED, now=NOW + LOST)[1].now == (POISONED,)
-    late: Informs = {"eth0": Inform(lease=POISONED, asked_at=NOW, tries=9, waiting=True)}
+    late: Informs = {"eth0": DhcpQueryRecord(lease=POISONED, asked_at=NOW, tries=9, waiting=True)}
     assert due(late, POISONED, now=NOW + LOST)[1].next_at == NOW + 256
 
 
@@ -147,14 +147,14 @@ def test_an_answer_becomes_candidates() -> None:
     """In the server's order, until a newer answer or another lease."""
     memory, _ = due({}, POISONED)
     assert dhcp_query.candidates(memory) == ()
-    memory = dhcp_query.heard(memory, answer(POISONED, "10.0.0.53", "10.0.0.54"), WALL)
+    memory = dhcp_query.apply_answer(memory, answer(POISONED, "10.0.0.53", "10.0.0.54"), WALL)
     first, second = dhcp_query.candidates(memory)
     assert (str(first.address), str(second.address)) == ("10.0.0.53", "10.0.0.54")
     assert (first.source, first.interface, first.seen) == (Source.INFORM, "eth0", WALL)
     assert first.origin == "DHCP server 10.0.0.1 asked on eth0"
-    memory = dhcp_query.heard(memory, answer(POISONED), WALL + 1)
+    memory = dhcp_query.apply_answer(memory, answer(POISONED), WALL + 1)
     assert dhcp_query.candidates(memory) == (first, second)
-    memory = dhcp_query.heard(memory, answer(POISONED, "10.0.0.55"), WALL + 2)
+    memory = dhcp_query.apply_answer(memory, answer(POISONED, "10.0.0.55"), WALL + 2)
     assert [str(one.address) for one in dhcp_query.candidates(memory)] == ["10.0.0.55"]
     for leases in ((), (HONEST,)):
         assert dhcp_query.candidates(due(memory, *leases)[0]) == ()
@@ -163,9 +163,9 @@ def test_an_answer_becomes_candidates() -> None:
 def test_an_answer_about_another_lease_counts_for_nothing() -> None:
     """It was of another network, it may be; the question about this one is still open."""
     memory, _ = due({}, POISONED)
-    assert dhcp_query.heard(memory, answer(HONEST, "10.0.0.53"), WALL) == memory
+    assert dhcp_query.apply_answer(memory, answer(HONEST, "10.0.0.53"), WALL) == memory
     other = replace(POISONED, interface="eth1")
-    assert dhcp_query.heard(memory, answer(other, "10.0.0.53"), WALL) == memory
+    assert dhcp_query.apply_answer(memory, answer(other, "10.0.0.53"), WALL) == memory
 
 
 def test_interfaces_do_not_mix() -> None:
@@ -174,7 +174,7 @@ def test_interfaces_do_not_mix() -> None:
     memory, asked = due({}, POISONED, other, HONEST)
     assert asked.now == (POISONED, other)
     assert memory["eth0"].lease == POISONED
-    memory = dhcp_query.heard(memory, answer(other, "10.0.0.53"), WALL)
+    memory = dhcp_query.apply_answer(memory, answer(other, "10.0.0.53"), WALL)
     assert [one.interface for one in dhcp_query.candidates(memory)] == ["eth1"]
     assert due(memory, POISONED, other, now=NOW + LOST)[1].now == (POISONED,)
 
@@ -198,11 +198,11 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_nobody_is_asked_more_often_than_the_back_off(
-    steps: list[tuple[float, tuple[HeldLease, ...], bool, Informed | None]],
+    steps: list[tuple[float, tuple[CurrentLease, ...], bool, DhcpAnswer | None]],
 ) -> None:
     """Whatever happens; and what is due is asked when it was said to be."""
     memory: Informs = {}
-    rows: dict[str, tuple[HeldLease, list[float]]] = {}
+    rows: dict[str, tuple[CurrentLease, list[float]]] = {}
     now = NOW
     for wait, leases, is_stranded, said in steps:
         now += wait
@@ -225,4 +225,4 @@ def test_nobody_is_asked_more_often_than_the_back_off(
         if asked.next_at < float("inf"):
             assert due(memory, *leases, now=asked.next_at, is_stranded=is_stranded)[1].now
         if said is not None:
-            memory = dhcp_query.heard(memory, said, WALL)
+            memory = dhcp_query.apply_answer(memory, said, WALL)

@@ -21,7 +21,7 @@ from lab.kubespray_tree import (
     grow,
 )
 
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Found, Source
 from dnsguard.host.sources import look
 from dnsguard.paths import Paths
@@ -136,8 +136,8 @@ def _grown(root: Path, row: Row, layout: Layout, stage: Stage) -> Found:
 
 
 def _admitted(found: Found) -> list[Candidate]:
-    border = Border(cluster=CLUSTER, stubs=found.stubs)
-    return [one for one in found.candidates if border.admits(one.address)]
+    border = Exclusions(cluster=CLUSTER, stubs=found.stubs)
+    return [one for one in found.candidates if border.allows(one.address)]
 
 
 def _end(origin: str) -> str:

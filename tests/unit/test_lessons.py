@@ -9,14 +9,14 @@ from property.promises import used
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Policy, Record, UpstreamState
+from dnsguard.core.model import Policy, HookRecord, UpstreamState
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Reason, Told
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent
 
 OLD, NEW, ROUTER = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("10.0.0.1")
 ADDRESS = ip_address("10.0.0.7")
 POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
-TOLD = Told(
+TOLD = DhclientEvent(
     reason=Reason.BOUND,
     interface="eth0",
     address=ADDRESS,
@@ -34,12 +34,12 @@ def node() -> Node:
     return made
 
 
-def _tell(node: Node, told: Told = TOLD, *others: Told) -> None:
+def _tell(node: Node, told: DhclientEvent = TOLD, *others: DhclientEvent) -> None:
     """Let the hook write this down, later than all before, and look."""
     node.now += 1
     at = EPOCH + node.now
     known = {record.told.interface: record for record in node.records}
-    known |= {one.interface: Record(told=one, written=at) for one in (told, *others)}
+    known |= {one.interface: HookRecord(told=one, written=at) for one in (told, *others)}
     node.records = tuple(known.values())
     node.look()
 
@@ -56,7 +56,7 @@ def test_a_bound_lease_is_written_as_dhclient_would(node: Node) -> None:
 def test_what_an_exit_hook_adds_in_the_same_moment_is_kept(node: Node) -> None:
     """One look finds both what the enter hook told and the options that zdnsupdate put in."""
     node.now += 1
-    node.records = (Record(told=TOLD, written=EPOCH + node.now),)
+    node.records = (HookRecord(told=TOLD, written=EPOCH + node.now),)
     node.now += 0.01
     node.write(node.file.content + b"options timeout:2\noptions ndots:2\n")
     node.look()
@@ -112,7 +112,7 @@ def test_only_what_is_new_writes_over_an_edit(
 def test_a_record_of_before_the_file_is_old_news() -> None:
     """The daemon was away: what was written since counts more."""
     node = Node(policy=POLICY, bound=frozenset({ADDRESS}))
-    node.records = (Record(told=TOLD, written=EPOCH),)
+    node.records = (HookRecord(told=TOLD, written=EPOCH),)
     node.write(b"# mine\nnameserver 10.0.0.3\n")
     node.look()
     assert node.file.content == b"# mine\nnameserver 10.0.0.3\n"

@@ -15,8 +15,8 @@ from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Policy, Source, Stub
 from dnsguard.formats.address import parse_address
-from dnsguard.formats.resolvconf import taken_link
-from dnsguard.guard import Cycle
+from dnsguard.formats.resolvconf import read_link_marker
+from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 
 REAL = parse_address("10.0.0.2")
@@ -59,7 +59,7 @@ def test_whoever_does_not_come_is_not_waited_for_for_ever() -> None:
     node.look()
     node.now += links.WAIT + 0.1
     node.look()
-    assert taken_link(node.file.content) == LINK
+    assert read_link_marker(node.file.content) == LINK
     node.manage(CLEAN)
     node.now += links.PAUSE
     node.look()
@@ -140,7 +140,7 @@ def test_a_stub_that_asks_cluster_dns_is_poison() -> None:
     node.found = (*node.found, poisoned)
     node.link(STUB, RESOLVED)
     node.look()
-    assert taken_link(node.file.content) == RESOLVED
+    assert read_link_marker(node.file.content) == RESOLVED
     node.stubs = (Stub(addresses=frozenset({stub}), asks=(REAL,), origin="R"),)
     node.now += 100 * links.PAUSE
     node.look()
@@ -171,7 +171,7 @@ def test_whoever_writes_a_file_there_has_done_away_with_the_link() -> None:
     node.now += 10 * links.PAUSE
     node.look()
     assert node.file.link is None
-    assert taken_link(node.file.content) is None
+    assert read_link_marker(node.file.content) is None
 
 
 def test_a_healthy_link_is_not_handed_over() -> None:
@@ -187,7 +187,7 @@ def test_a_healthy_link_is_not_handed_over() -> None:
     assert "which another program keeps" in dict(plan.because)["handover"]
     node.hold = Hold(serves=Serves.NODELOCAL, by="root", since=node.now, until=node.now + 60)
     plan = node.look()
-    assert (plan.wanted[0], taken_link(node.file.content)) == (NODELOCAL, LINK)
+    assert (plan.wanted[0], read_link_marker(node.file.content)) == (NODELOCAL, LINK)
     node.hold = None
     node.now += links.PAUSE
     node.look()
@@ -206,15 +206,15 @@ class Etc:
         self.file.with_name("resolv.conf.bak").write_bytes(b"nameserver 10.0.0.2\n")
         self.file.symlink_to(LINK)
 
-    def start(self) -> Cycle:
-        cycle = Cycle(self.paths, config.defaults().policy, lambda _: None)
+    def start(self) -> Guard:
+        cycle = Guard(self.paths, config.defaults().policy, lambda _: None)
         self.turn(cycle)
         return cycle
 
-    def turn(self, cycle: Cycle) -> None:
+    def turn(self, cycle: Guard) -> None:
         cycle.refresh()
         cycle.look()
-        cycle.settle()
+        cycle.apply_deferred()
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_with_real_files(etc: Etc) -> None:
     """Poisoned, taken, read on, and given back as it was by the end of the guard."""
     etc.manager.write_bytes(POISON)
     cycle = etc.start()
-    assert taken_link(etc.file.read_bytes()) == LINK
+    assert read_link_marker(etc.file.read_bytes()) == LINK
     assert not [one for one in etc.file.parent.iterdir() if "aside" in one.name]
     etc.manager.write_bytes(CLEAN)
     etc.turn(cycle)

@@ -4,23 +4,23 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.commands.doctor.loops import Block, Door, Loop, Onward, Server, Target, chains, find
+from dnsguard.commands.doctor.loops import Block, Endpoint, Loop, Forward, Server, Target, chains, find
 from dnsguard.formats.corefile import Local
 
 NODELOCAL, CLUSTER, REAL, OTHER = "169.254.25.10", "10.233.0.3", "192.0.2.53", "192.0.2.54"
 CONF = "/etc/resolv.conf"
 
 
-def _door(address: str, *, place: int | None = None) -> Door:
-    return Door(address=ip_address(address), place=place)
+def _door(address: str, *, place: int | None = None) -> Endpoint:
+    return Endpoint(address=ip_address(address), place=place)
 
 
-def _onward(*addresses: str, base: str = ".", via: str | None = CONF) -> Onward:
+def _onward(*addresses: str, base: str = ".", via: str | None = CONF) -> Forward:
     targets = tuple(Target(door=_door(one), via=via) for one in addresses)
-    return Onward(base=base, targets=targets)
+    return Forward(base=base, targets=targets)
 
 
-def _block(zone: str, address: str, onward: Onward, *local: Local) -> Block:
+def _block(zone: str, address: str, onward: Forward, *local: Local) -> Block:
     return Block(zone=zone, doors=frozenset({_door(address)}), onward=(onward,), local=local)
 
 
@@ -94,7 +94,7 @@ def test_a_loopback_address_is_its_namespaces_own(place: int, expected: int) -> 
     block = Block(
         zone=".",
         doors=frozenset({_door("127.0.0.1", place=1)}),
-        onward=(Onward(targets=(target,)),),
+        onward=(Forward(targets=(target,)),),
     )
     assert len(find([Server(name="coredns", blocks=(block,))])) == expected
 
@@ -109,7 +109,7 @@ def test_each_pod_behind_a_service_is_named() -> None:
 
 def test_excepted_names_go_on_to_the_next_forward() -> None:
     """As CoreDNS does where ``forward`` stands several times in a block."""
-    first = Onward(excepts=("corp.example",), targets=_onward(REAL).targets)
+    first = Forward(excepts=("corp.example",), targets=_onward(REAL).targets)
     block = Block(
         zone=".", doors=frozenset({_door(CLUSTER)}), onward=(first, _onward(CLUSTER, via=None))
     )

@@ -13,7 +13,7 @@ from dnsguard.core.model import Policy
 from dnsguard.core.tramples import Trample
 from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters, cause
 from dnsguard.reporting.metrics import Family, Kind, metrics
-from dnsguard.reporting.status import report
+from dnsguard.reporting.status import make_status
 
 POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
 Series = dict[tuple[str, ...], float]
@@ -29,7 +29,7 @@ def _node() -> Node:
 def _told(node: Node, counters: Counters) -> dict[str, Family]:
     assert node.plan is not None
     status = {
-        **report(node.memory, node.observe(), node.plan, POLICY, trouble=()),
+        **make_status(node.memory, node.observe(), node.plan, POLICY, trouble=()),
         "dnsguard": "1",
         "looked_at": 1.0,
         "dhclient": {"hazards": [{"defused": True}, {"defused": False}, {"defused": False}]},
@@ -61,7 +61,7 @@ def test_a_histogram_adds_up() -> None:
     """Buckets are cumulative, and each repair is in one of them."""
     counters = Counters()
     for seconds in (0.00005, BUCKETS[0], 0.0003, 0.02, 7.0):
-        counters.repaired(seconds)
+        counters.record_repair(seconds)
     series = _series(_told(_node(), counters)["dnsguard_repair_seconds"])
     assert series["_bucket", "0.0001"] == 2
     assert series["_bucket", "0.0005"] == 3
@@ -75,7 +75,7 @@ def test_answers_are_counted_by_leg() -> None:
     node, counters = _node(), Counters()
     node.answer(NODELOCAL, Outcome.ANSWERED)
     node.answer(next(iter(node.memory.learned)).address, Outcome.TIMED_OUT)
-    counters.heard(node.observe().answers, CLUSTER)
+    counters.record_answers(node.observe().answers, CLUSTER)
     assert _series(_told(node, counters)["dnsguard_probe_results_total"]) == {
         ("", "cluster_udp", "answered"): 1,
         ("", "cluster_tcp", "answered"): 1,
@@ -107,8 +107,8 @@ def test_a_switch_has_a_cause() -> None:
     assert causes == ["start", "nodelocal_healthy", "nodelocal_absent", "hold", "release"]
     for before, after in pairwise(plans):
         assert after is not None
-        counters.turned(before, after)
-        counters.turned(after, after)
+        counters.record_plan(before, after)
+        counters.record_plan(after, after)
     assert sum(counters.switches.values()) == 5
     assert set(causes) <= set(CAUSES)
     assert counters.last_cause == "release"
@@ -118,7 +118,7 @@ def test_tramples_have_their_writer() -> None:
     """And a node without any has the series all the same."""
     node = _node()
     assert _series(_told(node, Counters())["dnsguard_tramples_total"]) == {("", "unknown"): 0}
-    tramples = node.memory.tramples.plus(Trample(0.0, Writer("dhclient", "")))
+    tramples = node.memory.tramples.add(Trample(0.0, Writer("dhclient", "")))
     object.__setattr__(node.memory, "tramples", tramples)
     assert _series(_told(node, Counters())["dnsguard_tramples_total"]) == {("", "dhclient"): 1}
 

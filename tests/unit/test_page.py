@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.commands import terminal
-from dnsguard.commands.terminal import Line, Page, visible
+from dnsguard.commands.terminal import Line, Page, escape
 from dnsguard.errors import OutputError
 
 HOSTILE = (
@@ -34,11 +34,11 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_a_control_character_is_shown_as_what_it_is(text: str) -> None:
     """Not dropped either: who looks must see that it is there."""
-    shown = visible(f"a{text}b")
+    shown = escape(f"a{text}b")
     assert shown.isprintable()
     assert shown.startswith("a\\")
     assert shown.endswith("b")
-    assert visible(shown) == shown
+    assert escape(shown) == shown
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_control_character_is_shown_as_what_it_is(text: str) -> None:
 )
 def test_each_is_written_in_one_way(text: str, expected: str) -> None:
     """A byte and a character of the same number are told apart."""
-    assert visible(text) == expected
+    assert escape(text) == expected
 
 
 @given(st.text(st.characters()))
 def test_any_text_becomes_printable(text: str) -> None:
     """All of Unicode, unpaired surrogates too; what is printable stays as it is."""
-    shown = visible(text)
+    shown = escape(text)
     assert not {unicodedata.category(c) for c in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp", "Co"}
     if text.isprintable():
         assert shown == text
@@ -69,7 +69,7 @@ def test_any_text_becomes_printable(text: str) -> None:
 
 def test_a_line_is_one_line_and_only_the_colours_are_escapes() -> None:
     """However the value tries to begin a line of its own."""
-    painted = Page(has_colour=True).painted(Line("x\x1b[0m\nDEGRADED", "bad"))
+    painted = Page(has_colour=True).paint(Line("x\x1b[0m\nDEGRADED", "bad"))
     assert painted == "\x1b[31mx\\x1b[0m\\nDEGRADED\x1b[0m"
 
 
@@ -102,7 +102,7 @@ def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert json.loads(said) == data
     assert said.isascii()
-    assert visible(said.replace("\n", "")) == said.replace("\n", "")
+    assert escape(said.replace("\n", "")) == said.replace("\n", "")
 
 
 def test_a_closed_descriptor_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,24 +7,24 @@ from typing import Any
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
 from dnsguard.core.evidence import Services
-from dnsguard.core.exclusions import Border
-from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, Streak, legs
+from dnsguard.core.exclusions import Exclusions
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
-from dnsguard.core.probes import CLEARANCE, LOST, MOST_ASKED, SPARE, questions, wording
-from dnsguard.core.upstreams import Verdict
+from dnsguard.core.probes import CLEARANCE, LOST, MOST_ASKED, SPARE, due_probes, wording
+from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")
-BORDER = Border(cluster=frozenset({NODELOCAL}))
+BORDER = Exclusions(cluster=frozenset({NODELOCAL}))
 NOW = 100.0
 POLICY = Policy(
     nodelocal=(NODELOCAL,), cluster=frozenset({NODELOCAL}), fast=0.2, slow=5.0, heartbeat=1.0
 )
-WELL = Streak(successes=9, asked_at=NOW)
+WELL = ProbeStreak(successes=9, asked_at=NOW)
 HEALTHY = Health(
     address=NODELOCAL, state=NodeLocal.HEALTHY, streaks=dict.fromkeys(legs(POLICY), WELL)
 )
@@ -42,14 +42,14 @@ def _next(
         Candidate(address=ip_address(text), source=source, origin="here", seen=0.0)
         for text in texts
     ]
-    known = upstreams.known(candidates, memory.verdicts, BORDER)
-    memory, asked = questions(memory, now, POLICY, known, Services())
+    known = upstreams.rank_all(candidates, memory.probe_records, BORDER)
+    memory, asked = due_probes(memory, now, POLICY, known, Services())
     return memory, [f"{address} {leg}" for address, leg in asked.now], asked.next_at
 
 
-def _answer(text: str, outcome: Outcome = Outcome.ANSWERED, ask: Ask = Ask.UPSTREAM) -> Answer:
+def _answer(text: str, outcome: Outcome = Outcome.ANSWERED, ask: ProbeKind = ProbeKind.UPSTREAM) -> Answer:
     return Answer(
-        address=ip_address(text), outcome=outcome, rtt=0.1, detail="told", at=NOW + 0.1, ask=ask
+        address=ip_address(text), outcome=outcome, rtt=0.1, detail="told", at=NOW + 0.1, kind=ask
     )
 
 
@@ -80,15 +80,15 @@ def test_an_unbound_nodelocal_address_is_not_asked() -> None:
 @pytest.mark.parametrize(
     ("leg", "streak", "interval"),
     [
-        (HEARTBEAT, Streak(successes=9), POLICY.heartbeat),
-        (EXTERNAL[0], Streak(successes=9), POLICY.slow),
-        (HEARTBEAT, Streak(failures=1), POLICY.fast),
-        (EXTERNAL[1], Streak(successes=1), POLICY.fast),
-        (HEARTBEAT, Streak(failures=5), 2 * POLICY.fast),
-        (EXTERNAL[0], Streak(failures=1000), 5 * POLICY.fast),
+        (HEARTBEAT, ProbeStreak(successes=9), POLICY.heartbeat),
+        (EXTERNAL[0], ProbeStreak(successes=9), POLICY.slow),
+        (HEARTBEAT, ProbeStreak(failures=1), POLICY.fast),
+        (EXTERNAL[1], ProbeStreak(successes=1), POLICY.fast),
+        (HEARTBEAT, ProbeStreak(failures=5), 2 * POLICY.fast),
+        (EXTERNAL[0], ProbeStreak(failures=1000), 5 * POLICY.fast),
     ],
 )
-def test_how_often_a_leg_is_asked(leg: Leg, streak: Streak, interval: float) -> None:
+def test_how_often_a_leg_is_asked(leg: ProbeTarget, streak: ProbeStreak, interval: float) -> None:
     """Often while it changes, seldom while it is well, once a second while it is silent."""
     later = replace(WELL, asked_at=NOW + 1000)
     streaks = {**dict.fromkeys(legs(POLICY), later), leg: replace(streak, asked_at=NOW)}
@@ -121,16 +121,16 @@ def test_a_healthy_server_that_is_slow_to_answer_is_asked_once_more() -> None:
 def test_a_one_time_name_is_asked_only_when_nothing_else_is_missing() -> None:
     """It goes all the way to the upstream, every time."""
     memory = _memory(health=HEALTHY)
-    _, due = questions(memory, NOW, POLICY, (), Services())
+    _, due = due_probes(memory, NOW, POLICY, (), Services())
     assert due.now == ()
-    memory, due = questions(memory, NOW, POLICY, (), Services(), needs_proof=True)
-    assert due.now == (Query(NODELOCAL, ONE_TIME),)
-    assert questions(memory, NOW + 0.1, POLICY, (), Services(), needs_proof=True)[1].now == ()
+    memory, due = due_probes(memory, NOW, POLICY, (), Services(), needs_proof=True)
+    assert due.now == (Probe(NODELOCAL, ONE_TIME),)
+    assert due_probes(memory, NOW + 0.1, POLICY, (), Services(), needs_proof=True)[1].now == ()
 
 
 def test_no_two_one_time_names_are_the_same() -> None:
     """The label is all that differs, whatever the zone."""
-    query = Query(NODELOCAL, ONE_TIME)
+    query = Probe(NODELOCAL, ONE_TIME)
     assert wording(query, POLICY, "abc").name == "abc."
     policy = replace(POLICY, upstream_question="corp.example.")
     assert wording(query, policy, "abc").name == "abc.corp.example"
@@ -140,7 +140,7 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
     """It tells whether NodeLocalDNS is at fault, and need be asked but once."""
     failing = replace(WELL, successes=0, failures=1, failing_since=NOW)
     health = replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: failing})
-    verdict = Verdict(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
+    verdict = ProbeRecord(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
     memory = _memory(health=health, verdicts={A: verdict})
     memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + 0.01)
     assert asked == ["10.0.0.1 upstream"]
@@ -150,15 +150,15 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
 @pytest.mark.parametrize(
     ("address", "verdict", "interval"),
     [
-        ("10.0.0.1", Verdict(answered_at=1.0, cleared_at=1.0), POLICY.slow),
-        ("10.0.0.2", Verdict(answered_at=1.0, cleared_at=1.0), SPARE * POLICY.slow),
-        ("10.0.0.1", Verdict(answered_at=1.0, cleared_at=1.0, failures=1), 2 * POLICY.fast),
-        ("10.0.0.1", Verdict(failures=1), 2 * POLICY.fast),
-        ("10.0.0.1", Verdict(failures=3), 8 * POLICY.fast),
-        ("10.0.0.1", Verdict(failures=10_000), POLICY.slow),
+        ("10.0.0.1", ProbeRecord(answered_at=1.0, cleared_at=1.0), POLICY.slow),
+        ("10.0.0.2", ProbeRecord(answered_at=1.0, cleared_at=1.0), SPARE * POLICY.slow),
+        ("10.0.0.1", ProbeRecord(answered_at=1.0, cleared_at=1.0, failures=1), 2 * POLICY.fast),
+        ("10.0.0.1", ProbeRecord(failures=1), 2 * POLICY.fast),
+        ("10.0.0.1", ProbeRecord(failures=3), 8 * POLICY.fast),
+        ("10.0.0.1", ProbeRecord(failures=10_000), POLICY.slow),
     ],
 )
-def test_how_often_an_upstream_is_asked(address: str, verdict: Verdict, interval: float) -> None:
+def test_how_often_an_upstream_is_asked(address: str, verdict: ProbeRecord, interval: float) -> None:
     """Those in use more often than spares, those that fail ever more seldom, but for ever."""
     memory = _memory(verdicts={ip_address(address): replace(verdict, asked_at=NOW)})
     _, asked, next_at = _next(memory, address)
@@ -175,9 +175,9 @@ def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
     answers = [
         _answer(text, Outcome.TIMED_OUT, ask)
         for text in many[:MOST_ASKED]
-        for ask in (Ask.CLUSTER, Ask.UPSTREAM)
+        for ask in (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
     ]
-    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers, Services()))
+    memory = replace(memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services()))
     _, asked, _ = _next(memory, *many, now=NOW + 1)
     assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
 
@@ -189,12 +189,12 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
     guess = Candidate(address=B, source=source, origin="here", seen=0.0)
 
     def asked(*answers: Answer) -> set[IPAddress]:
-        known = upstreams.known([guess, better], upstreams.heard({}, answers, Services()), BORDER)
-        _, due = questions(_memory(), NOW, POLICY, known, Services())
+        known = upstreams.rank_all([guess, better], upstreams.apply_answers({}, answers, Services()), BORDER)
+        _, due = due_probes(_memory(), NOW, POLICY, known, Services())
         return {query.address for query in due.now}
 
     assert asked() == {A}
-    assert asked(_answer("10.0.0.1"), _answer("10.0.0.1", ask=Ask.CLUSTER)) == {A}
+    assert asked(_answer("10.0.0.1"), _answer("10.0.0.1", ask=ProbeKind.CLUSTER)) == {A}
     assert asked(_answer("10.0.0.1", Outcome.TIMED_OUT)) == {A, B}
     _, both, _ = _next(_memory(), "10.0.0.2", source=source)
     assert both == _both("10.0.0.2")
@@ -202,7 +202,7 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
 
 def test_who_was_cleared_is_tried_again_once_a_minute() -> None:
     """Cluster DNS may move to an address that was somebody else's."""
-    verdict = Verdict(answered_at=1.0, cleared_at=NOW - CLEARANCE)
+    verdict = ProbeRecord(answered_at=1.0, cleared_at=NOW - CLEARANCE)
     assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == _both("10.0.0.1")
     verdict = replace(verdict, cleared_at=NOW - CLEARANCE + 1)
     assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
@@ -210,27 +210,27 @@ def test_who_was_cleared_is_tried_again_once_a_minute() -> None:
 
 def test_who_was_found_out_is_asked_seldom() -> None:
     """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
-    verdict = Verdict(asked_at=NOW, answered_at=NOW, cleared_at=NOW, is_exposed=True)
+    verdict = ProbeRecord(asked_at=NOW, answered_at=NOW, cleared_at=NOW, answers_cluster_names=True)
     border = replace(BORDER, exposed=frozenset({A}))
     memory = _memory(convicts={A: 1.0})
     candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
 
     def asked(now: float) -> int:
-        known = upstreams.known([candidate], {A: verdict}, border)
-        return len(questions(memory, now, POLICY, known, Services())[1].now)
+        known = upstreams.rank_all([candidate], {A: verdict}, border)
+        return len(due_probes(memory, now, POLICY, known, Services())[1].now)
 
     assert [asked(NOW + CLEARANCE - 1), asked(NOW + CLEARANCE)] == [0, 2]
 
 
 def test_who_is_no_longer_known_is_forgotten() -> None:
     """Verdicts don't pile up over years of leases."""
-    memory, _, _ = _next(_memory(verdicts={A: Verdict(answered_at=1.0)}), "10.0.0.2")
-    assert set(memory.verdicts) == {B}
+    memory, _, _ = _next(_memory(verdicts={A: ProbeRecord(answered_at=1.0)}), "10.0.0.2")
+    assert set(memory.probe_records) == {B}
 
 
 def test_an_answer_ends_the_waiting() -> None:
     """What was asked and answered is asked again after its interval, not after LOST."""
     memory, _, _ = _next(_memory(), "10.0.0.1")
-    answers = [_answer("10.0.0.1", ask=ask) for ask in Ask]
-    memory = replace(memory, verdicts=upstreams.heard(memory.verdicts, answers, Services()))
+    answers = [_answer("10.0.0.1", ask=ask) for ask in ProbeKind]
+    memory = replace(memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services()))
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

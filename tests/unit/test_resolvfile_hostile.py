@@ -233,7 +233,7 @@ def test_one_failed_read_says_nothing_against_the_file(etc: Path) -> None:
 def test_what_could_not_be_read_at_first_is_not_lost(tmp_path: Path) -> None:
     """The version that one look failed on is learned from by the next, not taken for known."""
     from dnsguard import config
-    from dnsguard.guard import Cycle
+    from dnsguard.guard import Guard
     from dnsguard.paths import Paths
 
     paths = Paths(tmp_path)
@@ -242,7 +242,7 @@ def test_what_could_not_be_read_at_first_is_not_lost(tmp_path: Path) -> None:
     paths.foreign.parent.mkdir(parents=True)
     paths.foreign.write_bytes(foreign)
     paths.resolv_conf.write_bytes(b"# the new one\n" + OLD)
-    cycle = Cycle(paths, config.load(paths.config).policy, lambda _: None)
+    cycle = Guard(paths, config.load(paths.config).policy, lambda _: None)
     cycle.refresh()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
@@ -252,6 +252,6 @@ def test_what_could_not_be_read_at_first_is_not_lost(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert not plan.is_settled
     cycle.look()
-    cycle.settle()
+    cycle.apply_deferred()
     assert b"# the new one" in paths.resolv_conf.read_bytes()
     assert b"# the new one" in paths.foreign.read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard.core import candidates
-from dnsguard.core.model import HeldLease, Stub
+from dnsguard.core.model import CurrentLease, Stub
 from dnsguard.formats import backups
 from dnsguard.host import sources
 from dnsguard.host.places import PLACES
@@ -375,7 +375,7 @@ def test_the_newest_lease_of_an_interface_is_the_one_it_holds(paths: Paths) -> N
     back = _lease("10.0.1.2", interface="eth1", more="released;")
     _write(paths, "var/lib/dhcp/dhclient.eth1.leases", back)
     assert look(paths).leases == (
-        HeldLease(
+        CurrentLease(
             interface="eth0",
             address=ip_address("10.0.0.58"),
             nameservers=(ip_address("10.0.0.3"),),

@@ -20,7 +20,7 @@ KNOWN = (
 CLUSTER_DNS = ip_address("10.233.10.10")
 KEPT = Remember(
     candidates=KNOWN,
-    convicts={CLUSTER_DNS: 3.5},
+    cluster_resolvers={CLUSTER_DNS: 3.5},
     kubernetes=frozenset({ip_address("10.233.0.1")}),
 )
 
@@ -41,7 +41,7 @@ def test_what_was_written_is_read(state: Path) -> None:
         b"search x\r\n\xff\0",
         None,
     )
-    assert (found.convicts, found.kubernetes) == (KEPT.convicts, KEPT.kubernetes)
+    assert (found.convicts, found.kubernetes) == (KEPT.cluster_resolvers, KEPT.kubernetes)
 
 
 @pytest.mark.parametrize("version", [1, 2])

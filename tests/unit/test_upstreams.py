@@ -7,9 +7,9 @@ from ipaddress import ip_address
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Ask, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, ProbeKind, Outcome
 from dnsguard.core.evidence import Services
-from dnsguard.core.exclusions import Border
+from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Source, UpstreamState
 from dnsguard.core.upstreams import (
     FORGOTTEN_AFTER,
@@ -18,15 +18,15 @@ from dnsguard.core.upstreams import (
     PATIENCE,
     REFRESH,
     Pool,
-    Verdict,
-    Verdicts,
+    ProbeRecord,
+    ProbeRecords,
 )
 from dnsguard.formats.address import IPAddress
 
 A, B, C, D = (ip_address(f"10.0.0.{number}") for number in (1, 2, 3, 4))
 STUB = ip_address("127.0.0.53")
 CLUSTER = ip_address("10.233.0.3")
-BORDER = Border(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
+BORDER = Exclusions(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
 SERVFAIL = 2
 ANSWERED, FAILED, LATE = Outcome.ANSWERED, Outcome.FAILED, Outcome.TIMED_OUT
 CONFIG, FILE = Source.CONFIG, Source.RESOLV_CONF
@@ -37,8 +37,8 @@ def _candidate(address: IPAddress, source: Source, seen: float = 0.0) -> Candida
     return Candidate(address=address, source=source, origin=f"a {source}", seen=seen)
 
 
-def _heard(verdicts: Verdicts, answers: Iterable[Answer]) -> Verdicts:
-    return upstreams.heard(verdicts, answers, Services())
+def _heard(verdicts: ProbeRecords, answers: Iterable[Answer]) -> ProbeRecords:
+    return upstreams.apply_answers(verdicts, answers, Services())
 
 
 def _answer(address: IPAddress, outcome: Outcome = Outcome.ANSWERED, rtt: float = 0.01) -> Answer:
@@ -46,7 +46,7 @@ def _answer(address: IPAddress, outcome: Outcome = Outcome.ANSWERED, rtt: float 
 
 
 def _cleared(address: IPAddress, *, has_records: bool = False) -> Answer:
-    return replace(_answer(address), ask=Ask.CLUSTER, has_records=has_records)
+    return replace(_answer(address), ask=ProbeKind.CLUSTER, has_records=has_records)
 
 
 def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None = None) -> Pool:
@@ -57,8 +57,8 @@ def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None 
 
 
 def _ranked(candidates: list[Candidate], *answers: Answer) -> Pool:
-    known = upstreams.known(candidates, _heard({}, answers), BORDER)
-    return upstreams.pool(known)
+    known = upstreams.rank_all(candidates, _heard({}, answers), BORDER)
+    return upstreams.usable_in_principle(known)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def _ranked(candidates: list[Candidate], *answers: Answer) -> Pool:
 )
 def test_what_is_never_an_upstream(text: str) -> None:
     """A cluster address in any form, and what is no server at all."""
-    assert not BORDER.admits(ip_address(text))
+    assert not BORDER.allows(ip_address(text))
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1", "127.0.0.53", "169.254.169.254", "fe80::1%eth0"])
 def test_what_may_be_one(text: str) -> None:
     """A cloud's link-local resolver and a local stub are real enough to be asked."""
-    assert BORDER.admits(ip_address(text))
+    assert BORDER.allows(ip_address(text))
 
 
 def test_each_address_stands_once_under_its_best_source() -> None:
@@ -132,7 +132,7 @@ def test_the_selection(
     expected: Sequence[IPAddress],
 ) -> None:
     """Who answers, of the best source, and the same servers always in the same order."""
-    assert upstreams.select(_pool(*named, rtts=rtts), current, 3) == tuple(expected)
+    assert upstreams.choose(_pool(*named, rtts=rtts), current, 3) == tuple(expected)
 
 
 STAYS = [
@@ -156,14 +156,14 @@ def test_what_can_stay(
     expected: bool,
 ) -> None:
     """A file is rewritten when another would be better, not when it would be different."""
-    assert upstreams.can_stay(servers, _pool(*named, rtts=rtts), 3) is expected
+    assert upstreams.is_good_enough(servers, _pool(*named, rtts=rtts), 3) is expected
 
 
 def test_a_second_that_was_asked_in_vain_can_not_stay() -> None:
     """A server that an admin adds is kept until it was asked, and held back if silent."""
     answers = _answer(A), _cleared(A), _answer(B, Outcome.TIMED_OUT)
     among = _ranked([_candidate(A, FILE), _candidate(B, FILE)], *answers)
-    assert not upstreams.can_stay([A, B], among, 3)
+    assert not upstreams.is_good_enough([A, B], among, 3)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != "answered"])
@@ -178,7 +178,7 @@ def test_one_failure_is_no_verdict(outcome: Outcome) -> None:
 
 def test_who_never_answered_is_not_usable() -> None:
     """A candidate that was not asked yet is no upstream to prefer."""
-    assert not Verdict().is_usable
+    assert not ProbeRecord().is_usable
     assert not _heard({}, [_answer(A, Outcome.TIMED_OUT)])[A].is_usable
 
 
@@ -192,12 +192,12 @@ def test_who_never_answered_is_not_usable() -> None:
 )
 def test_how_far_they_can_be_trusted(pool: Pool, state: UpstreamState) -> None:
     """One that answers is enough."""
-    found, reason = upstreams.state(pool)
+    found, reason = upstreams.summarize(pool)
     assert found is state
     assert reason.startswith(state)
 
 
-def _inside(ask: Ask, outcome: Outcome = ANSWERED, rcode: int = NXDOMAIN, *found: str) -> Answer:
+def _inside(ask: ProbeKind, outcome: Outcome = ANSWERED, rcode: int = NXDOMAIN, *found: str) -> Answer:
     """Return what came of the cluster's name, or one like it."""
     records = frozenset(ip_address(text) for text in found)
     has_records = outcome is ANSWERED and bool(records)
@@ -211,7 +211,7 @@ def _inside(ask: Ask, outcome: Outcome = ANSWERED, rcode: int = NXDOMAIN, *found
     )
 
 
-K, N, C_ = Ask.CLUSTER, Ask.NONSENSE, Ask.CONTROL
+K, N, C_ = ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.CONTROL
 WEB, WEB2, SERVICE = "203.0.113.80", "203.0.113.81", "10.96.0.1"
 CLEAR, CONVICT, NEITHER = "clear", "convict", "neither"
 
@@ -256,9 +256,9 @@ def test_what_a_round_shows(said: list[Answer], expected: str, *, is_first: bool
     """Silence clears nobody, an answer alone convicts nobody; the order doesn't matter."""
     services = Services(assumed=frozenset({CLUSTER}))
     answers = [_answer(A), *said] if is_first else [*said, _answer(A)]
-    verdict = upstreams.heard({}, answers, services)[A]
+    verdict = upstreams.apply_answers({}, answers, services)[A]
     assert verdict.is_usable is (expected is CLEAR)
-    assert verdict.is_exposed is (expected is CONVICT)
+    assert verdict.answers_cluster_names is (expected is CONVICT)
 
 
 def test_one_and_the_same_round_clears() -> None:
@@ -290,7 +290,7 @@ def test_who_was_found_out_is_cleared_by_not_knowing_the_name_alone() -> None:
     for at in range(0, 600, 10):
         alike = (_inside(K, FAILED, SERVFAIL), replace(_inside(C_, FAILED, SERVFAIL), at=float(at)))
         exposed = _heard(exposed, [_answer(A), *alike])
-        assert exposed[A].is_exposed
+        assert exposed[A].answers_cluster_names
     assert _heard(exposed, [_answer(A), _inside(K)])[A].is_usable
 
 
@@ -307,7 +307,7 @@ def test_a_resolver_that_fails_for_such_names_is_not_shut_out(
     control: Answer, *, is_cleared: bool
 ) -> None:
     """Three rounds and a minute in which the cluster's name was like any other to it."""
-    verdicts: Verdicts = {}
+    verdicts: ProbeRecords = {}
     for number in range(4):
         assert not verdicts or not verdicts[A].is_usable
         at = number * PATIENCE / 3
@@ -338,19 +338,19 @@ OUTER = frozenset({ip_address("10.96.0.1")})
 def test_an_outer_clusters_dns_is_a_real_resolver(services: Services, expected: str) -> None:
     """Nested clusters: it knows a name of its own by that name, at no service of ours."""
     answers = _answer(A), _inside(K, ANSWERED, 0, SERVICE), _inside(N)
-    verdict = upstreams.heard({}, answers, services)[A]
-    assert (verdict.is_usable, verdict.is_exposed) == (expected is CLEAR, expected is CONVICT)
+    verdict = upstreams.apply_answers({}, answers, services)[A]
+    assert (verdict.is_usable, verdict.answers_cluster_names) == (expected is CLEAR, expected is CONVICT)
 
 
 @pytest.mark.parametrize(
     ("once", "expected"),
     [
         pytest.param(None, False, id="not asked yet"),
-        pytest.param(_inside(Ask.ONE_TIME), True, id="nobody has it"),
-        pytest.param(_inside(Ask.ONE_TIME, ANSWERED, 0, WEB), True, id="rewritten"),
-        pytest.param(_inside(Ask.ONE_TIME, ANSWERED, 0), False, id="empty again"),
-        pytest.param(_inside(Ask.ONE_TIME, FAILED, SERVFAIL), False, id="nobody behind it"),
-        pytest.param(_inside(Ask.ONE_TIME, LATE), False, id="silence"),
+        pytest.param(_inside(ProbeKind.ONE_TIME), True, id="nobody has it"),
+        pytest.param(_inside(ProbeKind.ONE_TIME, ANSWERED, 0, WEB), True, id="rewritten"),
+        pytest.param(_inside(ProbeKind.ONE_TIME, ANSWERED, 0), False, id="empty again"),
+        pytest.param(_inside(ProbeKind.ONE_TIME, FAILED, SERVFAIL), False, id="nobody behind it"),
+        pytest.param(_inside(ProbeKind.ONE_TIME, LATE), False, id="silence"),
     ],
 )
 @pytest.mark.parametrize("is_stub", [True, False])
@@ -388,13 +388,13 @@ def test_what_has_answered_ranks_over_what_never_has(
     """At boot the poisoned lease's address, never heard of, beat the remembered server."""
     sources = {A: Source.DHCP, B: LEASE}
     named = [replace(_candidate(one, sources[one]), answered=at) for one, at in answered.items()]
-    assert upstreams.select(_ranked(named, *answers), [], 3) == tuple(expected)
+    assert upstreams.choose(_ranked(named, *answers), [], 3) == tuple(expected)
 
 
 def _stays(servers: list[IPAddress], proven: set[IPAddress], *answers: Answer) -> bool:
     named = [_candidate(A, FILE), _candidate(B, REMEMBERED)]
     named = [replace(one, answered=9.0 if one.address in proven else None) for one in named]
-    return upstreams.can_stay(servers, _ranked(named, *answers), 3)
+    return upstreams.is_good_enough(servers, _ranked(named, *answers), 3)
 
 
 def test_no_flip_between_the_dead() -> None:
@@ -436,7 +436,7 @@ def test_memory_is_worth_what_it_has_shown() -> None:
     (named,) = _remember((), _candidate(A, FILE))
     (proven,) = _remember((named,), _candidate(A, FILE), answers=True, wall=7.0)
     assert proven == replace(named, answered=7.0)
-    (low,), (high,) = upstreams.recall([named]), upstreams.recall([proven])
+    (low,), (high,) = upstreams.load_remembered([named]), upstreams.load_remembered([proven])
     assert (low.source, high.source) == (BACKUP, REMEMBERED)
     assert high.origin == "resolv.conf: a resolv.conf"
 
@@ -455,12 +455,12 @@ def test_memory_is_worth_what_it_has_shown() -> None:
 )
 def test_memory_keeps_its_sources_rank(source: Source, *, is_ahead: bool) -> None:
     """An answer makes nobody worth more than a lease whose source ranks behind leases."""
-    (kept,) = upstreams.recall([replace(_candidate(A, source), answered=7.0)])
+    (kept,) = upstreams.load_remembered([replace(_candidate(A, source), answered=7.0)])
     assert (kept.rank < _candidate(B, LEASE).rank) is is_ahead
     assert kept.rank < _candidate(B, source).rank or source in (FILE, Source.DHCP)
     answers = (_answer(A), _cleared(A), _answer(B), _cleared(B))
     pool = _ranked([kept, _candidate(B, LEASE)], *answers)
-    assert upstreams.select(pool, (), 3) == ((A,) if is_ahead else (B,))
+    assert upstreams.choose(pool, (), 3) == ((A,) if is_ahead else (B,))
 
 
 def test_memory_takes_a_better_source() -> None:
@@ -469,8 +469,8 @@ def test_memory_takes_a_better_source() -> None:
     (better,) = _remember(old, _candidate(A, Source.DHCP), answers=True, wall=2.0)
     assert better == replace(_candidate(A, Source.DHCP), answered=2.0)
     assert _remember((better,), _candidate(A, Source.COREFILE), answers=True, wall=3.0) == (better,)
-    assert _remember((better,), *upstreams.recall([better]), answers=True, wall=3.0) == (better,)
-    assert _remember(old, *upstreams.recall(old), answers=True, wall=3.0) == old
+    assert _remember((better,), *upstreams.load_remembered([better]), answers=True, wall=3.0) == (better,)
+    assert _remember(old, *upstreams.load_remembered(old), answers=True, wall=3.0) == old
     assert _remember(old, _candidate(A, Source.DHCP)) == old  # it has not answered as that
 
 
@@ -520,9 +520,9 @@ def test_who_is_outlived_is_told_from_who_shares_an_outage() -> None:
     """A moved node forgets the old network's servers, a node without network forgets none."""
     silent = [_answer(B, Outcome.TIMED_OUT)] * FORGOTTEN_AFTER
     candidates = [_candidate(A, LEASE), _candidate(B, LEASE)]
-    assert upstreams.outlived(_ranked(candidates, *silent)) == frozenset()
-    assert upstreams.outlived(_ranked(candidates, *silent, _answer(A), _cleared(A))) == {B}
-    assert not upstreams.outlived(_ranked(candidates, *silent[1:], _answer(A), _cleared(A)))
+    assert upstreams.find_stale(_ranked(candidates, *silent)) == frozenset()
+    assert upstreams.find_stale(_ranked(candidates, *silent, _answer(A), _cleared(A))) == {B}
+    assert not upstreams.find_stale(_ranked(candidates, *silent[1:], _answer(A), _cleared(A)))
 
 
 def test_a_text_names_each_server_once() -> None:

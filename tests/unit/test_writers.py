@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.core.attribution import NAMES, RECENT, UNKNOWN, Trace, Writer, attribute
+from dnsguard.core.attribution import NAMES, RECENT, UNKNOWN, FileTouch, Writer, attribute
 from dnsguard.core.tramples import Trample, Tramples
 
 NOW = 100.0
@@ -51,7 +51,7 @@ def test_its_words_are_in_the_file(name: str, text: bytes) -> None:
 @pytest.mark.parametrize(("name", "path"), BESIDE)
 def test_its_file_was_beside_it(name: str, path: str) -> None:
     """Just before; a second later it says nothing any more."""
-    trace = Trace(path, NOW - 0.3)
+    trace = FileTouch(path, NOW - 0.3)
     assert attribute(PLAIN, GUARDED, (trace,), NOW) == Writer(
         name, f"its file {path}, 0.3 s before"
     )
@@ -60,7 +60,7 @@ def test_its_file_was_beside_it(name: str, path: str) -> None:
 
 def test_dhclient_writes_its_lease_first() -> None:
     """Its hooks leave no other sign: Kubespray's among them."""
-    trace = Trace("/var/lib/dhcp/dhclient.eth0.leases", NOW - 0.1)
+    trace = FileTouch("/var/lib/dhcp/dhclient.eth0.leases", NOW - 0.1)
     writer = attribute(PLAIN, GUARDED, (trace,), NOW)
     assert (writer.name, writer.evidence) == (
         "dhclient",
@@ -98,12 +98,12 @@ CONFLICTS = [
 @pytest.mark.parametrize(("text", "before", "path", "name"), CONFLICTS)
 def test_the_strongest_sign_wins(text: bytes, before: bytes, path: str, name: str) -> None:
     """A name beside the file, new words, dhclient's lease, old words."""
-    assert attribute(text, before, (Trace(path, NOW),), NOW).name == name
+    assert attribute(text, before, (FileTouch(path, NOW),), NOW).name == name
 
 
 def test_unknown_is_said() -> None:
     """No sign, or only those of others."""
-    traces = (Trace("/etc/passwd", NOW), Trace("/etc/resolv.conf", NOW))
+    traces = (FileTouch("/etc/passwd", NOW), FileTouch("/etc/resolv.conf", NOW))
     assert attribute(PLAIN, b"", traces, NOW) == Writer(UNKNOWN, "it left no sign")
 
 
@@ -117,6 +117,6 @@ def test_tramples_are_counted_by_writer() -> None:
     """None is lost, and the last one is known."""
     tramples = Tramples()
     for at, name in enumerate(("dhclient", UNKNOWN, "dhclient")):
-        tramples = tramples.plus(Trample(float(at), Writer(name, "")))
+        tramples = tramples.add(Trample(float(at), Writer(name, "")))
     assert (tramples.count, dict(tramples.by_writer)) == (3, {"dhclient": 2, UNKNOWN: 1})
     assert tramples.last == Trample(2.0, Writer("dhclient", ""))

@@ -14,10 +14,10 @@ from dnsguard.commands import terminal
 from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire
-from dnsguard.commands.doctor.look import look, with_answers
+from dnsguard.commands.doctor.look import take, add_answers
 from dnsguard.commands.doctor.proof import prove
 from dnsguard.commands.doctor.text import render
-from dnsguard.core.policy import effective
+from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
@@ -34,10 +34,10 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     """
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
-    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
-    node = look(paths, policy)
+    policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
+    node = take(paths, policy)
     said = inquire(node, policy)
-    data = examine(with_answers(paths.root, node, said.cluster, said.dead))
+    data = examine(add_answers(paths.root, node, said.cluster, said.dead))
     data["asked"] = {
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),

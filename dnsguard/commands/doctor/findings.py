@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dnsguard.commands.doctor import loops
-from dnsguard.commands.doctor.look import PROGRAMS, Node, Seen
+from dnsguard.commands.doctor.look import PROGRAMS, NodeSnapshot, ServerProcess
 from dnsguard.commands.doctor.loops import Hop, Loop
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
@@ -18,13 +18,13 @@ from dnsguard.host.trust import SYSTEM
 Json = dict[str, Any]
 
 
-def examine(node: Node) -> Json:
+def examine(node: NodeSnapshot) -> Json:
     """Return what was found, as data."""
     found = loops.find(node.servers)
     by_name = {one.name: one for one in node.seen}
     poisoned = [(one, hop) for one in node.seen for hop in dict.fromkeys(_dead_ends(node, one))]
     pods_ = [_pod(node, one) for one in node.pods]
-    convicted = [one.pod for one in node.pods if _is_convicted(node, one)]
+    convicted = [one.pod for one in node.pods if _is_cluster_resolver(node, one)]
     guilty = [hop.server for loop in found for hop in loop.hops if hop.target.via]
     guilty += [one.name for one, _ in poisoned]
     own = [by_name[name].pod for name in guilty if name in by_name]
@@ -35,7 +35,7 @@ def examine(node: Node) -> Json:
         "poisoned": [{"server": one.name, "path": _path(node, (hop,))} for one, hop in poisoned],
         "pods": [one for one in pods_ if one["wrong"]],
         "looped": [pod.name for pod in node.looped],
-        "kubelet": _given(node),
+        "kubelet": _describe_file(node),
         "delete": [_kubectl(pod) for pod in doomed],
         "crictl": [_crictl(pod) for pod in doomed],
         "restart": [
@@ -47,7 +47,7 @@ def examine(node: Node) -> Json:
     }
 
 
-def _dead_ends(node: Node, one: Seen) -> Iterator[Hop]:
+def _dead_ends(node: NodeSnapshot, one: ServerProcess) -> Iterator[Hop]:
     """Yield where a resolv.conf names a cluster address at which nobody here answers.
 
     NodeLocalDNS is not up, or cluster DNS runs on other nodes: the loop closes there, or soon.
@@ -63,7 +63,7 @@ def _dead_ends(node: Node, one: Seen) -> Iterator[Hop]:
                     yield hop
 
 
-def _server(node: Node, one: Seen) -> Json:
+def _server(node: NodeSnapshot, one: ServerProcess) -> Json:
     server = next(server for server in node.servers if server.name == one.name)
     ways = loops.chains(node.servers, server)
     return {
@@ -80,14 +80,14 @@ def _server(node: Node, one: Seen) -> Json:
     }
 
 
-def _dead(node: Node, one: Seen) -> Iterator[str]:
+def _dead(node: NodeSnapshot, one: ServerProcess) -> Iterator[str]:
     """Tell of upstreams that say nothing: no loop, and no names either."""
     for address in one.nameservers:
         if address in node.dead:
             yield f"{address} in its /etc/resolv.conf does not answer"
 
 
-def _loop(node: Node, loop: Loop) -> Json:
+def _loop(node: NodeSnapshot, loop: Loop) -> Json:
     return {
         "path": _path(node, loop.hops) + " -> back",
         "zones": list(loop.zones),
@@ -95,7 +95,7 @@ def _loop(node: Node, loop: Loop) -> Json:
     }
 
 
-def _path(node: Node, hops: Sequence[Hop], *, start: str = "") -> str:
+def _path(node: NodeSnapshot, hops: Sequence[Hop], *, start: str = "") -> str:
     """Return hops as they are drawn; who is at a door is told unless the path ends there."""
     words = [hops[0].server if hops else start]
     for hop, following in zip(hops, [*(hop.server for hop in hops[1:]), None], strict=True):
@@ -111,7 +111,7 @@ def _path(node: Node, hops: Sequence[Hop], *, start: str = "") -> str:
     return " -> ".join(words)
 
 
-def _label(node: Node, name: str) -> str:
+def _label(node: NodeSnapshot, name: str) -> str:
     for one in node.seen:
         if one.name == name:
             what = f"{one.program}, pid {one.pid}"
@@ -119,7 +119,7 @@ def _label(node: Node, name: str) -> str:
     return name
 
 
-def _given(node: Node) -> Json | None:
+def _describe_file(node: NodeSnapshot) -> Json | None:
     if node.kubelet is None:
         return None
     file, nameservers = node.kubelet
@@ -128,16 +128,16 @@ def _given(node: Node) -> Json | None:
     return {"file": file, "nameservers": [str(one) for one in nameservers], "poison": poison}
 
 
-def _pod(node: Node, one: PodFile) -> Json:
+def _pod(node: NodeSnapshot, one: PodFile) -> Json:
     return {
         "pod": f"{one.pod.namespace}/{one.pod.name}",
         "nameservers": [str(address) for address in one.nameservers],
         "wrong": list(_wrong(node, one.nameservers)),
-        "is_convicted": _is_convicted(node, one),
+        "is_convicted": _is_cluster_resolver(node, one),
     }
 
 
-def _wrong(node: Node, nameservers: Iterable[IPAddress]) -> Iterator[str]:
+def _wrong(node: NodeSnapshot, nameservers: Iterable[IPAddress]) -> Iterator[str]:
     for address in nameservers:
         if address in node.cluster:
             yield f"{address} (cluster DNS)"
@@ -145,7 +145,7 @@ def _wrong(node: Node, nameservers: Iterable[IPAddress]) -> Iterator[str]:
             yield f"{address} (no answer)"
 
 
-def _is_convicted(node: Node, one: PodFile) -> bool:
+def _is_cluster_resolver(node: NodeSnapshot, one: PodFile) -> bool:
     """Tell whether nobody is left in the pod's file who is right.
 
     Not of a tenant's pod: who is root in it writes that file as he likes.

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dnsguard.commands.doctor.look import Node
-from dnsguard.core.answers import Answer, Ask, Leg, Outcome, Query
+from dnsguard.commands.doctor.look import NodeSnapshot
+from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
 from dnsguard.core.decide import services
-from dnsguard.core.evidence import Finding, finding
+from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.model import Policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.prober import ask
@@ -32,9 +32,9 @@ class Inquiry:
     """Those that said nothing, whatever they were asked."""
 
 
-def inquire(node: Node, policy: Policy) -> Inquiry:
+def inquire(node: NodeSnapshot, policy: Policy) -> Inquiry:
     """Ask everyone whom a file here names and whom nobody knows; takes some seconds at the most."""
-    asked = list(dict.fromkeys(_strangers(node)))[:MOST_ASKED]
+    asked = list(dict.fromkeys(_find_strangers(node)))[:MOST_ASKED]
     answers = asyncio.run(_all(asked, policy))
     known = services(policy)
     named = frozenset(policy.servers)
@@ -42,7 +42,7 @@ def inquire(node: Node, policy: Policy) -> Inquiry:
         cluster=frozenset(
             address
             for address, told in zip(asked, answers, strict=True)
-            if finding({one.ask: one for one in told}, known) is Finding.CLUSTER
+            if judge_round({one.kind: one for one in told}, known) is Finding.CLUSTER
         )
         - named,
         dead=frozenset(
@@ -53,16 +53,16 @@ def inquire(node: Node, policy: Policy) -> Inquiry:
     )
 
 
-def _strangers(node: Node) -> Iterator[IPAddress]:
+def _find_strangers(node: NodeSnapshot) -> Iterator[IPAddress]:
     """Yield whom to ask; a loopback address in a pod is the pod itself."""
     doors = {door.address for server in node.servers for door in server.doors}
-    for address in _named(node):
+    for address in _find_named(node):
         is_somewhere = not (address.is_loopback or address.is_unspecified or address.is_multicast)
         if is_somewhere and address not in doors and address not in node.cluster:
             yield address
 
 
-def _named(node: Node) -> Iterator[IPAddress]:
+def _find_named(node: NodeSnapshot) -> Iterator[IPAddress]:
     for server in node.servers:
         for onward in (one for block in server.blocks for one in block.onward):
             yield from (one.door.address for one in onward.targets if one.door.port == 53)
@@ -72,10 +72,10 @@ def _named(node: Node) -> Iterator[IPAddress]:
 
 
 async def _all(addresses: Iterable[IPAddress], policy: Policy) -> list[tuple[Answer, ...]]:
-    return await asyncio.gather(*(_tried(one, policy) for one in addresses))
+    return await asyncio.gather(*(_probe_all(one, policy) for one in addresses))
 
 
-async def _tried(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
+async def _probe_all(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask again where nothing came: one packet may be lost."""
     told: tuple[Answer, ...] = ()
     for _ in range(_TRIES):
@@ -87,6 +87,6 @@ async def _tried(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
 
 async def _round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask for a name outside, over TCP, too; then for the cluster's own and one that is none."""
-    legs = Leg(Ask.UPSTREAM, tcp=True), Leg(Ask.UPSTREAM), Leg(Ask.CLUSTER), Leg(Ask.NONSENSE)
-    answers = await asyncio.gather(*(ask(Query(address, leg), policy) for leg in legs))
+    legs = ProbeTarget(ProbeKind.UPSTREAM, tcp=True), ProbeTarget(ProbeKind.UPSTREAM), ProbeTarget(ProbeKind.CLUSTER), ProbeTarget(ProbeKind.NONSENSE)
+    answers = await asyncio.gather(*(ask(Probe(address, leg), policy) for leg in legs))
     return tuple(answers)

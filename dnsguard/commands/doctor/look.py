@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dnsguard.commands.doctor.loops import Block, Door, Onward, Server, Target
+from dnsguard.commands.doctor.loops import Block, Endpoint, Forward, Server, Target
 from dnsguard.core.model import Policy
 from dnsguard.core.policy import KNOWN_NODELOCAL
 from dnsguard.formats import corefile, resolvconf
@@ -28,7 +28,7 @@ _SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ServerProcess:
     """One DNS server's process."""
 
     pid: int
@@ -49,10 +49,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class NodeSnapshot:
     """All that was looked at."""
 
-    seen: tuple[Seen, ...]
+    seen: tuple[ServerProcess, ...]
     servers: tuple[Server, ...]
     """Theirs, with the services that lead to them, and systemd-resolved."""
     unread: tuple[str, ...]
@@ -71,24 +71,24 @@ class Node:
     """Those that were asked and said nothing."""
 
 
-def with_answers(
-    root: Path, node: Node, cluster: frozenset[IPAddress], dead: frozenset[IPAddress]
-) -> Node:
+def add_answers(
+    root: Path, node: NodeSnapshot, cluster: frozenset[IPAddress], dead: frozenset[IPAddress]
+) -> NodeSnapshot:
     """Return the node with what its servers have said themselves."""
     services = node.services | cluster
     return replace(
         node,
-        servers=(*_served(node.seen, services), *_resolved(root)),
+        servers=(*_find_served(node.seen, services), *_find_resolved(root)),
         cluster=node.cluster | cluster,
         services=services,
         dead=dead,
     )
 
 
-def look(paths: Paths, policy: Policy) -> Node:
+def take(paths: Paths, policy: Policy) -> NodeSnapshot:
     """Look at every DNS server's process of root's and of kube-system. Only reads."""
     proc, known = paths.root / "proc", pods.known(paths.root)
-    seen: list[Seen] = []
+    seen: list[ServerProcess] = []
     unread: list[str] = []
     strangers: list[str] = []
     for process in processes.running(proc, frozenset(PROGRAMS)):
@@ -110,12 +110,12 @@ def look(paths: Paths, policy: Policy) -> Node:
     services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
     up = [one.pod.uid for one in seen if one.pod is not None]
     files = podfiles.look(paths.root, known, policy.cluster_domain)
-    return Node(
+    return NodeSnapshot(
         seen=tuple(seen),
-        servers=(*_served(seen, services), *_resolved(paths.root)),
+        servers=(*_find_served(seen, services), *_find_resolved(paths.root)),
         unread=tuple(unread),
         strangers=_first(strangers),
-        looped=pods.looped(paths.root, PROGRAMS, up),
+        looped=pods.find_looped(paths.root, PROGRAMS, up),
         kubelet=_kubelet(paths),
         cluster=policy.cluster,
         services=services,
@@ -158,7 +158,7 @@ def _program(process: processes.Process) -> str:
     return next((one for one in PROGRAMS if one in called), PROGRAMS[0])
 
 
-def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> Seen:
+def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> ServerProcess:
     network = pods.network(directory)
     content, changed = pods.read(directory, CONF)
     nameservers = resolvconf.addresses(content)
@@ -173,7 +173,7 @@ def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> 
     if not listens:
         notes.append("listens nowhere yet")
     default = min(ports, default=53)
-    return Seen(
+    return ServerProcess(
         pid=process.pid,
         program=program,
         pod=pod,
@@ -187,7 +187,7 @@ def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> 
                     zone=zone,
                     doors=_doors(block.binds, port or default, listens, directory, network),
                     local=block.local,
-                    onward=tuple(_onward(one, directory, network) for one in block.forwards),
+                    onward=tuple(_find_forwards(one, directory, network) for one in block.forwards),
                 )
                 for block in blocks
                 for zone, port in block.keys
@@ -228,7 +228,7 @@ def _doors(
     listens: Iterable[tuple[IPAddress, int]],
     directory: Path,
     network: int,
-) -> frozenset[Door]:
+) -> frozenset[Endpoint]:
     """Return where a server block is asked; the kernel knows what an interface's name means."""
     specific = {one for one, at in listens if at == port and not one.is_unspecified}
     found: frozenset[IPAddress] | set[IPAddress] = specific
@@ -240,11 +240,11 @@ def _doors(
     return frozenset(_door(one, port, network) for one in found)
 
 
-def _door(address: IPAddress, port: int | None, network: int) -> Door:
-    return Door(address=address, port=port or 53, place=network if address.is_loopback else None)
+def _door(address: IPAddress, port: int | None, network: int) -> Endpoint:
+    return Endpoint(address=address, port=port or 53, place=network if address.is_loopback else None)
 
 
-def _onward(forward: corefile.Forward, directory: Path, network: int) -> Onward:
+def _find_forwards(forward: corefile.Forward, directory: Path, network: int) -> Forward:
     targets = [
         Target(door=_door(plain(one.address), one.port or _port(one.scheme), network))
         for one in forward.servers
@@ -253,14 +253,14 @@ def _onward(forward: corefile.Forward, directory: Path, network: int) -> Onward:
         with suppress(FileNotFoundError):
             named = resolvconf.addresses(pods.read(directory, file)[0])
             targets += [Target(door=_door(one, None, network), via=file) for one in named]
-    return Onward(base=forward.base, excepts=forward.excepts, targets=tuple(targets))
+    return Forward(base=forward.base, excepts=forward.excepts, targets=tuple(targets))
 
 
 def _port(scheme: str | None) -> int:
     return 853 if scheme == "tls" else 53
 
 
-def _served(seen: Sequence[Seen], services: frozenset[IPAddress]) -> Iterator[Server]:
+def _find_served(seen: Sequence[ServerProcess], services: frozenset[IPAddress]) -> Iterator[Server]:
     """Yield the servers, with the cluster's DNS services leading to CoreDNS.
 
     Not where somebody here listens at a service's address himself, as NodeLocalDNS may.
@@ -268,7 +268,7 @@ def _served(seen: Sequence[Seen], services: frozenset[IPAddress]) -> Iterator[Se
     taken = {door.address for one in seen for door in one.server.doors}
     coredns = [one.name for one in seen if one.program == PROGRAMS[0]]
     behind = [one.name for one in seen if one.answers_cluster] or coredns
-    doors = frozenset(Door(address=one) for one in services - taken)
+    doors = frozenset(Endpoint(address=one) for one in services - taken)
     for one in seen:
         if one.name in behind:
             blocks = (replace(block, doors=block.doors | doors) for block in one.server.blocks)
@@ -277,13 +277,13 @@ def _served(seen: Sequence[Seen], services: frozenset[IPAddress]) -> Iterator[Se
             yield one.server
 
 
-def _resolved(root: Path) -> Iterator[Server]:
+def _find_resolved(root: Path) -> Iterator[Server]:
     """Yield systemd-resolved's stub: 127.0.0.53 may stand in a host network pod's file."""
     content = read_bounded(root / "run/systemd/resolve/resolv.conf", pods.MOST_BYTES)
     if content is not None:
         network = pods.network(Path("/proc/self"))
         targets = (_door(one, None, network) for one in resolvconf.addresses(content))
-        onward = Onward(targets=tuple(Target(door=door) for door in targets))
+        onward = Forward(targets=tuple(Target(door=door) for door in targets))
         doors = frozenset(_door(one, None, network) for one in _STUB)
         yield Server(
             name="systemd-resolved", blocks=(Block(zone=".", doors=doors, onward=(onward,)),)

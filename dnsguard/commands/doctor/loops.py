@@ -20,7 +20,7 @@ MOST_CHAINS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Endpoint:
     """Where a server is asked."""
 
     address: IPAddress
@@ -33,13 +33,13 @@ class Door:
 class Target:
     """One server to ask, and who says so."""
 
-    door: Door
+    door: Endpoint
     via: str | None = None
     """The file like ``/etc/resolv.conf`` that names it; None: the configuration itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Onward:
+class Forward:
     """Names that are sent on to any one of the targets."""
 
     base: str = ROOT
@@ -52,9 +52,9 @@ class Block:
     """What a server does with the names of one zone that come in at these doors."""
 
     zone: str
-    doors: frozenset[Door]
+    doors: frozenset[Endpoint]
     local: tuple[Local, ...] = ()
-    onward: tuple[Onward, ...] = ()
+    onward: tuple[Forward, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Server:
     blocks: tuple[Block, ...]
 
     @property
-    def doors(self) -> frozenset[Door]:
+    def doors(self) -> frozenset[Endpoint]:
         return frozenset(door for block in self.blocks for door in block.doors)
 
 
@@ -116,7 +116,7 @@ def find(servers: Sequence[Server]) -> tuple[Loop, ...]:
     found: dict[tuple[tuple[Hop, ...], bool], list[str]] = {}
     for zone in zones(servers):
         graph = _graph(servers, zone)
-        doomed = _doomed(graph)
+        doomed = _find_doomed(graph)
         told: set[frozenset[Hop]] = set()
         for node in graph:
             hops = _back(graph, node)
@@ -151,7 +151,7 @@ def most_questions(servers: Sequence[Server]) -> int:
 
 def _graph(servers: Sequence[Server], zone: str) -> Graph:
     nodes: dict[Node, Block] = {}
-    takers: dict[Door, list[Node | None]] = {}
+    takers: dict[Endpoint, list[Node | None]] = {}
     for place, server in enumerate(servers):
         for door in sorted(server.doors, key=repr):
             number = _choose(server.blocks, door, zone)
@@ -165,7 +165,7 @@ def _graph(servers: Sequence[Server], zone: str) -> Graph:
     }
 
 
-def _choose(blocks: Sequence[Block], door: Door, zone: str) -> int | None:
+def _choose(blocks: Sequence[Block], door: Endpoint, zone: str) -> int | None:
     """Return the block with the longest zone, the first of equals (CoreDNS: ServeDNS)."""
     fits = [n for n, one in enumerate(blocks) if door in one.doors and is_in(zone, one.zone)]
     return max(fits, key=lambda n: len(blocks[n].zone.strip("."))) if fits else None
@@ -186,7 +186,7 @@ def _is_any(name: str, among: Iterable[str]) -> bool:
 
 
 def _edges(
-    name: str, targets: tuple[Target, ...], takers: Mapping[Door, Sequence[Node | None]]
+    name: str, targets: tuple[Target, ...], takers: Mapping[Endpoint, Sequence[Node | None]]
 ) -> Iterator[Edge]:
     choices = len({target.door for target in targets})
     for target in targets:
@@ -210,7 +210,7 @@ def _back(graph: Graph, start: Node) -> tuple[Hop, ...]:
     return ()
 
 
-def _doomed(graph: Graph) -> set[Node]:
+def _find_doomed(graph: Graph) -> set[Node]:
     """Return whence no choice ever leads out."""
     doomed = {node for node, edges in graph.items() if edges}
     while True:

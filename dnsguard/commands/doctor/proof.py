@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnsguard.commands.doctor import loops
 from dnsguard.commands.doctor.findings import Json
-from dnsguard.commands.doctor.look import Node
+from dnsguard.commands.doctor.look import NodeSnapshot
 from dnsguard.core.model import Policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.address import IPAddress
@@ -15,7 +15,7 @@ SECONDS = 2.0
 """To listen for the one-time name where no answer ends it sooner."""
 
 
-def prove(paths: Paths, policy: Policy, node: Node, zone: str) -> Json:
+def prove(paths: Paths, policy: Policy, node: NodeSnapshot, zone: str) -> Json:
     """Ask once and count.
 
     :raises UsageError: there is nobody to ask.
@@ -48,7 +48,7 @@ def prove(paths: Paths, policy: Policy, node: Node, zone: str) -> Json:
     }
 
 
-def _entry(policy: Policy, node: Node) -> IPAddress:
+def _entry(policy: Policy, node: NodeSnapshot) -> IPAddress:
     """Return where to ask: a node-local address, else what can be reached from here."""
     doors = [
         door

@@ -23,7 +23,7 @@ def echo(words: Sequence[str]) -> str:
     while words and re.fullmatch("-[neE]+", words[0]):
         ends = "" if "n" in words[0] else ends
         words = words[1:]
-    return _unescaped(" ".join(words)) + ends
+    return _unescape(" ".join(words)) + ends
 
 
 def printf(words: Sequence[str]) -> str:
@@ -31,18 +31,18 @@ def printf(words: Sequence[str]) -> str:
     if not words:
         return ""
     form, *values = words[1:] if words[0] == "--" else words
-    form = _unescaped(form)
+    form = _unescape(form)
     count = len(re.findall("%[sb]", form))
     rounds = max(1, -(-len(values) // count)) if count else 1
-    left = iter(map(_unescaped, values))
+    left = iter(map(_unescape, values))
     return re.sub("%[sb]", lambda _: next(left, ""), form * min(rounds, 64))
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return text.replace("\\\\", "\\").replace("\\n", "\n").replace("\\t", "\t")
 
 
-def edited(programs: Sequence[str], text: str) -> str:
+def apply_sed(programs: Sequence[str], text: str) -> str:
     """Return what sed(1) makes of a text, UNKNOWN where it may be about nameservers."""
     for program in programs:
         lines = text.split("\n")
@@ -63,28 +63,28 @@ def edited(programs: Sequence[str], text: str) -> str:
 def _change(program: str) -> Callable[[str], str] | None:
     """Return what a ``s/.../.../`` or a ``/.../d`` does, None if it is none that is understood."""
     substitute, delete = _SUBSTITUTE.fullmatch(program), _DELETE.fullmatch(program)
-    gone = None if delete is None else _compiled(delete[1])
+    gone = None if delete is None else _compile(delete[1])
     if gone is not None:
-        return partial(_without, gone)
-    found = None if substitute is None else _compiled(substitute[2])
+        return partial(_delete, gone)
+    found = None if substitute is None else _compile(substitute[2])
     if substitute is not None and found is not None:
         new = re.sub(r"\\([/|#,@!.])", r"\1", substitute[3].replace("\\n", "\n"))
         count = 0 if "g" in substitute[4] else 1
         if "&" in new or "\\" in new:
             return None
-        return partial(_replaced, found, new, count)
+        return partial(_substitute, found, new, count)
     return None
 
 
-def _without(pattern: re.Pattern[str], text: str) -> str:
+def _delete(pattern: re.Pattern[str], text: str) -> str:
     return "\n".join(one for one in text.split("\n") if not (one and pattern.search(one)))
 
 
-def _replaced(pattern: re.Pattern[str], new: str, count: int, text: str) -> str:
+def _substitute(pattern: re.Pattern[str], new: str, count: int, text: str) -> str:
     return "\n".join(pattern.sub(lambda _: new, one, count) for one in text.split("\n"))
 
 
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compile(pattern: str) -> re.Pattern[str] | None:
     if not _PLAIN_PATTERN.fullmatch(pattern) or pattern.count("*") + pattern.count("+") > 3:
         return None
     try:
@@ -95,7 +95,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 def grep(pattern: str, text: str) -> str:
     """Return the lines that are left where those of a pattern are not wanted (``-v``)."""
-    found = _compiled(pattern)
+    found = _compile(pattern)
     if found is None:
         return UNKNOWN if re.search(r"nameserver|[0-9]\.[0-9]", pattern) else text
     return "".join(f"{line}\n" for line in text.splitlines() if not found.search(line))
@@ -103,7 +103,7 @@ def grep(pattern: str, text: str) -> str:
 
 def has(pattern: str, text: str) -> bool | None:
     """Tell whether a line has a pattern (``grep -q``), None where that can't be told."""
-    found = _compiled(pattern)
+    found = _compile(pattern)
     if found is None or UNKNOWN in text:
         return None
     return any(found.search(line) for line in text.split("\n"))

@@ -17,7 +17,7 @@ from dnsguard.formats.dhclient import rehearsal as rehearsals
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
 from dnsguard.formats.dhclient.rehearsal import Outcome, Scene, Script, Writer
-from dnsguard.formats.dhclient.statements import Conf, Statement, Verb, effective
+from dnsguard.formats.dhclient.statements import Conf, Statement, Verb, apply
 
 CONF = "/etc/dhcp/dhclient.conf"
 ENTER, EXIT = "/etc/dhcp/dhclient-enter-hooks", "/etc/dhcp/dhclient-exit-hooks"
@@ -113,12 +113,12 @@ def judge(
     parsed = dhclient.parse()
     gate = _gate(dhclient, hook_is_active=hook_is_active)
     found = [
-        _of_statement(statement, cluster, _behind(gate, parsed, reached))
-        for statement, reached in _reaching(dhclient, parsed).items()
+        _of_statement(statement, cluster, _find_behind(gate, parsed, reached))
+        for statement, reached in _find_reaching(dhclient, parsed).items()
         if _kind(statement, cluster) is not None
     ]
     found += [
-        _of_lease(lease, _behind(gate, parsed, {lease.interface}))
+        _of_lease(lease, _find_behind(gate, parsed, {lease.interface}))
         for lease in parsed.leases
         if not cluster.isdisjoint(map(plain, lease.nameservers))
     ]
@@ -142,7 +142,7 @@ def writers(dhclient: DhclientFiles) -> tuple[Hazard, ...]:
     )
 
 
-def contributing(
+def find_contributing(
     statements: tuple[Statement, ...], interface: str, option: str
 ) -> Iterator[Statement]:
     """Yield the statements whose values come out in the end, in the order of the values.
@@ -161,11 +161,11 @@ def contributing(
         for index, one in enumerate(statements)
         if one.option == option and one.interface in (None, interface)
     ]
-    for mark in effective(marked, interface, (), option=option):
+    for mark in apply(marked, interface, (), option=option):
         yield statements[int(mark)]
 
 
-def replaced_script(parsed: Conf, interface: str | None) -> str | None:
+def find_replaced_script(parsed: Conf, interface: str | None) -> str | None:
     """Return the program that a ``script`` statement puts in dhclient-script's place."""
     own = [one.path for one in parsed.scripts if one.interface in (None, interface)]
     return own[-1] if own and own[-1] not in _SCRIPTS else None
@@ -219,9 +219,9 @@ def _scripts(found: Iterable[Hook]) -> tuple[Script, ...]:
     return tuple(Script(path=one.path, content=one.content) for one in found if not one.is_ours)
 
 
-def _behind(gate: _Gate, parsed: Conf, interfaces: Iterable[str | None]) -> _Gate:
+def _find_behind(gate: _Gate, parsed: Conf, interfaces: Iterable[str | None]) -> _Gate:
     """Return the gate, open where the hooks are not asked at all."""
-    scripts = [replaced_script(parsed, interface) for interface in interfaces]
+    scripts = [find_replaced_script(parsed, interface) for interface in interfaces]
     script = next((one for one in scripts if one is not None), None)
     if script is None or not gate.is_shut:
         return gate
@@ -229,7 +229,7 @@ def _behind(gate: _Gate, parsed: Conf, interfaces: Iterable[str | None]) -> _Gat
     return _Gate(False, why)
 
 
-def _reaching(dhclient: DhclientFiles, parsed: Conf) -> dict[Statement, set[str | None]]:
+def _find_reaching(dhclient: DhclientFiles, parsed: Conf) -> dict[Statement, set[str | None]]:
     """Return the statements that may have a say in the nameservers, and on which interfaces.
 
     Those of a block count even where its interface has had no lease yet.
@@ -241,7 +241,7 @@ def _reaching(dhclient: DhclientFiles, parsed: Conf) -> dict[Statement, set[str 
     names = {str(name) for name in known | blocks} | (set() if known else {""})
     for interface in sorted(names)[:MOST_INTERFACES]:
         for option in (SERVERS, SERVERS6):
-            for statement in contributing(parsed.statements, interface, option):
+            for statement in find_contributing(parsed.statements, interface, option):
                 reaching.setdefault(statement, set()).add(interface)
     return reaching
 
@@ -269,7 +269,7 @@ def _of_statement(statement: Statement, cluster: frozenset[IPAddress], gate: _Ga
         interface=statement.interface,
         kind=kind,
         defused=gate.is_shut,
-        why="; ".join((*notes, *_because(gate))),
+        why="; ".join((*notes, *_explain(gate))),
     )
 
 
@@ -282,9 +282,9 @@ def _of_lease(lease: Lease, gate: _Gate) -> Hazard:
         interface=lease.interface,
         kind=Kind.POISONS,
         defused=gate.is_shut,
-        why="; ".join(("counts where no server answers", *_because(gate))),
+        why="; ".join(("counts where no server answers", *_explain(gate))),
     )
 
 
-def _because(gate: _Gate) -> tuple[str, ...]:
+def _explain(gate: _Gate) -> tuple[str, ...]:
     return (gate.why,) if gate.is_shut else (gate.why, _REPAIRS)

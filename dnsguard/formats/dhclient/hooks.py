@@ -148,7 +148,7 @@ def lexemes(text: str) -> Iterator[tuple[str, str, int]]:
             continue
         kind, found = str(match.lastgroup), match.group()
         if is_delimiter and kind == "word":
-            delimiters.append(_unquoted(found))
+            delimiters.append(_unquote(found))
         begin, at = at, match.end()
         if kind == "line" and delimiters:
             at, delimiters = _after_documents(text, at, delimiters), []
@@ -194,7 +194,7 @@ class _Judge:
         """Return how a command writes to resolv.conf, None if it doesn't."""
         name = _name(words[0]) if words else ""
         arguments = [word for word in words[1:] if not word.startswith("-")]
-        flags = [_unquoted(word) for word in words[1:] if word.startswith("-")]
+        flags = [_unquote(word) for word in words[1:] if word.startswith("-")]
         is_write = False
         if name == _FUNCTION:
             is_write = not self._redefines
@@ -214,7 +214,7 @@ class _Judge:
         """Tell whether a word names resolv.conf, itself or by a variable."""
         if len(word) > _LONGEST:
             return False
-        text = _VARIABLE.sub(self._expand, _unquoted(word))
+        text = _VARIABLE.sub(self._expand, _unquote(word))
         return text == _MARK or bool(_PATH.fullmatch(text))
 
     def _expand(self, match: re.Match[str]) -> str:
@@ -230,8 +230,8 @@ def _is_prefix(word: str) -> bool:
 
 
 def _name(word: str) -> str:
-    return _unquoted(word).rpartition("/")[2]
+    return _unquote(word).rpartition("/")[2]
 
 
-def _unquoted(word: str) -> str:
+def _unquote(word: str) -> str:
     return word.replace('"', "").replace("'", "").replace("\\", "")

@@ -231,7 +231,7 @@ def _seconds(tokens: Tokens) -> float:
     return float(int(token.text)) if is_number else 0.0
 
 
-def _released(tokens: Tokens, draft: _Draft) -> None:
+def _find_released(tokens: Tokens, draft: _Draft) -> None:
     draft.is_released = True
     tokens.semi()
 
@@ -243,6 +243,6 @@ _DECLARATIONS: dict[str, Callable[[Tokens, _Draft], None]] = {
     "expire": _expire,
     "starts": _starts,
     "max-life": _max_life,
-    "released": _released,
-    "abandoned": _released,
+    "released": _find_released,
+    "abandoned": _find_released,
 }

@@ -12,8 +12,8 @@ from typing import TypeVar
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
-from dnsguard.formats.dhclient.records import Reason, Told, zoned
-from dnsguard.formats.dhclient.statements import Statement, effective
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent, zoned
+from dnsguard.formats.dhclient.statements import Statement, apply
 
 OPTIONS = {4: (SERVERS, SEARCH), 6: (SERVERS6, SEARCH6)}
 """Of nameservers and search lists, by the version of IP."""
@@ -36,14 +36,14 @@ class Offer:
 def needs_offer(statements: Sequence[Statement], interface: str, version: int) -> bool:
     """Tell whether any offered nameserver is left in the end."""
     option, _ = OPTIONS[version]
-    return _OFFERED in effective(statements, interface, (_OFFERED,), option=option)
+    return _OFFERED in apply(statements, interface, (_OFFERED,), option=option)
 
 
 def under(lease: Lease, statements: Sequence[Statement], interface: str) -> Offer:
     """Return what was offered, from a lease that has what dhclient.conf adds to it."""
     servers, search = OPTIONS[lease.version]
     nameservers = lease.nameservers
-    made = effective(statements, interface, (_OFFERED,), option=servers)
+    made = apply(statements, interface, (_OFFERED,), option=servers)
     if _OFFERED in made:
         place = made.index(_OFFERED)
         nameservers = _between(nameservers, made[:place], made[place + 1 :])
@@ -53,17 +53,17 @@ def under(lease: Lease, statements: Sequence[Statement], interface: str) -> Offe
     return Offer(
         nameservers=nameservers,
         domain=domain or None,
-        search=_between(_rooted(lease.search), _rooted(first), _rooted(last)),
+        search=_between(_root(lease.search), _root(first), _root(last)),
     )
 
 
-def told_at_boot(
+def expect_at_boot(
     offer: Offer, statements: Sequence[Statement], interface: str, version: int
-) -> Told:
+) -> DhclientEvent:
     """Return what dhclient tells its script of an offer; one that isn't known is empty."""
     servers, search = OPTIONS[version]
-    nameservers = effective(statements, interface, offer.nameservers or (), option=servers)
-    return Told(
+    nameservers = apply(statements, interface, offer.nameservers or (), option=servers)
+    return DhclientEvent(
         reason=Reason.BOUND if version == 4 else Reason.BOUND6,
         interface=interface,
         nameservers=zoned(nameservers, interface),
@@ -94,7 +94,7 @@ def _around(
         replace(one, addresses=(IPv6Address(index),), texts=())
         for index, one in enumerate(statements)
     ]
-    made = effective(marked, interface, (_OFFERED,) if is_offered else (), option=option)
+    made = apply(marked, interface, (_OFFERED,) if is_offered else (), option=option)
     place = made.index(_OFFERED) if _OFFERED in made else len(made)
 
     def texts(marks: Sequence[IPAddress]) -> tuple[str, ...]:
@@ -113,9 +113,9 @@ def _search(
     statements: Sequence[Statement], interface: str, option: str, offered: tuple[str, ...]
 ) -> tuple[str, ...]:
     first, stays, last = _around(statements, interface, option, is_offered=bool(offered))
-    return _rooted((*first, *(offered * stays), *last))
+    return _root((*first, *(offered * stays), *last))
 
 
-def _rooted(names: Sequence[str]) -> tuple[str, ...]:
+def _root(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names as dhclient writes them: from its wire format, with the root's dot."""
     return tuple(name if name.endswith(".") else f"{name}." for name in names)

@@ -49,7 +49,7 @@ _GONE = ("EXPIRE", "FAIL", "RELEASE", "STOP")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class DhclientEvent:
     """One run of dhclient-script."""
 
     reason: Reason
@@ -75,7 +75,7 @@ class Told:
         return self.reason.startswith(_GONE)
 
 
-def parse(content: bytes) -> Told | None:
+def parse(content: bytes) -> DhclientEvent | None:
     """Return what a record says, None if it is none of ours; any bytes will do."""
     header, *lines = content[: MAX_BYTES + 1].split(b"\n")
     if header != _HEADER or len(content) > MAX_BYTES:
@@ -86,7 +86,7 @@ def parse(content: bytes) -> Told | None:
     if values.get("reason") not in Reason.__members__ or not _INTERFACE.fullmatch(interface):
         return None
     expiry = values.get("expiry", "")
-    return Told(
+    return DhclientEvent(
         reason=Reason(values["reason"]),
         interface=interface,
         address=_first(values.get("address")),
@@ -100,13 +100,13 @@ def parse(content: bytes) -> Told | None:
     )
 
 
-def from_lease(lease: "Lease", *, reason: Reason | None = None) -> Told:
+def from_lease(lease: "Lease", *, reason: Reason | None = None) -> DhclientEvent:
     """Return what dhclient would tell of this lease.
 
     :param reason: None is the first sight of it: BOUND, or BOUND6.
     """
     interface = lease.interface or ""
-    return Told(
+    return DhclientEvent(
         reason=reason or (Reason.BOUND if lease.version == 4 else Reason.BOUND6),
         interface=interface,
         address=lease.address,

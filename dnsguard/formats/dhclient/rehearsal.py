@@ -538,12 +538,12 @@ class _Shell:
         is_silent = "-n" in words
         for path in rest if in_place else ():
             if self._is_file(path) or path in self._files:
-                text = UNKNOWN if is_silent else filters.edited(programs, self._read(path))
+                text = UNKNOWN if is_silent else filters.apply_sed(programs, self._read(path))
                 self._write(path, text, adds=False, line=line, how="sed -i")
         if in_place:
             return True, ""
         source = "".join(map(self._read, rest)) if rest else given
-        return True, UNKNOWN if is_silent else filters.edited(programs, source)
+        return True, UNKNOWN if is_silent else filters.apply_sed(programs, source)
 
     # -- variables and files -----------------------------------------------------------
 

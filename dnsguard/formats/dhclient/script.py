@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Reason, Told, addresses, zoned
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent, addresses, zoned
 
 _WRITES = frozenset(
     {
@@ -32,7 +32,7 @@ _OLD = re.compile(rb"^w*(?i:nameserver)[^\n]*\n?", re.MULTILINE)
 _VARIABLES = {4: ("new_", "domain_name_servers"), 6: ("new_dhcp6_", "name_servers")}
 
 
-def resolv_conf(told: Told, current: bytes) -> bytes | None:
+def resolv_conf(told: DhclientEvent, current: bytes) -> bytes | None:
     """Return what the script makes of the file, None where it doesn't touch it.
 
     :param current: the file as it is; a missing one is empty.
@@ -47,7 +47,7 @@ def resolv_conf(told: Told, current: bytes) -> bytes | None:
     return lines.encode() + kept
 
 
-def changed(told: Told, values: Mapping[str, str]) -> Told:
+def has_changed(told: DhclientEvent, values: Mapping[str, str]) -> DhclientEvent:
     """Return what the script is told where hooks have set its variables to something else."""
     prefix, servers = _VARIABLES[told.version]
     if (text := values.get(prefix + servers)) is not None:
@@ -59,7 +59,7 @@ def changed(told: Told, values: Mapping[str, str]) -> Told:
     return told
 
 
-def variables(told: Told) -> dict[str, str]:
+def variables(told: DhclientEvent) -> dict[str, str]:
     """Return the variables that its hooks find, as far as they are known."""
     prefix, servers = _VARIABLES[told.version]
     known = {
@@ -76,7 +76,7 @@ def variables(told: Told) -> dict[str, str]:
     return known
 
 
-def _head4(told: Told) -> Sequence[str]:
+def _head4(told: DhclientEvent) -> Sequence[str]:
     domain, search = told.domain, " ".join(told.search)
     if not domain:
         return [f"search {search}"] if search else []
@@ -87,11 +87,11 @@ def _head4(told: Told) -> Sequence[str]:
     return [f"domain {domain.partition(' ')[0]}".rstrip(), f"search {search}"]
 
 
-def _head6(told: Told) -> Sequence[str]:
+def _head6(told: DhclientEvent) -> Sequence[str]:
     return [f"search {' '.join(told.search)}"] if told.search else []
 
 
-def _nameservers(told: Told) -> Iterator[str]:
+def _nameservers(told: DhclientEvent) -> Iterator[str]:
     for address in told.nameservers:
         text = _text(address)
         if told.version == 6 and text.startswith("fe80::"):

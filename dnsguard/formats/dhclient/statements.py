@@ -87,7 +87,7 @@ class Conf:
     """``lease {}`` blocks: used when no server answers."""
 
 
-def effective(
+def apply(
     statements: Iterable[Statement],
     interface: str,
     offered: Sequence[IPAddress],
@@ -129,7 +129,7 @@ def effective(
     return found if len(found) == len(servers) else ()
 
 
-def requested(requests: Iterable[Request], interface: str) -> tuple[str, ...]:
+def find_requested(requests: Iterable[Request], interface: str) -> tuple[str, ...]:
     """Return the options that dhclient asks for on this interface (``parse_option_list``).
 
     A block starts with what was asked for before it; what follows it outside doesn't count.

@@ -134,7 +134,7 @@ def _lex(content: bytes) -> Iterator[Token]:
         text = match[group]
         match group:
             case 1:
-                kind, text = Kind.STRING, _unescaped(text)
+                kind, text = Kind.STRING, _unescape(text)
             case 2 if text != b"-":
                 kind = Kind.NUMBER
             case 3:
@@ -144,7 +144,7 @@ def _lex(content: bytes) -> Iterator[Token]:
         yield Token(kind, text, match.start(), match.end())
 
 
-def _unescaped(text: bytes) -> bytes:
+def _unescape(text: bytes) -> bytes:
     inner = text[1:-1] if len(text) > 1 and text[-1:] == b'"' else text[1:]
     return _ESCAPE.sub(_character, inner) if b"\\" in inner else inner
 

@@ -9,15 +9,15 @@ import pytest
 
 from dnsguard.formats.dhclient import conf
 from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
-from dnsguard.formats.dhclient.statements import Conf, Verb, effective, requested
+from dnsguard.formats.dhclient.statements import Conf, Verb, apply, find_requested
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 
 def _outcome(parsed: Conf, interface: str = "eth0") -> tuple[str, ...]:
     """Return the nameservers after an offer of REAL by a server that sends what is asked."""
-    is_asked = SERVERS in requested(parsed.requests, interface)
+    is_asked = SERVERS in find_requested(parsed.requests, interface)
     offered = tuple(map(ip_address, REAL)) if is_asked else ()
-    return tuple(map(str, effective(parsed.statements, interface, offered)))
+    return tuple(map(str, apply(parsed.statements, interface, offered)))
 
 
 @pytest.mark.parametrize(("text", "outcome"), STATEMENTS.values(), ids=STATEMENTS)
@@ -36,7 +36,7 @@ def test_debians_own_file_changes_nothing() -> None:
     """It has no statement of ours and asks for nameservers."""
     parsed = conf.parse(DEBIAN)
     assert parsed.statements == ()
-    assert requested(parsed.requests, "eth0")[3:6] == (
+    assert find_requested(parsed.requests, "eth0")[3:6] == (
         "routers",
         "domain-name",
         "domain-name-servers",
@@ -98,7 +98,7 @@ def test_a_condition_counts_when_asked_for() -> None:
         b"else { append domain-name-servers 2.2.2.2; }"
     )
     assert [one.is_conditional for one in parsed.statements] == [True, True]
-    found = effective(parsed.statements, "eth0", (), with_conditional=True)
+    found = apply(parsed.statements, "eth0", (), with_conditional=True)
     assert list(map(str, found)) == ["1.1.1.1", "2.2.2.2"]
 
 

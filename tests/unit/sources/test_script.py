@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.formats.dhclient import leases, records, script
-from dnsguard.formats.dhclient.records import Reason, Told
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent
 
 FILE = b"# theirs\nsearch old.example\nnameserver 192.0.2.1\n nameserver 192.0.2.2\nNameServer x"
 
 
-def _told(reason: Reason = Reason.RENEW, /, **values: str) -> Told:
+def _told(reason: Reason = Reason.RENEW, /, **values: str) -> DhclientEvent:
     content = "".join(f"{key} {value}\n" for key, value in values.items())
     found = records.parse(
         f"dnsguard-dhclient 1\nreason {reason}\ninterface eth0\n{content}".encode()

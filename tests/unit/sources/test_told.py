@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.formats.dhclient import leases, records
-from dnsguard.formats.dhclient.records import Reason, Told
+from dnsguard.formats.dhclient.records import Reason, DhclientEvent
 
 RECORD = b"""\
 dnsguard-dhclient 1
@@ -21,7 +21,7 @@ routers 10.99.0.1
 server 10.99.0.1
 expiry 1795482354
 """
-TOLD = Told(
+TOLD = DhclientEvent(
     reason=Reason.BOUND,
     interface="eth0",
     address=ip_address("10.99.0.58"),
@@ -142,7 +142,7 @@ def test_a_lease_tells_what_the_hook_does() -> None:
     assert records.from_lease(lease) == TOLD
     (lease,) = leases.parse(b"""lease6 { interface "eth0"; ia-na 0:0:0:1 { iaaddr 2001:db8::50 { } }
         option dhcp6.name-servers fe80::1; option dhcp6.domain-search "a b"; }""")
-    assert records.from_lease(lease, reason=Reason.REBIND6) == Told(
+    assert records.from_lease(lease, reason=Reason.REBIND6) == DhclientEvent(
         reason=Reason.REBIND6,
         interface="eth0",
         address=ip_address("2001:db8::50"),
