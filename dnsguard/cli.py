@@ -173,23 +173,23 @@ def _run(options: argparse.Namespace) -> int:
     early: list[Event] = []
     settings = config.load(paths.config)
     _take_lock(paths, early)
-    cycle = Guard(paths, settings.policy, early.append)
-    cycle.load_hold()
-    if cycle.memory.remembered or settings.policy.servers:
-        cycle.look()  # safe a little sooner; what the other sources know comes next
-        cycle.apply_deferred()
-    cycle.search(_SEARCH)
-    cycle.refresh()
-    cycle.look()
-    cycle.apply_deferred()
-    cycle.sweep()
+    guard = Guard(paths, settings.policy, early.append)
+    guard.load_hold()
+    if guard.memory.remembered or settings.policy.servers:
+        guard.look()  # safe a little sooner; what the other sources know comes next
+        guard.apply_deferred()
+    guard.search(_SEARCH)
+    guard.refresh()
+    guard.look()
+    guard.apply_deferred()
+    guard.sweep()
 
     try:
         from dnsguard import daemon  # pyroute2 and dnspython: only now
     except ModuleNotFoundError as error:
         raise _name_package(error) from error
 
-    daemon.run(cycle, settings, early)
+    daemon.run(guard, settings, early)
     return 0
 
 
@@ -364,8 +364,8 @@ def _plan(options: argparse.Namespace) -> int:
         from dnsguard.guard import Guard
 
         settings = config.load(paths.config)
-        cycle = Guard(paths, settings.policy, lambda _: None)
-        data = asyncio.run(preview_alone(cycle))
+        guard = Guard(paths, settings.policy, lambda _: None)
+        data = asyncio.run(preview_alone(guard))
     if options.json:
         terminal.say_json(data)
     else:

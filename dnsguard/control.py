@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import RefusedError
-from dnsguard.host.door import Client, Listener, Terms
+from dnsguard.host.listener import Client, Listener, Terms
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""

@@ -22,9 +22,9 @@ from dnsguard.core.answers import Probe
 from dnsguard.core.model import CurrentLease, Mode, Plan
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
-from dnsguard.exporter import Exporter, Destinations
+from dnsguard.exporter import Destinations, Exporter
 from dnsguard.guard import Guard
-from dnsguard.host import inform, resolvfile
+from dnsguard.host import dhcp_query, resolvfile
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
@@ -56,11 +56,11 @@ _NO_HINTS_REMEDY = {
 class Daemon:
     """The loop's side of the guard."""
 
-    def __init__(self, cycle: Guard, settings: config.Config, journal: Journal) -> None:
-        self._guard = cycle
+    def __init__(self, guard: Guard, settings: config.Config, journal: Journal) -> None:
+        self._guard = guard
         self._settings = settings
         self._journal = journal
-        self._dhclient = Dhclient(cycle.paths, journal)
+        self._dhclient = Dhclient(guard.paths, journal)
         self._notifier = Notifier()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
@@ -68,14 +68,16 @@ class Daemon:
         self._addresses = _open(Addresses, journal)
         self._listeners = _open(Listeners, journal)
         self._timer: asyncio.TimerHandle | None = None
-        self._requests = Requests(cycle, self._dhclient, self._tell, self.look)
-        self._exporter = Exporter(self._requests.families, self._on_export_failed, cycle.paths.metrics)
+        self._requests = Requests(guard, self._dhclient, self._tell, self.look)
+        self._exporter = Exporter(
+            self._requests.families, self._on_export_failed, guard.paths.metrics
+        )
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
         self._touched = FileEvents()
         """What the files' events named, and nobody has looked into yet."""
-        cycle.collect_file_events = self._collect_file_events
+        guard.collect_file_events = self._collect_file_events
         self._refresh_at = 0.0
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
@@ -83,7 +85,10 @@ class Daemon:
         self._mode: Mode | None = None
         self._started = time.monotonic()
         self._control = Control(
-            cycle.paths.socket, self._requests.answers, self._requests.commands, self._requests.complain
+            guard.paths.socket,
+            self._requests.answers,
+            self._requests.commands,
+            self._requests.complain,
         )
 
     async def run(self) -> None:
@@ -215,10 +220,10 @@ class Daemon:
             self._follow_up(self._guard.look())
 
     def _list_listeners(self) -> None:
-        cycle = self._guard
+        guard = self._guard
         if self._listeners is not None:
-            listening = self._listeners.listening(cycle.policy.nodelocal)
-            cycle.set_addresses(cycle.knowledge.bound, listening)
+            listening = self._listeners.listening(guard.policy.nodelocal)
+            guard.set_addresses(guard.knowledge.bound, listening)
 
     def _list_addresses(self) -> None:
         bound = None if self._addresses is None else self._addresses.bound()
@@ -282,7 +287,7 @@ class Daemon:
         self._follow_up(self._guard.look((answer,)))
 
     async def _ask_dhcp_server(self, lease: CurrentLease) -> None:
-        informed = await inform.query(lease, timeout=INFORM_TIMEOUT)
+        informed = await dhcp_query.query(lease, timeout=INFORM_TIMEOUT)
         self._tell(
             "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
         )
@@ -307,14 +312,14 @@ class Daemon:
 
     async def _prepare_repair(self) -> None:
         """Have the remedy for the poison now held back ready on the disk."""
-        cycle = self._guard
-        while cycle.plan is not None and cycle.plan.prepared != cycle.prepared.repair:
-            remedy = cycle.plan.prepared
-            cycle.prepared.discard()
+        guard = self._guard
+        while guard.plan is not None and guard.plan.prepared != guard.prepared.repair:
+            remedy = guard.plan.prepared
+            guard.prepared.discard()
             if remedy is not None:
-                if not await self._loop.run_in_executor(None, cycle.prepared.prepare, remedy):
+                if not await self._loop.run_in_executor(None, guard.prepared.prepare, remedy):
                     return  # tried again after the next look
-                cycle.prepared.repair = remedy
+                guard.prepared.repair = remedy
 
     async def _sync(self) -> None:
         """Sync what was written: milliseconds, in a thread, behind every repair."""
@@ -415,20 +420,20 @@ def _tell_no_hints(journal: Journal, source: str, error: str) -> None:
     journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
 
 
-def run(cycle: Guard, settings: config.Config, early: list[Event]) -> None:
+def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:
     """Run the daemon after the first look; ``early`` are the lines it could not write yet."""
     journal = Journal(settings.log_level)
     for event in early:
         journal(event)
-    cycle.emit = journal
+    guard.emit = journal
 
     # What is loaded stays: a full collection over it would be a pause of 10 ms.
     gc.collect()
     gc.freeze()
 
     async def main() -> None:
-        await Daemon(cycle, settings, journal).run()
+        await Daemon(guard, settings, journal).run()
 
     asyncio.run(main())
     journal.close()
-    cycle.prepared.discard()  # a thread may have laid one ready after the stop
+    guard.prepared.discard()  # a thread may have laid one ready after the stop

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard.host import atomic
-from dnsguard.host.door import Client, Listener, Terms
-from dnsguard.host.ways import ForeignPlaceError
+from dnsguard.host.listener import Client, Listener, Terms
+from dnsguard.host.path_walk import ForeignPlaceError
 
 FILE = "dnsguard.prom"
 PERIOD = 15.0

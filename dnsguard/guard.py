@@ -25,21 +25,21 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     MAX_FILE,
     Action,
+    CurrentLease,
     EndHold,
     FileObservation,
     Found,
-    CurrentLease,
+    HookRecord,
     KeepForeign,
     Observation,
     Plan,
     Policy,
-    HookRecord,
     Remember,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods import RESTART, PodsFile
+from dnsguard.core.pods_file import RESTART, PodsFile
 from dnsguard.core.policy import fill_policy
 from dnsguard.core.rewrite import undo_failed_write
 from dnsguard.formats.address import IPAddress
@@ -47,9 +47,9 @@ from dnsguard.formats.kubelet import Kubelet
 from dnsguard.host import atomic, hook, resolvfile, store, trust
 from dnsguard.host.files import read_bounded, read_whole
 from dnsguard.host.kubelet import KubeletReader
-from dnsguard.host.podsfile import PodsFileReader
+from dnsguard.host.pods_file import PodsFileReader
+from dnsguard.host.prepared_file import PreparedFile
 from dnsguard.host.resolvfile import Replaced, Replacement
-from dnsguard.host.spare import PreparedFile
 from dnsguard.paths import Paths
 from dnsguard.reporting.counters import Counters
 from dnsguard.reporting.events import Event, Level, describe_changes
@@ -398,7 +398,9 @@ class Guard:
         atomic.write(path, content, mode)
         self._unsynced.add(path)
 
-    def _account_for_write(self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan) -> None:
+    def _account_for_write(
+        self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan
+    ) -> None:
         if outcome.result is Replaced.CHANGED:
             return
         path = self.paths.resolv_conf

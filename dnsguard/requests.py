@@ -32,9 +32,9 @@ class Requests:
     """Answers from what the cycle knows; what root commands changes only what is pinned."""
 
     def __init__(
-        self, cycle: Guard, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
+        self, guard: Guard, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
     ) -> None:
-        self._guard = cycle
+        self._guard = guard
         self._dhclient = dhclient
         self._tell = tell
         self._look = look
@@ -57,14 +57,14 @@ class Requests:
 
     def status(self) -> dict[str, object]:
         """Return the status, with what the shell adds to the core's report."""
-        cycle = self._guard
-        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = cycle.observe()
-        told = make_status(cycle.memory, seen, cycle.plan, cycle.policy, trouble=self._trouble)
+        guard = self._guard
+        assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
+        seen = guard.observe()
+        told = make_status(guard.memory, seen, guard.plan, guard.policy, trouble=self._trouble)
         return {
             "dnsguard": __version__,
             "pid": os.getpid(),
-            "looked_at": round(cycle.seen.wall, 3),
+            "looked_at": round(guard.seen.wall, 3),
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             **told,
             "kubelet": self._kubelet(),
@@ -73,10 +73,10 @@ class Requests:
 
     def degraded(self) -> tuple[str, ...]:
         """Return what is wrong, as the status has it, from the last look."""
-        cycle = self._guard
-        assert cycle.seen is not None and cycle.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = replace(cycle.seen, pod_file=cycle.knowledge.pod_file, pods=cycle.read_pods_file())
-        return find_degraded(cycle.memory, seen, cycle.plan, cycle.policy, self._trouble)
+        guard = self._guard
+        assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
+        seen = replace(guard.seen, pod_file=guard.knowledge.pod_file, pods=guard.read_pods_file())
+        return find_degraded(guard.memory, seen, guard.plan, guard.policy, self._trouble)
 
     @property
     def _trouble(self) -> tuple[str, ...]:
@@ -107,9 +107,9 @@ class Requests:
         }
 
     def _candidates(self) -> dict[str, object]:
-        cycle = self._guard
-        assert cycle.plan is not None  # noqa: S101 -- looked once
-        found = candidates(cycle.memory, cycle.observe(), cycle.plan, cycle.policy)
+        guard = self._guard
+        assert guard.plan is not None  # noqa: S101 -- looked once
+        found = candidates(guard.memory, guard.observe(), guard.plan, guard.policy)
         return {"upstreams": found}
 
     def _hold(self, request: Data) -> dict[str, object]:
@@ -155,10 +155,10 @@ class Requests:
 
     def _named_by(self, address: IPAddress) -> str | None:
         """Return what else names a server."""
-        cycle = self._guard
-        seen = cycle.observe()
-        border = find_exclusions(cycle.memory, seen, cycle.policy)
-        known = rank(cycle.memory, seen, cycle.policy, border)
+        guard = self._guard
+        seen = guard.observe()
+        border = find_exclusions(guard.memory, seen, guard.policy)
+        known = rank(guard.memory, seen, guard.policy, border)
         named = (one.candidate.origin for one in known if one.address == address)
         return next(named, None)
 

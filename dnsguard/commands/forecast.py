@@ -15,7 +15,7 @@ from typing import Any
 from dnsguard import client, config, prober
 from dnsguard.commands import terminal
 from dnsguard.commands.plan import decide_in_the_end
-from dnsguard.commands.prediction import Future, ForecastInput, maker_of, reboots, renewals
+from dnsguard.commands.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config
 from dnsguard.core.decide import decide, find_exclusions
 from dnsguard.core.fight import Fight
@@ -30,7 +30,7 @@ from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
 from dnsguard.guard import Guard
-from dnsguard.host import dhclient, inform, units
+from dnsguard.host import dhclient, dhcp_query, units
 from dnsguard.host.addresses import Addresses, Unknown
 from dnsguard.host.files import unwritable
 from dnsguard.host.units import State
@@ -66,19 +66,21 @@ def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line
 
 async def foresee(paths: Paths, settings: Config) -> Json:
     """Look, ask, and return the forecast as data."""
-    cycle = Guard(paths, settings.policy, lambda _: None)
+    guard = Guard(paths, settings.policy, lambda _: None)
     is_running = _is_running(paths)
-    cycle.refresh()
-    policy = cycle.policy
-    memory = await _ask_dhcp_server(cycle)
-    seen = cycle.observe()
+    guard.refresh()
+    policy = guard.policy
+    memory = await _ask_dhcp_server(guard)
+    seen = guard.observe()
     node = ForecastInput(
         dhclient=dhclient.look(paths.root),
         running=dhclient.find_running(paths.root),
         content=seen.file.content,
         link=seen.file.link,
         offers={
-            name: _offer(one.told) for name, one in memory.dhcp_answers.items() if one.told is not None
+            name: _offer(one.told)
+            for name, one in memory.dhcp_answers.items()
+            if one.told is not None
         },
         cluster=policy.cluster,
         configured=dhclient.find_configured(paths.root),
@@ -95,11 +97,11 @@ async def foresee(paths: Paths, settings: Config) -> Json:
         "maker": maker_of(node),
         "immutable": node.unwritable,
         "renewal": [
-            _both(cycle, memory, one, is_boot=False, can_act=node.unwritable is None)
+            _both(guard, memory, one, is_boot=False, can_act=node.unwritable is None)
             for one in renewals(node)
         ],
         "reboot": [
-            _both(cycle, memory, one, is_boot=True, can_act=starts and node.unwritable is None)
+            _both(guard, memory, one, is_boot=True, can_act=starts and node.unwritable is None)
             for one in reboots(node)
         ],
         "hazards": [asdict(hazard) for hazard in hazards],
@@ -122,23 +124,23 @@ def _is_running(paths: Paths) -> bool:
     return False
 
 
-async def _ask_dhcp_server(cycle: Guard) -> Memory:
+async def _ask_dhcp_server(guard: Guard) -> Memory:
     """Return what the daemon would know by now: whom it knows, and who of them answers."""
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        cycle.set_addresses(None if isinstance(bound, Unknown) else bound)
-    memory, plan = decide(cycle.memory, cycle.observe(), cycle.policy)
-    for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
+        guard.set_addresses(None if isinstance(bound, Unknown) else bound)
+    memory, plan = decide(guard.memory, guard.observe(), guard.policy)
+    for _ in range(guard.policy.successes + 2):  # who is there, the streak, the proof
         if not (plan.questions or plan.dhcp_queries):
             break
-        asked = [prober.ask(one, cycle.policy) for one in plan.questions]
-        told = [inform.query(lease, timeout=INFORM_TIMEOUT) for lease in plan.dhcp_queries]
+        asked = [prober.ask(one, guard.policy) for one in plan.questions]
+        told = [dhcp_query.query(lease, timeout=INFORM_TIMEOUT) for lease in plan.dhcp_queries]
         answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
-        seen = replace(cycle.observe(), answers=tuple(answers), informed=tuple(informed))
-        memory, plan = decide(memory, seen, cycle.policy)
+        seen = replace(guard.observe(), answers=tuple(answers), informed=tuple(informed))
+        memory, plan = decide(memory, seen, guard.policy)
         if not plan.questions and memory.health.address is not None:
-            await asyncio.sleep(cycle.policy.fast)
-            memory, plan = decide(memory, cycle.observe(), cycle.policy)
+            await asyncio.sleep(guard.policy.fast)
+            memory, plan = decide(memory, guard.observe(), guard.policy)
     return memory
 
 
@@ -146,14 +148,14 @@ def _offer(reply: Reply) -> Offer:
     return Offer(nameservers=reply.nameservers, domain=reply.domain, search=reply.search)
 
 
-def _both(cycle: Guard, memory: Memory, future: Future, *, is_boot: bool, can_act: bool) -> Json:
+def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_act: bool) -> Json:
     """Return a future without and with dnsguard.
 
     Where the text can't be told, dnsguard is given the worst: cluster addresses alone.
 
     :param can_act: dnsguard is started, and able to write the file.
     """
-    policy, seen = cycle.policy, cycle.observe()
+    policy, seen = guard.policy, guard.observe()
     worst = b"".join(b"nameserver %s\n" % str(one).encode() for one in policy.nodelocal)
     text = worst if future.text is None else future.text
     memory = replace(memory, fight=Fight(), written=None, records=())

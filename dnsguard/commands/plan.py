@@ -24,11 +24,11 @@ MOMENT = 0.5
 """Seconds for which a write is put off while the file's writer is likely on the way."""
 
 
-def preview(cycle: Guard) -> dict[str, object]:
+def preview(guard: Guard) -> dict[str, object]:
     """Return the plan of a look at this instant. Only reads."""
-    seen = cycle.observe()
-    _, plan, later = decide_in_the_end(cycle.memory, seen, cycle.policy)
-    return {"daemon": True, **_describe(cycle, seen, plan, later)}
+    seen = guard.observe()
+    _, plan, later = decide_in_the_end(guard.memory, seen, guard.policy)
+    return {"daemon": True, **_describe(guard, seen, plan, later)}
 
 
 def decide_in_the_end(
@@ -51,58 +51,58 @@ def _writes(plan: Plan) -> bool:
     return any(isinstance(action, ReplaceFile | RestoreLink) for action in plan.actions)
 
 
-def candidates_alone(cycle: Guard) -> dict[str, object]:
+def candidates_alone(guard: Guard) -> dict[str, object]:
     """Return the candidates where no daemon runs: what one would start with."""
-    _take_in(cycle)
-    seen = cycle.observe()
-    memory, plan = decide(cycle.memory, seen, cycle.policy)
-    return {"upstreams": candidates(memory, seen, plan, cycle.policy)}
+    _take_in(guard)
+    seen = guard.observe()
+    memory, plan = decide(guard.memory, seen, guard.policy)
+    return {"upstreams": candidates(memory, seen, plan, guard.policy)}
 
 
-def _take_in(cycle: Guard) -> None:
+def _take_in(guard: Guard) -> None:
     """Look at everything that is looked at without asking anybody."""
     # Here, not above: the daemon's first look must not wait for pyroute2.
     from dnsguard.host.addresses import Addresses, Unknown
 
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        cycle.set_addresses(None if isinstance(bound, Unknown) else bound)
-    cycle.search()
-    cycle.refresh()
+        guard.set_addresses(None if isinstance(bound, Unknown) else bound)
+    guard.search()
+    guard.refresh()
 
 
-async def preview_alone(cycle: Guard) -> dict[str, object]:
+async def preview_alone(guard: Guard) -> dict[str, object]:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
     from dnsguard.prober import ask
 
-    _take_in(cycle)
-    seen = cycle.observe()
-    memory = cycle.memory
-    memory, plan = decide(memory, seen, cycle.policy)
-    for _ in range(cycle.policy.successes + 2):  # who is there, the streak, the proof
-        asked = [ask(query, cycle.policy) for query in plan.questions]
+    _take_in(guard)
+    seen = guard.observe()
+    memory = guard.memory
+    memory, plan = decide(memory, seen, guard.policy)
+    for _ in range(guard.policy.successes + 2):  # who is there, the streak, the proof
+        asked = [ask(query, guard.policy) for query in plan.questions]
         if not asked:
             break
         answers = tuple(await asyncio.gather(*asked))
-        seen = replace(cycle.observe(), answers=answers)
-        memory, plan = decide(memory, seen, cycle.policy)
+        seen = replace(guard.observe(), answers=answers)
+        memory, plan = decide(memory, seen, guard.policy)
         if not plan.questions and memory.health.address is not None:
-            await asyncio.sleep(cycle.policy.fast)
-            seen = cycle.observe()
-            memory, plan = decide(memory, seen, cycle.policy)
+            await asyncio.sleep(guard.policy.fast)
+            seen = guard.observe()
+            memory, plan = decide(memory, seen, guard.policy)
     later = 0.0
     if not _writes(plan):
-        _, plan, later = decide_in_the_end(memory, replace(seen, answers=()), cycle.policy)
-    return {"daemon": False, **_describe(cycle, seen, plan, later)}
+        _, plan, later = decide_in_the_end(memory, replace(seen, answers=()), guard.policy)
+    return {"daemon": False, **_describe(guard, seen, plan, later)}
 
 
-def _describe(cycle: Guard, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
+def _describe(guard: Guard, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
     changes: list[str] = []
     for action in plan.actions:
         if isinstance(action, ReplaceFile):
-            changes += _changes(cycle.paths.resolv_conf, seen.file.content, action.content)
+            changes += _changes(guard.paths.resolv_conf, seen.file.content, action.content)
         elif isinstance(action, ReplacePodFile):
-            changes += _changes(cycle.paths.pod_file, seen.pod_file or b"", action.content)
+            changes += _changes(guard.paths.pod_file, seen.pod_file or b"", action.content)
     return {
         "verdict": _verdict(plan),
         "later": round(later, 1) if _writes(plan) else 0.0,

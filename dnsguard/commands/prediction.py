@@ -28,9 +28,9 @@ from dnsguard.formats.dhclient.hazards import (
     writers,
 )
 from dnsguard.formats.dhclient.leases import Lease
-from dnsguard.formats.dhclient.offer import OPTIONS, Offer, needs_offer, expect_at_boot, under
+from dnsguard.formats.dhclient.offer import OPTIONS, Offer, expect_at_boot, needs_offer, under
 from dnsguard.formats.dhclient.options import DOMAIN
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent, from_lease
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason, from_lease
 from dnsguard.formats.dhclient.rehearsal import Outcome
 from dnsguard.formats.dhclient.statements import Conf, Statement, find_requested
 
@@ -195,7 +195,11 @@ def _reasons(node: ForecastInput, interface: str, version: int) -> tuple[Reason,
 
 
 def _written(
-    node: ForecastInput, runs: Sequence[DhclientEvent], because: Pairs, *, script_instead: str | None
+    node: ForecastInput,
+    runs: Sequence[DhclientEvent],
+    because: Pairs,
+    *,
+    script_instead: str | None,
 ) -> Future:
     """Return what dhclient-script(8) and its hooks leave when it is told this.
 
@@ -238,7 +242,9 @@ def _is_worse(node: ForecastInput, outcome: Outcome) -> int:
     return 0 if node.cluster.isdisjoint(map(plain, named)) else 2
 
 
-def _describe_deeds(node: ForecastInput, told: DhclientEvent, outcome: Outcome) -> Iterator[tuple[str, str]]:
+def _describe_deeds(
+    node: ForecastInput, told: DhclientEvent, outcome: Outcome
+) -> Iterator[tuple[str, str]]:
     """Yield who wrote, or did not."""
     replaced = outcome.replaced
     if replaced is not None and outcome.is_replacement_certain and not outcome.unclear:

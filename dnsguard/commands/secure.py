@@ -28,28 +28,28 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     :param gives_link_back: a manager's link is put back, wherever it leads: dnsguard is removed.
     """
     lines: list[Event] = []
-    cycle = Guard(paths, _policy(paths), lines.append)
-    cycle.search(SEARCH)
-    cycle.refresh()
+    guard = Guard(paths, _policy(paths), lines.append)
+    guard.search(SEARCH)
+    guard.refresh()
     deadline = time.monotonic() + PATIENCE
-    plan = cycle.look()
+    plan = guard.look()
     while not plan.is_settled and time.monotonic() < deadline:
         time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
-        plan = cycle.look()
-    cycle.apply_deferred()
+        plan = guard.look()
+    guard.apply_deferred()
     if gives_link_back:
-        cycle.give_link_back()
-    cycle.sync()
-    cycle.sweep()
+        guard.give_link_back()
+    guard.sync()
+    guard.sweep()
     if gives_link_back:
         from dnsguard.commands import farewell  # only now: the file is safe
 
-        farewell.warn(paths, cycle.policy)
+        farewell.warn(paths, guard.policy)
     _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
         terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
-    return 0 if plan.is_settled and cycle.failure is None else 1
+    return 0 if plan.is_settled and guard.failure is None else 1
 
 
 def _write_events(events: list[Event]) -> None:

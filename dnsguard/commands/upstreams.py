@@ -8,7 +8,7 @@ from typing import Any
 from dnsguard import client, config
 from dnsguard.commands.plan import candidates_alone
 from dnsguard.commands.terminal import Line, Page, escape
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
+from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.model import Policy
@@ -47,8 +47,8 @@ def _list(paths: Paths, policy: Policy) -> list[_Entry]:
     try:
         return _entries(client.ask(paths.socket, "upstreams"))
     except NoDaemonError:
-        cycle = Guard(paths, policy, lambda _: None)
-        return _entries(candidates_alone(cycle))
+        guard = Guard(paths, policy, lambda _: None)
+        return _entries(candidates_alone(guard))
 
 
 def _entries(answer: Mapping[str, Any]) -> list[_Entry]:

@@ -144,7 +144,9 @@ def _tiers(leases: Iterable[LeasedServers]) -> Iterator[tuple[int, LeasedServers
         yield one.file.tier + age + OVER * one.is_over, one, is_repeated
 
 
-def _make_candidates(file: NotedFile, note: NamedServers, *, tier: int, seen: float) -> Iterator[Candidate]:
+def _make_candidates(
+    file: NotedFile, note: NamedServers, *, tier: int, seen: float
+) -> Iterator[Candidate]:
     interface = file.interface_of(note)
     for address in note.nameservers:
         yield Candidate(

@@ -9,8 +9,8 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dnsguard.core import dhcp_query, learn, links, pods, upstreams
-from dnsguard.core.answers import ProbeKind, Outcome
+from dnsguard.core import dhcp_query, learn, links, pods_file, upstreams
+from dnsguard.core.answers import Outcome, ProbeKind
 from dnsguard.core.evidence import Services, is_private
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import ONE_TIME, advance
@@ -35,7 +35,7 @@ from dnsguard.core.model import (
     UpstreamState,
 )
 from dnsguard.core.probes import due_probes
-from dnsguard.core.rewrite import Rewrite, write_pod_file, prepare_repair, rewrite
+from dnsguard.core.rewrite import Rewrite, prepare_repair, rewrite, write_pod_file
 from dnsguard.core.unused import find_unused
 from dnsguard.core.upstreams import Pool, ProbeRecord, ProbeRecords
 from dnsguard.formats import resolvconf
@@ -275,10 +275,15 @@ def _add_cluster_resolvers(memory: Memory) -> ProbeRecords:
     missing = memory.cluster_resolvers.keys() - memory.probe_records.keys()
     if not missing:
         return memory.probe_records
-    return {**memory.probe_records, **{one: ProbeRecord(answers_cluster_names=True) for one in missing}}
+    return {
+        **memory.probe_records,
+        **{one: ProbeRecord(answers_cluster_names=True) for one in missing},
+    }
 
 
-def _update_cluster_resolvers(memory: Memory, verdicts: ProbeRecords, wall: float) -> Mapping[IPAddress, float]:
+def _update_cluster_resolvers(
+    memory: Memory, verdicts: ProbeRecords, wall: float
+) -> Mapping[IPAddress, float]:
     """Return who is cluster DNS; the newest, where there are many."""
     known = memory.cluster_resolvers
     exposed = [address for address, verdict in verdicts.items() if verdict.answers_cluster_names]
@@ -334,7 +339,9 @@ class Blocker:
 _NONE = Blocker("done")
 
 
-def blocker_reasons(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
+def blocker_reasons(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool
+) -> tuple[str, ...]:
     """Return all that stands against a handover now, for people.
 
     Not the proof while others do: it is asked for by itself once they are gone.
@@ -365,7 +372,10 @@ def _find_blockers(
         return
     if pool and upstreams.summarize(pool)[0] is not UpstreamState.VERIFIED:
         yield Blocker("waits until an upstream answers")
-    held, until = memory.flaps.hold_down_seconds(policy.hold_down), memory.flaps.until(policy.hold_down)
+    held, until = (
+        memory.flaps.hold_down_seconds(policy.hold_down),
+        memory.flaps.until(policy.hold_down),
+    )
     if seen.now < until:
         why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
         yield Blocker(why, look_at=until)
@@ -397,7 +407,7 @@ def _explain_inheritance(memory: Memory, seen: Observation, policy: Policy) -> s
         return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
     if seen.pods.follows or memory.copying == seen.pods.path:
         return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
-    return pods.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
+    return pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
 
 
 def _reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from dnsguard.core.answers import Answer, ProbeKind, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind
 from dnsguard.formats.address import IPAddress
 
 Round = Mapping[ProbeKind, Answer]

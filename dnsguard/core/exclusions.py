@@ -48,7 +48,9 @@ class Exclusions:
             return "answers for the cluster's domain: cluster DNS"
         if not address.is_loopback:
             return None
-        return next((dead for stub in self.stubs if (dead := self._stub_reason(stub, address))), None)
+        return next(
+            (dead for stub in self.stubs if (dead := self._stub_reason(stub, address))), None
+        )
 
     def is_poison(self, address: IPAddress) -> bool:
         """Tell whether the address leads to cluster DNS for certain."""

@@ -8,7 +8,7 @@ and names outside go different ways, UDP and TCP too: each is a leg of its own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.model import NodeLocal, Observation, Policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress, is_unique_local
@@ -215,13 +215,17 @@ def _judge(health: Health, policy: Policy, upstreams: ProbeRecords) -> Health:
     return replace(health, state=NodeLocal.WARMING, detail=detail)
 
 
-def _faults(health: Health, policy: Policy, upstreams: ProbeRecords, least: int) -> Iterator[ProbeTarget]:
+def _faults(
+    health: Health, policy: Policy, upstreams: ProbeRecords, least: int
+) -> Iterator[ProbeTarget]:
     """Yield the legs that fail by its own fault, the most telling first."""
     for leg in legs(policy):
         streak = health.streak(leg)
         if streak.failures < least:
             continue
-        if leg not in EXTERNAL or any(_is_upstream_working(one, streak) for one in upstreams.values()):
+        if leg not in EXTERNAL or any(
+            _is_upstream_working(one, streak) for one in upstreams.values()
+        ):
             yield leg
 
 

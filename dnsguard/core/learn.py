@@ -11,12 +11,19 @@ from dataclasses import replace
 from dnsguard.core import links, upstreams
 from dnsguard.core.attribution import BY_HAND, DHCLIENT, Writer, attribute
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Candidate, FileObservation, Observation, HookRecord, Source, UnusedKind
+from dnsguard.core.model import (
+    Candidate,
+    FileObservation,
+    HookRecord,
+    Observation,
+    Source,
+    UnusedKind,
+)
 from dnsguard.core.tramples import Trample
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100
@@ -74,7 +81,10 @@ def _learn_left_servers(memory: Memory, content: bytes, written_at: float) -> Me
     that worked (issue 13).
     """
     learned = upstreams.from_text(
-        resolvconf.count_ours_as_theirs(content), source=Source.RESOLV_CONF, origin=RESOLV_CONF, seen=written_at
+        resolvconf.count_ours_as_theirs(content),
+        source=Source.RESOLV_CONF,
+        origin=RESOLV_CONF,
+        seen=written_at,
     )
     named = {one.address for one in learned}
     deleted = {one: at for one, at in memory.deleted.items() if one not in named}
@@ -152,7 +162,9 @@ def learn_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | No
     return replace(memory, records=seen.records), announced
 
 
-def _find_added_options(text: bytes, memory: Memory, seen: Observation, record: HookRecord) -> bytes:
+def _find_added_options(
+    text: bytes, memory: Memory, seen: Observation, record: HookRecord
+) -> bytes:
     """Return the options that an exit hook has put into the file since dhclient was told.
 
     Kubespray's zdnsupdate does so a moment after our enter hook, and one look may see both.
@@ -185,7 +197,11 @@ def _take_foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
     named = {one.address for one in learned}
     deleted = {one: at for one, at in memory.deleted.items() if one not in named}
     newest = sorted(deleted, key=lambda one: deleted[one], reverse=True)[:MOST_DELETED]
-    told = memory.told_unused if foreign == memory.foreign else frozenset[tuple[IPAddress, UnusedKind]]()
+    told = (
+        memory.told_unused
+        if foreign == memory.foreign
+        else frozenset[tuple[IPAddress, UnusedKind]]()
+    )
     return replace(
         memory,
         foreign=foreign,
@@ -209,7 +225,9 @@ def candidates(memory: Memory) -> Iterator[Candidate]:
     yield from told
 
 
-def _candidates_of_record(record: HookRecord, bound: frozenset[IPAddress] | None) -> Iterator[Candidate]:
+def _candidates_of_record(
+    record: HookRecord, bound: frozenset[IPAddress] | None
+) -> Iterator[Candidate]:
     told = record.told
     origin = f"dhclient on {told.interface}: {told.reason}"
     is_unbound = None not in (told.address, bound) and told.address not in (bound or ())

@@ -9,7 +9,7 @@ from dnsguard.core.fight import Fight
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, Identity, Mode, HookRecord, UnusedKind
+from dnsguard.core.model import Candidate, HookRecord, Identity, Mode, UnusedKind
 from dnsguard.core.tramples import Tramples
 from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress

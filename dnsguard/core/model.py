@@ -19,7 +19,7 @@ from dnsguard.formats.dhclient.records import DhclientEvent
 
 if TYPE_CHECKING:
     from dnsguard.core.dhcp_query import DhcpAnswer
-    from dnsguard.core.pods import PodsFile
+    from dnsguard.core.pods_file import PodsFile
 
 
 class Mode(StrEnum):

@@ -4,12 +4,12 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from dnsguard.core import evidence
-from dnsguard.core.answers import ProbeKind, ProbeTarget, Probe, Question
+from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget, Question
 from dnsguard.core.evidence import Services
 from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal, Policy
-from dnsguard.core.upstreams import Pool, Upstream, ProbeRecord
+from dnsguard.core.upstreams import Pool, ProbeRecord, Upstream
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
@@ -125,7 +125,10 @@ def _is_worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Up
     is_served, is_open, is_needed, rank = False, False, True, 0
     for upstream in known:
         if upstream.refusal is not None:
-            if upstream.address in memory.cluster_resolvers and upstream.address not in policy.cluster:
+            if (
+                upstream.address in memory.cluster_resolvers
+                and upstream.address not in policy.cluster
+            ):
                 yield upstream
             continue
         if RANK[upstream.candidate.source] != rank:
@@ -155,7 +158,9 @@ def _more(upstream: Upstream, services: Services) -> frozenset[ProbeKind]:
     """Return what has to be asked in addition for the round under way to show something."""
     verdict = upstream.record
     is_stub = upstream.address.is_loopback
-    return frozenset(evidence.needed_probes(verdict.round, services, is_stub=is_stub)) - verdict.asked
+    return (
+        frozenset(evidence.needed_probes(verdict.round, services, is_stub=is_stub)) - verdict.asked
+    )
 
 
 def _under_way(verdicts: Iterable[ProbeRecord], now: float) -> int:

@@ -143,7 +143,9 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         written=content,
         unfinished_since=None,
         fight=memory.fight.record_repair(seen.now),
-        links=memory.link_flaps.record_break(seen.now, links.PAUSE) if file.leads_away else memory.link_flaps,
+        links=memory.link_flaps.record_break(seen.now, links.PAUSE)
+        if file.leads_away
+        else memory.link_flaps,
     )
     action = ReplaceFile(content=content, seen=file, wanted=shown)
     return memory, Rewrite(wanted=shown, action=action, because=because)
@@ -168,7 +170,9 @@ def prepare_repair(memory: Memory, seen: Observation, border: Exclusions) -> Pre
     return prepare_repair_of(foreign, written, left.usual)
 
 
-def prepare_repair_of(poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]) -> PreparedRepair:
+def prepare_repair_of(
+    poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]
+) -> PreparedRepair:
     """Return how to guard a text with these servers, and every text that names the same ones."""
     block = resolvconf.nameserver_block(poisoned)
     guarded = resolvconf.guard(block, wanted) if block else b""
@@ -199,7 +203,9 @@ def _leave_to_manager(
     return memory, replace(left, action=action)
 
 
-def _await_manager(memory: Memory, seen: Observation, border: Exclusions) -> tuple[Memory, Rewrite] | None:
+def _await_manager(
+    memory: Memory, seen: Observation, border: Exclusions
+) -> tuple[Memory, Rewrite] | None:
     """Wait for the manager whose link leads nowhere yet; None once it had its time."""
     since = seen.now if memory.unfinished_since is None else memory.unfinished_since
     if seen.now >= since + links.WAIT:
@@ -209,13 +215,17 @@ def _await_manager(memory: Memory, seen: Observation, border: Exclusions) -> tup
     return memory, _leave(seen.file, border, why, look_at=since + links.WAIT)
 
 
-def _leave(file: FileObservation, border: Exclusions, why: str, look_at: float = float("inf")) -> Rewrite:
+def _leave(
+    file: FileObservation, border: Exclusions, why: str, look_at: float = float("inf")
+) -> Rewrite:
     reading = sort_nameservers(file.content if file.trouble is None else b"", border)
     because = (("file", _describe(file, reading)), ("write", why))
     return Rewrite(wanted=reading.usual, action=None, because=because, look_at=look_at)
 
 
-def undo_failed_write(before: Memory, after: Memory, plan: Plan, file: FileObservation) -> tuple[Memory, Plan]:
+def undo_failed_write(
+    before: Memory, after: Memory, plan: Plan, file: FileObservation
+) -> tuple[Memory, Plan]:
     """Return memory and plan after a write that failed.
 
     It was no repair and no round of a fight, and the file says what it said before.

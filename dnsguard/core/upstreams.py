@@ -4,8 +4,8 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-from dnsguard.core.answers import Answer, ProbeKind, Outcome
-from dnsguard.core.evidence import Finding, Round, Services, judge_round, resolves, fails_alike
+from dnsguard.core.answers import Answer, Outcome, ProbeKind
+from dnsguard.core.evidence import Finding, Round, Services, fails_alike, judge_round, resolves
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
 from dnsguard.formats import resolvconf
@@ -319,7 +319,9 @@ def unasked(verdict: ProbeRecord) -> ProbeRecord:
     return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
 
 
-def apply_answers(verdicts: ProbeRecords, answers: Iterable[Answer], services: Services) -> ProbeRecords:
+def apply_answers(
+    verdicts: ProbeRecords, answers: Iterable[Answer], services: Services
+) -> ProbeRecords:
     """Return the verdicts after these answers."""
     changed = dict(verdicts)
     for answer in answers:
@@ -367,7 +369,11 @@ def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> 
     does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
     if found is Finding.OUTSIDE and does_resolve:
         return _clear(replace(verdict, is_exposed=False), answer.at)
-    if found is Finding.OPEN and does_resolve and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL):
+    if (
+        found is Finding.OPEN
+        and does_resolve
+        and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL)
+    ):
         return _doubt(verdict, answer.at)
     return verdict
 

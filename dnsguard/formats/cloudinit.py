@@ -60,7 +60,9 @@ def parse_config(tree: object) -> tuple[Nameserver, ...]:
     return parse([config.get("resolv_conf"), config.get("network")])
 
 
-def _read_named(node: object, interface: str | None, depth: int) -> Iterator[tuple[str, str | None]]:
+def _read_named(
+    node: object, interface: str | None, depth: int
+) -> Iterator[tuple[str, str | None]]:
     """Yield each address that is written down, and its interface."""
     if depth > DEEPEST:
         return

@@ -57,7 +57,9 @@ class NamedServersList:
 
 
 def _from(*notes: NamedServers, includes: Iterable[str] = ()) -> NamedServersList:
-    return NamedServersList(tuple(note for note in notes if note.nameservers or note.lease), tuple(includes))
+    return NamedServersList(
+        tuple(note for note in notes if note.nameservers or note.lease), tuple(includes)
+    )
 
 
 def _make(

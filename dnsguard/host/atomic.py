@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dnsguard.host import ways
+from dnsguard.host import path_walk
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -225,7 +225,7 @@ def write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
     """
     with suppress(FileExistsError):
         path.parent.mkdir(mode=0o755, parents=True)
-    with ways.directory(path.parent) as directory:
+    with path_walk.directory(path.parent) as directory:
         new = create(directory, path.name, content, Attributes(mode=mode))
         try:
             new.rename(path.name)
@@ -236,7 +236,7 @@ def write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file of ours, if it is there and the place is root's alone."""
-    with suppress(OSError), ways.directory(path.parent) as directory:
+    with suppress(OSError), path_walk.directory(path.parent) as directory:
         os.unlink(path.name, dir_fd=directory)
 
 
@@ -245,7 +245,7 @@ def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
 
     :raises OSError: it can't be opened, or is no regular file.
     """
-    with ways.directory(path.parent) as directory:
+    with path_walk.directory(path.parent) as directory:
         safe = flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         descriptor = os.open(path.name, safe, mode, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -261,7 +261,7 @@ def sweep(paths: Iterable[Path]) -> tuple[Path, ...]:
         is_named_for_us = "dnsguard" in f"{path.parent.name}/{path.name}"
         patterns = f"{_OURS}|{_EARLIER}" if is_named_for_us else _OURS
         ours = re.compile(patterns.format(name=re.escape(path.name)))
-        with suppress(OSError), ways.directory(path.parent) as directory:
+        with suppress(OSError), path_walk.directory(path.parent) as directory:
             for name in os.listdir(directory):  # noqa: PTH208 -- a descriptor
                 if ours.fullmatch(name) and _is_own_file(directory, name):
                     os.unlink(name, dir_fd=directory)

@@ -9,7 +9,7 @@ import errno
 import time
 from urllib.parse import urlsplit
 
-from dnsguard.core.answers import Answer, ProbeKind, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind
 from dnsguard.formats.address import IPAddress
 
 _PORT = 80

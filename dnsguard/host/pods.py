@@ -103,7 +103,7 @@ def matching(process: Path, pattern: str) -> Iterator[bytes]:
                 yield read(process, posixpath.join(directory, one))[0]
 
 
-class _Opened:  # noqa: N801 -- used like a function
+class _Opened:
     """A file of the process, open."""
 
     def __init__(self, process: Path, path: str, flags: int = 0) -> None:

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
 from dnsguard.formats.resolvconf import is_resolv_conf, read_link_marker, unguard
-from dnsguard.host import atomic, ways
+from dnsguard.host import atomic, path_walk
 from dnsguard.host.atomic import Attributes, New
-from dnsguard.host.ways import End
+from dnsguard.host.path_walk import End
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 """How resolv.conf is opened: a FIFO in its place would block open(2) otherwise."""
@@ -81,7 +81,7 @@ def chain(path: Path) -> tuple[Path, ...]:
     """Return the path and every name its last links lead through, the file's own last."""
     names = [path]
     with suppress(OSError):
-        while len(names) < ways.LINKS_MAX:
+        while len(names) < path_walk.LINKS_MAX:
             names.append(names[-1].parent / names[-1].readlink())
     return (*names, Path(os.path.realpath(path)))
 
@@ -106,7 +106,7 @@ def observe_link_target(path: Path) -> FileObservation:
     with suppress(OSError):
         link = str(path.readlink())
     try:
-        with ways.end_of(path) as end:
+        with path_walk.end_of(path) as end:
             descriptor = _open_end(end)
     except OSError as error:
         seen = _unreadable(path, error)
@@ -130,7 +130,7 @@ def _open_end(end: End) -> int:
     descriptor = os.open(end.name, READ | os.O_NOFOLLOW, dir_fd=end.directory)
     if end.foreign is not None and not os.fstat(descriptor).st_mode & stat.S_IROTH:
         os.close(descriptor)
-        raise ways.ForeignPlaceError(f"{end.foreign}, and not everybody may read {end.name}")
+        raise path_walk.ForeignPlaceError(f"{end.foreign}, and not everybody may read {end.name}")
     return descriptor
 
 
@@ -228,7 +228,9 @@ def replace(path: Path, content: bytes, seen: FileObservation, *, after: int = 0
         return Replacement(result=Replaced.FAILED, error=error)
 
 
-def _replace_link_target(path: Path, content: bytes, seen: FileObservation, after: int) -> Replacement:
+def _replace_link_target(
+    path: Path, content: bytes, seen: FileObservation, after: int
+) -> Replacement:
     target = _replace_target(path, content, seen, after)
     if target.result is not Replaced.FAILED:
         return target
@@ -243,7 +245,7 @@ def _replace_target(path: Path, content: bytes, seen: FileObservation, after: in
     """Replace what a link leads to, where root alone decides what that is."""
     is_text = seen.trouble in (None, Trouble.MISSING)
     try:
-        with ways.end_of(path) as end:
+        with path_walk.end_of(path) as end:
             reason = end.foreign or (None if is_text else seen.detail)
             if _leads_away(path):
                 reason = f"{os.path.realpath(path)} is another program's"
@@ -251,7 +253,7 @@ def _replace_target(path: Path, content: bytes, seen: FileObservation, after: in
                 return _Swap(path, end.directory, end.name, seen, after).make(content)
     except OSError as error:
         return Replacement(result=Replaced.FAILED, error=error)
-    return Replacement(result=Replaced.FAILED, error=ways.ForeignPlaceError(reason))
+    return Replacement(result=Replaced.FAILED, error=path_walk.ForeignPlaceError(reason))
 
 
 @contextmanager

@@ -25,7 +25,15 @@ from dnsguard.formats import backups, resolvconf, routes
 from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
-from dnsguard.host.places import COPIES, ELSEWHERE, ORIGINALS, PLACES, RESOLVCONF, RESOLVED, SourceSpec
+from dnsguard.host.places import (
+    COPIES,
+    ELSEWHERE,
+    ORIGINALS,
+    PLACES,
+    RESOLVCONF,
+    RESOLVED,
+    SourceSpec,
+)
 from dnsguard.host.trust import Owners
 from dnsguard.paths import Paths
 
@@ -148,7 +156,9 @@ class _Node:
             if said.includes and depth < MOST_INCLUDES:
                 yield from self._read(place, self._included(path, said.includes), depth + 1)
 
-    def _newest_first(self, place: SourceSpec, paths: list[str]) -> list[tuple[str, os.stat_result]]:
+    def _newest_first(
+        self, place: SourceSpec, paths: list[str]
+    ) -> list[tuple[str, os.stat_result]]:
         """Return the regular files to be believed, each once, whatever its names."""
         found: list[tuple[str, os.stat_result]] = []
         for path in paths:

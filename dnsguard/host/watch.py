@@ -24,7 +24,7 @@ from watchdog.observers.inotify_c import (
     inotify_rm_watch,
 )
 
-from dnsguard.host.ways import LINKS_MAX, parts
+from dnsguard.host.path_walk import LINKS_MAX, parts
 
 # 2.2.1 has no types for these.
 _init: Callable[[], int] = inotify_init

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core import pods, upstreams
+from dnsguard.core import pods_file, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.decide import find_exclusions, rank
@@ -122,7 +122,7 @@ def find_degraded(
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
-        dead = pods.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
+        dead = pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
         wrong += [f"{dead}: {seen.pods.remedy}"] if dead else []
     if seen.bound is None:
         wrong.append(

@@ -19,7 +19,7 @@ from lab.wait import until
 from unit.sources.samples import DEBIAN, KUBESPRAY
 
 from dnsguard.formats.dhclient import records
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 
 pytestmark = pytest.mark.integration
 

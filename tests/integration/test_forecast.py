@@ -345,9 +345,9 @@ def test_a_write_that_is_put_off_is_one(lab: World, content: bytes | None) -> No
     assert reboot["with"]["nameservers"] == ["10.1.1.2", "10.1.1.1"]
     assert reboot["without"]["nameservers"] == []
     paths = Paths(lab.machine.root)
-    cycle = Guard(paths, config.load(paths.config).policy, lambda _: None)
+    guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
     with lab.machine.where.inside():
-        data: Any = asyncio.run(preview_alone(cycle))
+        data: Any = asyncio.run(preview_alone(guard))
     lines = [line.text for line in plan_lines(data)]
     assert lines[0] == "resolv.conf would be written: it would name 10.1.1.2, 10.1.1.1, after 0.1 s"
     assert lines[1].startswith("No daemon runs")

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 from lab.netns import Namespace, namespace
 
-from dnsguard.core.answers import Answer, ProbeKind, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind
 from dnsguard.host.health_url import ask
 
 NODELOCAL = ip_address("169.254.25.10")

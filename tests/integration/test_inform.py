@@ -28,7 +28,7 @@ from dnsguard.core.model import CurrentLease
 from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import leases
-from dnsguard.host.inform import query
+from dnsguard.host.dhcp_query import query
 
 pytestmark = pytest.mark.integration
 
@@ -200,7 +200,7 @@ import asyncio, json, re, sys
 from ipaddress import ip_address
 from pathlib import Path
 from dnsguard.core.model import HeldLease
-from dnsguard.host.inform import ask
+from dnsguard.host.dhcp_query import ask
 lease = HeldLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
                   servers=frozenset(), origin="")
 got = asyncio.run(ask(lease, timeout=5))

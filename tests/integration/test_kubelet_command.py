@@ -14,7 +14,7 @@ from dnsguard import config
 from dnsguard.commands import adopt as adoption
 from dnsguard.commands import kubelet as command
 from dnsguard.commands.kubelet import POD_FILE
-from dnsguard.core.pods import REMEDY, RESTART
+from dnsguard.core.pods_file import REMEDY, RESTART
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
 from dnsguard.guard import Guard
@@ -216,16 +216,16 @@ class TestRunning:
         """Adopted, but not restarted: nothing else is to be done."""
         (node.root / "etc/resolv.conf").write_text("nameserver 10.0.0.2\n")
         start(f"--config=/{CONFIG}")
-        cycle = Guard(node.paths, config.defaults().policy, lambda _: None)
-        cycle.search(1.0)
-        cycle.set_addresses(frozenset())
+        guard = Guard(node.paths, config.defaults().policy, lambda _: None)
+        guard.search(1.0)
+        guard.set_addresses(frozenset())
         for configured, remedy in ((DEFAULT, REMEDY), (POD_FILE, RESTART)):
             _change_later(node.root / CONFIG, KUBESPRAY.replace(DEFAULT, configured))
-            cycle.refresh()
-            cycle.look()
-            assert cycle.plan is not None
-            assert cycle.seen is not None
-            told = make_status(cycle.memory, cycle.observe(), cycle.plan, cycle.policy, trouble=())
+            guard.refresh()
+            guard.look()
+            assert guard.plan is not None
+            assert guard.seen is not None
+            told = make_status(guard.memory, guard.observe(), guard.plan, guard.policy, trouble=())
             assert f"remedy: {remedy}" in str(told["next"])
 
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hypothesis import strategies as st
 
 from dnsguard.core import links
-from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
 from dnsguard.core.hold import Hold
@@ -17,11 +17,11 @@ from dnsguard.core.model import (
     FileObservation,
     Found,
     HandoverMode,
+    HookRecord,
     Identity,
     Observation,
     Plan,
     Policy,
-    HookRecord,
     PreparedRepair,
     ReplaceFile,
     ReplacePodFile,
@@ -30,7 +30,7 @@ from dnsguard.core.model import (
     Stub,
     Trouble,
 )
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from property import promises
@@ -41,7 +41,14 @@ EPOCH = 1_700_000_000.0
 SERVICE = ip_address("10.233.0.1")
 """What cluster DNS says the cluster's own name is."""
 OUTSIDE = tuple(
-    ProbeTarget(a) for a in (ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.UPSTREAM, ProbeKind.ONE_TIME, ProbeKind.CONTROL)
+    ProbeTarget(a)
+    for a in (
+        ProbeKind.CLUSTER,
+        ProbeKind.NONSENSE,
+        ProbeKind.UPSTREAM,
+        ProbeKind.ONE_TIME,
+        ProbeKind.CONTROL,
+    )
 )
 """The questions to an upstream."""
 TRIES = 3
@@ -128,7 +135,7 @@ class Node:
     """What somebody else wrote last, as far as the guard has seen it."""
     plan: Plan | None = field(default=None, repr=False)
     spare: PreparedRepair | None = None
-    """What lies ready, of some plan before (dnsguard.host.spare)."""
+    """What lies ready, of some plan before (dnsguard.host.prepared_file)."""
     answers: list[Answer] = field(default_factory=list)
     written_at: list[float] = field(default_factory=list)
     versions: int = 0
@@ -150,7 +157,9 @@ class Node:
             self.file = FileObservation(trouble=Trouble.MISSING, link=to, leads_away=True)
         else:
             identity = self._identity(content)
-            self.file = FileObservation(content=content, identity=identity, link=to, leads_away=True)
+            self.file = FileObservation(
+                content=content, identity=identity, link=to, leads_away=True
+            )
 
     def manage(self, content: bytes) -> None:
         """Let the manager say this, whether its link is in place or ours has taken it."""

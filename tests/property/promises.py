@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dnsguard.core import links
-from dnsguard.core.answers import ProbeKind, Outcome
+from dnsguard.core.answers import Outcome, ProbeKind
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
@@ -19,7 +19,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 

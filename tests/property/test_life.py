@@ -23,12 +23,12 @@ from hypothesis.stateful import (
 from dnsguard.core import fight, links
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, Mode, HookRecord, Trouble
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.model import Candidate, HookRecord, Mode, Trouble
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from property import promises
 from property.node import (
     EPOCH,
@@ -140,7 +140,9 @@ class Life(RuleBasedStateMachine):
     def dhclient_is_told(self, servers: list[IPAddress], reason: Reason) -> None:
         """Let our enter hook write down what a DHCP server said, poisoned or not."""
         self.node.now += 0.001
-        told = DhclientEvent(reason=reason, interface="eth0", nameservers=tuple(servers), domain="a.test")
+        told = DhclientEvent(
+            reason=reason, interface="eth0", nameservers=tuple(servers), domain="a.test"
+        )
         self.node.records = (HookRecord(told=told, written=EPOCH + self.node.now),)
         self.node.look()
 

@@ -6,7 +6,16 @@ from ipaddress import ip_address
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dnsguard.commands.doctor.loops import Block, Endpoint, Forward, Server, Target, chains, find, zones
+from dnsguard.commands.doctor.loops import (
+    Block,
+    Endpoint,
+    Forward,
+    Server,
+    Target,
+    chains,
+    find,
+    zones,
+)
 from dnsguard.formats.corefile import Local
 
 NAMES = (".", "a", "b.a", "c.b.a", "arpa")

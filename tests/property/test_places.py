@@ -47,7 +47,9 @@ def _files(draw: st.DrawFn) -> NotedFile:
         expires=st.sampled_from([None, NOW - 1, NOW + 1]),
         is_released=st.booleans(),
     )
-    plain = st.builds(NamedServers, nameservers=SERVERS, interface=INTERFACES, tier=st.integers(0, 1))
+    plain = st.builds(
+        NamedServers, nameservers=SERVERS, interface=INTERFACES, tier=st.integers(0, 1)
+    )
     leased = st.builds(
         lambda lease, interface: NamedServers(
             nameservers=lease.nameservers, interface=interface, line=lease.line, lease=lease

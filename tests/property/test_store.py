@@ -60,7 +60,9 @@ def test_any_bytes_are_read_or_complained_of(noise: bytes, at: int) -> None:
     """A damaged state costs what it held, and never the daemon."""
     known = Candidate(address=ADDRESSES[0], source=Source.REMEMBERED, origin="here", seen=1.0)
     convicts = {ADDRESSES[1]: 1.0}
-    whole = dump(Remember(candidates=(known,), cluster_resolvers=convicts, kubernetes=frozenset(convicts)))
+    whole = dump(
+        Remember(candidates=(known,), cluster_resolvers=convicts, kubernetes=frozenset(convicts))
+    )
     for content in (noise, whole[:at], whole[:at] + noise, whole[:at] + noise + whole[at:]):
         with _files(content, noise) as paths:
             found = load(*paths)

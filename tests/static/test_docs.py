@@ -32,7 +32,7 @@ from dnsguard.core import (
     rewrite,
     upstreams,
 )
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.evidence import Services
 from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, advance, legs
@@ -52,7 +52,7 @@ from dnsguard.core.model import (
     Source,
     UpstreamState,
 )
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.core.policy import fill_policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords, apply_answers
 from dnsguard.errors import ConfigError

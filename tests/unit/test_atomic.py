@@ -8,7 +8,7 @@ import pytest
 
 from dnsguard.host import atomic
 from dnsguard.host.atomic import Attributes
-from dnsguard.host.ways import ForeignPlaceError
+from dnsguard.host.path_walk import ForeignPlaceError
 
 OTHER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes files of another user")

@@ -8,7 +8,7 @@ import pytest
 from property import promises
 
 from dnsguard import config
-from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 

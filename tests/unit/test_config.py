@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.core.answers import ProbeKind, ProbeTarget, Probe
+from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget
 from dnsguard.core.model import HandoverMode
 from dnsguard.core.policy import KNOWN_NODELOCAL
 from dnsguard.core.probes import wording

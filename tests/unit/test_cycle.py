@@ -36,15 +36,15 @@ class Machine:
 
     def start(self) -> Guard:
         """Start the guard as the daemon does, up to the first look."""
-        cycle = Guard(self.paths, self.policy, self.told.append)
-        cycle.set_addresses(frozenset())
-        self.turn(cycle)
-        return cycle
+        guard = Guard(self.paths, self.policy, self.told.append)
+        guard.set_addresses(frozenset())
+        self.turn(guard)
+        return guard
 
-    def turn(self, cycle: Guard) -> None:
-        cycle.refresh()
-        cycle.look()
-        cycle.apply_deferred()
+    def turn(self, guard: Guard) -> None:
+        guard.refresh()
+        guard.look()
+        guard.apply_deferred()
 
     @property
     def content(self) -> bytes:
@@ -86,8 +86,8 @@ def test_a_healthy_node_is_left_alone(machine: Machine) -> None:
     """Not even the inode changes."""
     machine.write(REAL)
     before = identity_at(machine.paths.resolv_conf)
-    cycle = machine.start()
-    machine.turn(cycle)
+    guard = machine.start()
+    machine.turn(guard)
     assert identity_at(machine.paths.resolv_conf) == before
 
 
@@ -95,15 +95,17 @@ def test_a_write_that_fails_for_good_is_tried_for_good(machine: Machine) -> None
     """However often: 2.0 ** 1024 is no float, and an hour of a full disk comes to that."""
     machine.write(POISON)
     machine.backup()
-    cycle = machine.start()
-    cycle._failures = 2000
-    cycle._account_for_write((), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(cycle))
-    assert cycle.retry_at <= time.monotonic() + RETRY_LATEST
+    guard = machine.start()
+    guard._failures = 2000
+    guard._account_for_write(
+        (), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(guard)
+    )
+    assert guard.retry_at <= time.monotonic() + RETRY_LATEST
 
 
-def _plan(cycle: Guard) -> Plan:
-    assert cycle.plan is not None
-    return cycle.plan
+def _plan(guard: Guard) -> Plan:
+    assert guard.plan is not None
+    return guard.plan
 
 
 def _spoil(machine: Machine, how: str) -> None:
@@ -127,19 +129,19 @@ def test_what_is_no_resolv_conf_is_replaced_and_kept(machine: Machine, how: str)
     _spoil(machine, how)
     machine.backup()
     before = machine.paths.resolv_conf.lstat().st_ino
-    cycle = machine.start()
-    if not cycle.plan or not cycle.plan.is_settled:
-        _wait_for(cycle, machine)
+    guard = machine.start()
+    if not guard.plan or not guard.plan.is_settled:
+        _wait_for(guard, machine)
     assert machine.servers == ["10.0.0.2"]
     etc = machine.paths.resolv_conf.parent
     assert before in {path.lstat().st_ino for path in etc.iterdir()}
 
 
-def _wait_for(cycle: Guard, machine: Machine) -> None:
+def _wait_for(guard: Guard, machine: Machine) -> None:
     """Turn until the grace of a missing file is over."""
     for _ in range(10_000):
-        machine.turn(cycle)
-        if cycle.plan is not None and cycle.plan.is_settled:
+        machine.turn(guard)
+        if guard.plan is not None and guard.plan.is_settled:
             return
     raise TimeoutError
 
@@ -150,9 +152,9 @@ def test_an_empty_or_missing_file_is_filled(machine: Machine, content: bytes | N
     if content is not None:
         machine.write(content)
     machine.backup()
-    cycle = machine.start()
+    guard = machine.start()
     assert machine.paths.resolv_conf.exists() is (content is not None)
-    _wait_for(cycle, machine)
+    _wait_for(guard, machine)
     assert machine.servers == ["10.0.0.2"]
 
 
@@ -170,10 +172,10 @@ def test_binary_noise_is_kept_byte_for_byte(machine: Machine) -> None:
 def test_no_upstream_at_all(machine: Machine) -> None:
     """The dead end is taken away, loudly, with a remedy; nothing raises."""
     machine.write(POISON)
-    cycle = machine.start()
+    guard = machine.start()
     assert machine.servers == []
-    assert cycle.plan is not None
-    assert cycle.plan.upstream is UpstreamState.NONE
+    assert guard.plan is not None
+    assert guard.plan.upstream is UpstreamState.NONE
     (loud,) = [line for line in machine.told if line.level is Level.ERROR]
     assert "upstream.servers" in dict(loud.details)["remedy"]
     assert not machine.paths.pod_file.exists()
@@ -218,8 +220,8 @@ def test_what_a_tenant_was_believed_is_forgotten(
     machine.paths.state.write_text(json.dumps({"version": 2, "remembered": [entry]}))
     machine.write(POISON)
     machine.backup()
-    cycle = machine.start()
-    known = [str(one.address) for one in cycle.memory.remembered]
+    guard = machine.start()
+    known = [str(one.address) for one in guard.memory.remembered]
     assert known == (["6.6.6.6"] if namespace == "kube-system" else [])
     # Nobody answers yet: what has answered once comes before what never did.
     assert (machine.servers == ["10.0.0.2"]) is (namespace == "tenant")
@@ -229,10 +231,10 @@ def test_the_foreign_file_can_be_restored(machine: Machine) -> None:
     """What somebody wrote last, after any number of repairs and restarts."""
     machine.write(POISON)
     machine.backup()
-    cycle = machine.start()
+    guard = machine.start()
     other = POISON.replace(b"corp", b"home")
     machine.write(other)
-    machine.turn(cycle)
+    machine.turn(guard)
     machine.start()
     assert machine.paths.foreign.read_bytes() == other
 
@@ -252,8 +254,8 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
     """Nobody watches NodeLocalDNS any more, so nobody is handed over to it."""
     machine.write(POISON)
     machine.backup()
-    cycle = machine.start()
-    cycle.shut_down()
+    guard = machine.start()
+    guard.shut_down()
     assert machine.servers == ["10.0.0.2"]
     etc = machine.paths.resolv_conf.parent
     assert sorted(path.name for path in etc.iterdir()) == ["resolv.conf", "resolv.conf.bak"]
@@ -265,10 +267,10 @@ def test_a_preview_changes_nothing(machine: Machine) -> None:
 
     machine.write(POISON)
     machine.backup()
-    cycle = Guard(machine.paths, machine.policy, machine.told.append)
-    cycle.refresh()
+    guard = Guard(machine.paths, machine.policy, machine.told.append)
+    guard.refresh()
     before = _tree(machine.paths.root)
-    shown = preview(cycle)
+    shown = preview(guard)
     assert _tree(machine.paths.root) == before
     assert "+nameserver 10.0.0.2" in str(shown["diff"])
     assert "+# held back by dnsguard: nameserver 169.254.25.10" in str(shown["diff"])

@@ -30,7 +30,7 @@ from dnsguard.core.model import (
     Trouble,
     UpstreamState,
 )
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
 from dnsguard.formats.address import IPAddress
 

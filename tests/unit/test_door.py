@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.host.door import SLICE, Client, Listener, Terms, crowding
+from dnsguard.host.listener import SLICE, Client, Listener, Terms, crowding
 
 Run = Callable[[Awaitable[None]], None]
 TERMS = Terms(end=b"\n", longest=64, patience=30.0, share=2, most=5, trusted={0: 3})

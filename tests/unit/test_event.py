@@ -97,7 +97,9 @@ def test_what_is_told(after: Plan, expected: list[str]) -> None:
 def test_bad_news_says_what_to_do(state: UpstreamState, level: Level, key: str) -> None:
     """The worse it is, the louder, and never without a way out."""
     before = replace(PLAN, because=_because(upstream="something else"))
-    (event,) = describe_changes(before, replace(PLAN, upstream=state, because=_because(upstream=state)))
+    (event,) = describe_changes(
+        before, replace(PLAN, upstream=state, because=_because(upstream=state))
+    )
     assert event.level is level
     assert key in dict(event.details)
 

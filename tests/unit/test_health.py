@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome
+from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, legs
 from dnsguard.core.model import FileObservation, NodeLocal, Observation, Policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
@@ -50,7 +50,9 @@ def _seen(
     )
 
 
-def _after(health: Health, *answers: Answer, upstreams: ProbeRecords = NOBODY, **seen: Any) -> Health:  # noqa: ANN401 -- _seen's own
+def _after(
+    health: Health, *answers: Answer, upstreams: ProbeRecords = NOBODY, **seen: Any
+) -> Health:
     return advance(health, _seen(*answers, **seen), POLICY, upstreams)
 
 
@@ -137,7 +139,9 @@ def test_the_detail_can_be_read(told: str, detail: str) -> None:
     assert _after(Health(), *_answers(told)).detail == detail
 
 
-def _upstream(answered: float | None, failed: float | None = None, failures: int = 0) -> ProbeRecords:
+def _upstream(
+    answered: float | None, failed: float | None = None, failures: int = 0
+) -> ProbeRecords:
     verdict = ProbeRecord(
         answered_at=answered, failed_at=failed, failures=failures, cleared_at=NOW, asked_at=NOW
     )

@@ -9,9 +9,9 @@ from property.promises import used
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Policy, HookRecord, UpstreamState
+from dnsguard.core.model import HookRecord, Policy, UpstreamState
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 
 OLD, NEW, ROUTER = ip_address("10.0.0.2"), ip_address("10.0.0.3"), ip_address("10.0.0.1")
 ADDRESS = ip_address("10.0.0.7")

@@ -207,14 +207,14 @@ class Etc:
         self.file.symlink_to(LINK)
 
     def start(self) -> Guard:
-        cycle = Guard(self.paths, config.defaults().policy, lambda _: None)
-        self.turn(cycle)
-        return cycle
+        guard = Guard(self.paths, config.defaults().policy, lambda _: None)
+        self.turn(guard)
+        return guard
 
-    def turn(self, cycle: Guard) -> None:
-        cycle.refresh()
-        cycle.look()
-        cycle.apply_deferred()
+    def turn(self, guard: Guard) -> None:
+        guard.refresh()
+        guard.look()
+        guard.apply_deferred()
 
 
 @pytest.fixture
@@ -225,11 +225,11 @@ def etc(tmp_path: Path) -> Etc:
 def test_with_real_files(etc: Etc) -> None:
     """Poisoned, taken, read on, and given back as it was by the end of the guard."""
     etc.manager.write_bytes(POISON)
-    cycle = etc.start()
+    guard = etc.start()
     assert read_link_marker(etc.file.read_bytes()) == LINK
     assert not [one for one in etc.file.parent.iterdir() if "aside" in one.name]
     etc.manager.write_bytes(CLEAN)
-    etc.turn(cycle)
+    etc.turn(guard)
     assert b"nameserver 192.0.2.7" in etc.file.read_bytes()
     assert etc.manager.read_bytes() == CLEAN
     secure(etc.paths)
@@ -263,8 +263,8 @@ def test_an_operator_restores_the_link(etc: Etc, capsys: pytest.CaptureFixture[s
 
 def test_a_dangling_link_is_left_by_real_files_too(etc: Etc) -> None:
     """The first look of each boot."""
-    cycle = etc.start()
+    guard = etc.start()
     assert str(etc.file.readlink()) == LINK
     etc.manager.write_bytes(CLEAN)
-    etc.turn(cycle)
+    etc.turn(guard)
     assert (str(etc.file.readlink()), etc.file.read_bytes()) == (LINK, CLEAN)

@@ -4,7 +4,16 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.commands.doctor.loops import Block, Endpoint, Loop, Forward, Server, Target, chains, find
+from dnsguard.commands.doctor.loops import (
+    Block,
+    Endpoint,
+    Forward,
+    Loop,
+    Server,
+    Target,
+    chains,
+    find,
+)
 from dnsguard.formats.corefile import Local
 
 NODELOCAL, CLUSTER, REAL, OTHER = "169.254.25.10", "10.233.0.3", "192.0.2.53", "192.0.2.54"

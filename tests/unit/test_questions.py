@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
+from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
@@ -47,7 +47,9 @@ def _next(
     return memory, [f"{address} {leg}" for address, leg in asked.now], asked.next_at
 
 
-def _answer(text: str, outcome: Outcome = Outcome.ANSWERED, ask: ProbeKind = ProbeKind.UPSTREAM) -> Answer:
+def _answer(
+    text: str, outcome: Outcome = Outcome.ANSWERED, ask: ProbeKind = ProbeKind.UPSTREAM
+) -> Answer:
     return Answer(
         address=ip_address(text), outcome=outcome, rtt=0.1, detail="told", at=NOW + 0.1, kind=ask
     )
@@ -158,7 +160,9 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
         ("10.0.0.1", ProbeRecord(failures=10_000), POLICY.slow),
     ],
 )
-def test_how_often_an_upstream_is_asked(address: str, verdict: ProbeRecord, interval: float) -> None:
+def test_how_often_an_upstream_is_asked(
+    address: str, verdict: ProbeRecord, interval: float
+) -> None:
     """Those in use more often than spares, those that fail ever more seldom, but for ever."""
     memory = _memory(verdicts={ip_address(address): replace(verdict, asked_at=NOW)})
     _, asked, next_at = _next(memory, address)
@@ -177,7 +181,9 @@ def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
         for text in many[:MOST_ASKED]
         for ask in (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
     ]
-    memory = replace(memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services()))
+    memory = replace(
+        memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services())
+    )
     _, asked, _ = _next(memory, *many, now=NOW + 1)
     assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
 
@@ -189,7 +195,9 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
     guess = Candidate(address=B, source=source, origin="here", seen=0.0)
 
     def asked(*answers: Answer) -> set[IPAddress]:
-        known = upstreams.rank_all([guess, better], upstreams.apply_answers({}, answers, Services()), BORDER)
+        known = upstreams.rank_all(
+            [guess, better], upstreams.apply_answers({}, answers, Services()), BORDER
+        )
         _, due = due_probes(_memory(), NOW, POLICY, known, Services())
         return {query.address for query in due.now}
 
@@ -232,5 +240,7 @@ def test_an_answer_ends_the_waiting() -> None:
     """What was asked and answered is asked again after its interval, not after LOST."""
     memory, _, _ = _next(_memory(), "10.0.0.1")
     answers = [_answer("10.0.0.1", ask=ask) for ask in ProbeKind]
-    memory = replace(memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services()))
+    memory = replace(
+        memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services())
+    )
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from dnsguard.core import upstreams
-from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, ProbeKind, Outcome
+from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Outcome, ProbeKind
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Source, UpstreamState
@@ -197,7 +197,9 @@ def test_how_far_they_can_be_trusted(pool: Pool, state: UpstreamState) -> None:
     assert reason.startswith(state)
 
 
-def _inside(ask: ProbeKind, outcome: Outcome = ANSWERED, rcode: int = NXDOMAIN, *found: str) -> Answer:
+def _inside(
+    ask: ProbeKind, outcome: Outcome = ANSWERED, rcode: int = NXDOMAIN, *found: str
+) -> Answer:
     """Return what came of the cluster's name, or one like it."""
     records = frozenset(ip_address(text) for text in found)
     has_records = outcome is ANSWERED and bool(records)
@@ -339,7 +341,10 @@ def test_an_outer_clusters_dns_is_a_real_resolver(services: Services, expected: 
     """Nested clusters: it knows a name of its own by that name, at no service of ours."""
     answers = _answer(A), _inside(K, ANSWERED, 0, SERVICE), _inside(N)
     verdict = upstreams.apply_answers({}, answers, services)[A]
-    assert (verdict.is_usable, verdict.answers_cluster_names) == (expected is CLEAR, expected is CONVICT)
+    assert (verdict.is_usable, verdict.answers_cluster_names) == (
+        expected is CLEAR,
+        expected is CONVICT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -469,7 +474,9 @@ def test_memory_takes_a_better_source() -> None:
     (better,) = _remember(old, _candidate(A, Source.DHCP), answers=True, wall=2.0)
     assert better == replace(_candidate(A, Source.DHCP), answered=2.0)
     assert _remember((better,), _candidate(A, Source.COREFILE), answers=True, wall=3.0) == (better,)
-    assert _remember((better,), *upstreams.load_remembered([better]), answers=True, wall=3.0) == (better,)
+    assert _remember((better,), *upstreams.load_remembered([better]), answers=True, wall=3.0) == (
+        better,
+    )
     assert _remember(old, *upstreams.load_remembered(old), answers=True, wall=3.0) == old
     assert _remember(old, _candidate(A, Source.DHCP)) == old  # it has not answered as that
 

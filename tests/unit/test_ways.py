@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.host import ways
+from dnsguard.host import path_walk
 
 OTHER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="makes files of another user")
 
 
 def _foreign(path: Path) -> str | None:
-    with ways.end_of(path) as end:
+    with path_walk.end_of(path) as end:
         return end.foreign
 
 
@@ -32,11 +32,11 @@ def test_the_end_is_the_files_own_name(tmp_path: Path) -> None:
     (tmp_path / "below/file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("below/../below/file")
     (tmp_path / "dangling").symlink_to("below/missing")
-    with ways.end_of(tmp_path / "link") as end:
+    with path_walk.end_of(tmp_path / "link") as end:
         assert end.status is not None
         assert end.status.st_ino == (tmp_path / "below/file").stat().st_ino
         assert os.stat(end.name, dir_fd=end.directory).st_ino == end.status.st_ino
-    with ways.end_of(tmp_path / "dangling") as end:
+    with path_walk.end_of(tmp_path / "dangling") as end:
         assert (end.name, end.status) == ("missing", None)
 
 
@@ -49,7 +49,7 @@ def test_a_directory_that_others_can_write_is_foreign(tmp_path: Path, mode: int)
     assert _foreign(shared / "file") is not None
     (shared / "own").mkdir(mode=0o755)
     assert (_foreign(shared / "own/file") is None) is (mode == 0o1777)
-    with pytest.raises(ways.ForeignPlaceError, match="can be written by others"):
+    with pytest.raises(path_walk.ForeignPlaceError, match="can be written by others"):
         _open(shared)
 
 
@@ -61,7 +61,7 @@ def test_a_directory_of_another_user_is_foreign_and_so_is_all_below(tmp_path: Pa
     os.chown(theirs, OTHER, -1)
     for place in (theirs, theirs / "roots"):
         assert _foreign(place / "file") == f"{theirs} belongs to nobody"
-    with pytest.raises(ways.ForeignPlaceError, match="belongs to nobody"):
+    with pytest.raises(path_walk.ForeignPlaceError, match="belongs to nobody"):
         _open(theirs / "roots")
 
 
@@ -77,11 +77,11 @@ def test_no_link_of_another_user_is_followed(tmp_path: Path) -> None:
     (theirs / "way").symlink_to(secret)
     os.chown(theirs, OTHER, -1)
     (tmp_path / "link").symlink_to(theirs / "file")
-    with ways.end_of(tmp_path / "link") as end:
+    with path_walk.end_of(tmp_path / "link") as end:
         assert (end.name, end.foreign is None) == ("file", False)
         assert end.status is not None
         assert end.status.st_ino == (theirs / "file").lstat().st_ino
-    with pytest.raises(ways.ForeignPlaceError, match="a link that root can change"):
+    with pytest.raises(path_walk.ForeignPlaceError, match="a link that root can change"):
         _foreign(theirs / "way/file")
 
 
@@ -93,7 +93,7 @@ def test_a_link_of_another_user_in_a_sticky_directory_is_not_followed(tmp_path: 
     shared.chmod(0o1777)
     (shared / "link").symlink_to(tmp_path)
     os.chown(shared / "link", OTHER, -1, follow_symlinks=False)
-    with pytest.raises(ways.ForeignPlaceError, match="a link that nobody can change"):
+    with pytest.raises(path_walk.ForeignPlaceError, match="a link that nobody can change"):
         _foreign(shared / "link/file")
 
 
@@ -118,5 +118,5 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 
 
 def _open(path: Path) -> None:
-    with ways.directory(path):
+    with path_walk.directory(path):
         pass

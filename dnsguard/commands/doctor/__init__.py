@@ -14,7 +14,7 @@ from dnsguard.commands import terminal
 from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire
-from dnsguard.commands.doctor.look import take, add_answers
+from dnsguard.commands.doctor.look import add_answers, take
 from dnsguard.commands.doctor.proof import prove
 from dnsguard.commands.doctor.text import render
 from dnsguard.core.policy import fill_policy

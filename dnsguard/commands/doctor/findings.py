@@ -12,7 +12,7 @@ from dnsguard.commands.doctor.look import PROGRAMS, NodeSnapshot, ServerProcess
 from dnsguard.commands.doctor.loops import Hop, Loop
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
-from dnsguard.host.podfiles import PodFile
+from dnsguard.host.pod_resolv_confs import PodFile
 from dnsguard.host.trust import SYSTEM
 
 Json = dict[str, Any]

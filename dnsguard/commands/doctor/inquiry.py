@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dnsguard.commands.doctor.look import NodeSnapshot
-from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget, Outcome, Probe
+from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.model import Policy
@@ -87,6 +87,11 @@ async def _probe_all(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
 
 async def _round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask for a name outside, over TCP, too; then for the cluster's own and one that is none."""
-    legs = ProbeTarget(ProbeKind.UPSTREAM, tcp=True), ProbeTarget(ProbeKind.UPSTREAM), ProbeTarget(ProbeKind.CLUSTER), ProbeTarget(ProbeKind.NONSENSE)
+    legs = (
+        ProbeTarget(ProbeKind.UPSTREAM, tcp=True),
+        ProbeTarget(ProbeKind.UPSTREAM),
+        ProbeTarget(ProbeKind.CLUSTER),
+        ProbeTarget(ProbeKind.NONSENSE),
+    )
     answers = await asyncio.gather(*(ask(Probe(address, leg), policy) for leg in legs))
     return tuple(answers)

@@ -12,9 +12,9 @@ from dnsguard.core.model import Policy
 from dnsguard.core.policy import KNOWN_NODELOCAL
 from dnsguard.formats import corefile, resolvconf
 from dnsguard.formats.address import IPAddress, parse_address, plain
-from dnsguard.host import kubelet, podfiles, pods, processes, trust
+from dnsguard.host import kubelet, pod_resolv_confs, pods, processes, trust
 from dnsguard.host.files import read_bounded
-from dnsguard.host.podfiles import CONF, PodFile
+from dnsguard.host.pod_resolv_confs import CONF, PodFile
 from dnsguard.paths import Paths
 
 PROGRAMS = ("coredns", "node-cache")
@@ -109,7 +109,7 @@ def take(paths: Paths, policy: Policy) -> NodeSnapshot:
     seen.sort(key=lambda one: (one.program != PROGRAMS[0], one.pid))
     services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
     up = [one.pod.uid for one in seen if one.pod is not None]
-    files = podfiles.look(paths.root, known, policy.cluster_domain)
+    files = pod_resolv_confs.look(paths.root, known, policy.cluster_domain)
     return NodeSnapshot(
         seen=tuple(seen),
         servers=(*_find_served(seen, services), *_find_resolved(paths.root)),
@@ -241,7 +241,9 @@ def _doors(
 
 
 def _door(address: IPAddress, port: int | None, network: int) -> Endpoint:
-    return Endpoint(address=address, port=port or 53, place=network if address.is_loopback else None)
+    return Endpoint(
+        address=address, port=port or 53, place=network if address.is_loopback else None
+    )
 
 
 def _find_forwards(forward: corefile.Forward, directory: Path, network: int) -> Forward:

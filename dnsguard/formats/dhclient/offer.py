@@ -12,7 +12,7 @@ from typing import TypeVar
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent, zoned
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason, zoned
 from dnsguard.formats.dhclient.statements import Statement, apply
 
 OPTIONS = {4: (SERVERS, SEARCH), 6: (SERVERS6, SEARCH6)}

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent, addresses, zoned
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason, addresses, zoned
 
 _WRITES = frozenset(
     {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.formats.dhclient import leases, records, script
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 
 FILE = b"# theirs\nsearch old.example\nnameserver 192.0.2.1\n nameserver 192.0.2.2\nNameServer x"
 

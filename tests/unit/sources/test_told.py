@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsguard.formats.dhclient import leases, records
-from dnsguard.formats.dhclient.records import Reason, DhclientEvent
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 
 RECORD = b"""\
 dnsguard-dhclient 1

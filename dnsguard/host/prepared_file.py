@@ -114,7 +114,9 @@ class PreparedFile:
         os.rename(self._spare, self._path)  # noqa: PTH104 -- pathlib costs 3 us
         is_readable = status.st_mode & resolvfile.READABLE == resolvfile.READABLE
         identity = resolvfile.identity_of(status)
-        return FileObservation(content=content, identity=identity, is_readable=is_readable), repaired
+        return FileObservation(
+            content=content, identity=identity, is_readable=is_readable
+        ), repaired
 
     def _fill(self, content: bytes, length: int) -> None:
         """Write another text into the spare; what a full disk does not take is not put in place."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnsguard.core.model import MAX_FILE, Identity
-from dnsguard.core.pods import PodsFile
+from dnsguard.core.pods_file import PodsFile
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.host.files import read_bounded
