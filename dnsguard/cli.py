@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dnsguard import __version__
-from dnsguard.commands import terminal
+from dnsguard import __version__, terminal
 from dnsguard.errors import (
     AlreadyRunningError,
     DnsguardError,

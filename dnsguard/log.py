@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from dnsguard.commands import terminal
+from dnsguard import terminal
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
 from dnsguard.reporting import sentences
 from dnsguard.reporting.events import Event, Level, Repeats

@@ -8,9 +8,8 @@ from dataclasses import asdict, replace
 from typing import Protocol
 
 from dnsguard import __version__
-from dnsguard.commands.plan import preview
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.decide import decide, find_exclusions, rank
+from dnsguard.core.decide import decide, decide_ahead, find_exclusions, rank
 from dnsguard.core.hold import Hold, from_request, name
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
@@ -19,6 +18,7 @@ from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics
+from dnsguard.reporting.plan import describe
 from dnsguard.reporting.status import candidates, find_degraded, make_status
 
 
@@ -46,7 +46,7 @@ class Requests:
     def answers(self) -> Mapping[str, Answer]:
         return {
             "status": self.status,
-            "plan": lambda: preview(self._guard),
+            "plan": self._plan,
             "upstreams": self._candidates,
             "metrics": lambda: {"families": self.families()},
         }
@@ -105,6 +105,13 @@ class Requests:
             "needs_restart": kubelet.needs_restart,
             "nameservers": None if named is None else [str(address) for address in named],
         }
+
+    def _plan(self) -> dict[str, object]:
+        """Return what a look at this instant would do. Only reads."""
+        guard = self._guard
+        seen = guard.observe()
+        _, plan, later = decide_ahead(guard.memory, seen, guard.policy)
+        return {"daemon": True, **describe(guard.paths, seen, plan, later)}
 
     def _candidates(self) -> dict[str, object]:
         guard = self._guard

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dnsguard import config
-from dnsguard.commands import diff as texts
+from dnsguard import config, terminal
 from dnsguard.commands.kubelet import POD_FILE, servers
-from dnsguard.commands.terminal import say
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
@@ -23,6 +21,7 @@ from dnsguard.host import kubelet as host
 from dnsguard.host.atomic import Attributes
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths
+from dnsguard.terminal import say
 
 _MOST = 1 << 16
 _DNS_PODS = "k8s-app in (kube-dns, node-local-dns, nodelocaldns)"
@@ -167,7 +166,7 @@ def _text(path: Path) -> str:
 def diff(change: Change) -> list[str]:
     """Return the change as a unified diff."""
     before, after = os.fsencode(change.before), os.fsencode(change.after)
-    return texts.diff(before, after, change.name, change.name)
+    return terminal.diff(before, after, change.name, change.name)
 
 
 def _apply(change: Change) -> None:

@@ -9,10 +9,10 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from dnsguard.commands.terminal import flush, say, say_json, stdout, wait
 from dnsguard.core.model import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.reporting.sentences import summary
+from dnsguard.terminal import flush, say, say_json, stdout, wait
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
 _MATCHES = ("SYSLOG_IDENTIFIER=dnsguard", "_SYSTEMD_UNIT=dnsguard.service")

@@ -12,8 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnsguard import client, config, prober
-from dnsguard.commands import terminal
+from dnsguard import client, config, prober, terminal
 from dnsguard.commands.plan import decide_in_the_end
 from dnsguard.commands.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config

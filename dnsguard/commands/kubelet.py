@@ -8,8 +8,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config
-from dnsguard.commands import terminal
+from dnsguard import config, terminal
 from dnsguard.core.policy import fill_policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress

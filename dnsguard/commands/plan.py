@@ -1,54 +1,13 @@
 """What would be done now, as text: decided by the same policy, applied by nobody."""
 
 import asyncio
-import time
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
-from dnsguard.commands.diff import diff
-from dnsguard.core.decide import decide
-from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    Observation,
-    Plan,
-    Policy,
-    ReplaceFile,
-    ReplacePodFile,
-    RestoreLink,
-)
+from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.guard import Guard
+from dnsguard.reporting.plan import describe
 from dnsguard.reporting.status import candidates
-
-MOMENT = 0.5
-"""Seconds for which a write is put off while the file's writer is likely on the way."""
-
-
-def preview(guard: Guard) -> dict[str, object]:
-    """Return the plan of a look at this instant. Only reads."""
-    seen = guard.observe()
-    _, plan, later = decide_in_the_end(guard.memory, seen, guard.policy)
-    return {"daemon": True, **_describe(guard, seen, plan, later)}
-
-
-def decide_in_the_end(
-    memory: Memory, seen: Observation, policy: Policy
-) -> tuple[Memory, Plan, float]:
-    """Decide as the looks of the next moments would, and return after how many seconds.
-
-    A file that is empty, missing or being written may be so for a moment only, so its
-    repair is put off: that is not the same as none.
-    """
-    after, plan = decide(memory, seen, policy)
-    began, then = seen.now, seen.now + MOMENT
-    while not plan.is_settled and not _writes(plan) and seen.now < plan.look_at <= then:
-        seen = replace(seen, now=plan.look_at, answers=(), informed=())
-        after, plan = decide(after, seen, policy)
-    return after, plan, seen.now - began
-
-
-def _writes(plan: Plan) -> bool:
-    return any(isinstance(action, ReplaceFile | RestoreLink) for action in plan.actions)
 
 
 def candidates_alone(guard: Guard) -> dict[str, object]:
@@ -91,38 +50,6 @@ async def preview_alone(guard: Guard) -> dict[str, object]:
             seen = guard.observe()
             memory, plan = decide(memory, seen, guard.policy)
     later = 0.0
-    if not _writes(plan):
-        _, plan, later = decide_in_the_end(memory, replace(seen, answers=()), guard.policy)
-    return {"daemon": False, **_describe(guard, seen, plan, later)}
-
-
-def _describe(guard: Guard, seen: Observation, plan: Plan, later: float = 0.0) -> dict[str, object]:
-    changes: list[str] = []
-    for action in plan.actions:
-        if isinstance(action, ReplaceFile):
-            changes += _changes(guard.paths.resolv_conf, seen.file.content, action.content)
-        elif isinstance(action, ReplacePodFile):
-            changes += _changes(guard.paths.pod_file, seen.pod_file or b"", action.content)
-    return {
-        "verdict": _verdict(plan),
-        "later": round(later, 1) if _writes(plan) else 0.0,
-        "mode": plan.mode,
-        "because": [list(pair) for pair in plan.because],
-        "actions": [action.describe() for action in plan.actions],
-        "diff": "\n".join(changes),
-        "at": round(time.time(), 3),
-    }
-
-
-def _verdict(plan: Plan) -> str:
-    """Return in a line what would become of resolv.conf."""
-    if not plan.actions:
-        return "nothing to do"
-    if not _writes(plan):
-        return "resolv.conf stays as it is"
-    named = ", ".join(map(str, plan.wanted)) or "nobody"
-    return f"resolv.conf would be written: it would name {named}"
-
-
-def _changes(path: Path, before: bytes, after: bytes) -> list[str]:
-    return diff(before, after, f"{path} (now)", f"{path} (planned)")
+    if not plan.writes_resolv_conf:
+        _, plan, later = decide_ahead(memory, replace(seen, answers=()), guard.policy)
+    return {"daemon": False, **describe(guard.paths, seen, plan, later)}

@@ -33,6 +33,7 @@ from dnsguard.formats.dhclient.options import DOMAIN
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason, from_lease
 from dnsguard.formats.dhclient.rehearsal import Outcome
 from dnsguard.formats.dhclient.statements import Conf, Statement, find_requested
+from dnsguard.host.dhclient import Running
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -43,20 +44,6 @@ _MAKERS = (
     ("resolvconf/", "resolvconf"),
 )
 """What a link leads to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A dhclient process, for one interface."""
-
-    pid: int
-    interface: str | None
-    """None: all that it finds."""
-    version: int = 4
-    started: float
-    """Seconds since the epoch."""
-    script: str | None = None
-    """What it was told to run instead of dhclient-script (``-sf``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,7 @@
 Only without the daemon, which would repair at once what is put back.
 """
 
-from dnsguard import client, config
-from dnsguard.commands import terminal
-from dnsguard.commands.diff import diff
+from dnsguard import client, config, terminal
 from dnsguard.core import links
 from dnsguard.core.model import MAX_FILE
 from dnsguard.core.policy import fill_policy
@@ -15,6 +13,7 @@ from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
+from dnsguard.terminal import diff
 
 
 def restore(paths: Paths, *, is_sure: bool) -> int:

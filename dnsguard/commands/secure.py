@@ -6,8 +6,7 @@ the network does.
 
 import time
 
-from dnsguard import config
-from dnsguard.commands import terminal
+from dnsguard import config, terminal
 from dnsguard.core.model import Policy
 from dnsguard.errors import ConfigError
 from dnsguard.guard import Guard
@@ -42,9 +41,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     guard.sync()
     guard.sweep()
     if gives_link_back:
-        from dnsguard.commands import farewell  # only now: the file is safe
-
-        farewell.warn(paths, guard.policy)
+        warn(paths, guard.policy)
     _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
@@ -76,3 +73,23 @@ def _policy(paths: Paths) -> Policy:
     except ConfigError as error:
         terminal.complain(f"{error}; going by the defaults")
         return config.defaults().policy
+
+
+_MOST = 3
+
+
+_REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
+
+
+def warn(paths: Paths, policy: Policy) -> None:
+    """Say on stderr which lines send the node to cluster addresses again, if any do."""
+    from dnsguard.formats.dhclient.hazards import Kind, judge  # only now: the file is safe
+    from dnsguard.host import dhclient
+
+    hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
+    found = [f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is Kind.POISONS]
+    if found:
+        more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+        named = ", ".join(found[:_MOST])
+        when = "the next boot, or the next start of dhclient,"
+        terminal.complain(f"{when} poisons {paths.resolv_conf} again: {named}{more}: {_REMEDY}")

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnsguard.commands.terminal import Line, Page
 from dnsguard.formats.timespan import describe
 from dnsguard.reporting import sentences
+from dnsguard.terminal import Line, Page
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""

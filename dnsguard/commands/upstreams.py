@@ -7,7 +7,6 @@ from typing import Any
 
 from dnsguard import client, config
 from dnsguard.commands.plan import candidates_alone
-from dnsguard.commands.terminal import Line, Page, escape
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
@@ -19,6 +18,7 @@ from dnsguard.guard import Guard
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
+from dnsguard.terminal import Line, Page, escape
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""

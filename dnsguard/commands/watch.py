@@ -4,11 +4,11 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
-from dnsguard import client
-from dnsguard.commands import status, terminal
-from dnsguard.commands.terminal import Line, Page, Screen
+from dnsguard import client, terminal
+from dnsguard.commands import status
 from dnsguard.errors import DnsguardError
 from dnsguard.paths import Paths
+from dnsguard.terminal import Line, Page, Screen
 
 PERIOD = 0.25
 """Seconds between two questions to the daemon; each costs both a millisecond."""

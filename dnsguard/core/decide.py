@@ -42,6 +42,8 @@ from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, is_unique_local
 
 MOST_CONVICTS = 16
+MOMENT = 0.5
+"""Seconds for which a write is put off while the file's writer is likely on the way."""
 _RESOLVED = ("/systemd/resolve/stub-resolv.conf", "/systemd/resolve/resolv.conf")
 _RESOLVED_STATIC = "lib/systemd/resolv.conf"
 """The files of systemd-resolved's. Where resolv.conf is no link to one of them, it reads
@@ -114,6 +116,20 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
             seen.now + policy.slow if memory.hold is None else memory.hold.until,
         ),
     )
+
+
+def decide_ahead(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan, float]:
+    """Decide as the looks of the next moments would, and return after how many seconds.
+
+    A file that is empty, missing or being written may be so for a moment only, so its
+    repair is put off: that is not the same as none.
+    """
+    after, plan = decide(memory, seen, policy)
+    began, then = seen.now, seen.now + MOMENT
+    while not plan.is_settled and not plan.writes_resolv_conf and seen.now < plan.look_at <= then:
+        seen = replace(seen, now=plan.look_at, answers=(), informed=())
+        after, plan = decide(after, seen, policy)
+    return after, plan, seen.now - began
 
 
 def _report_unused(

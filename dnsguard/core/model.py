@@ -426,3 +426,7 @@ class Plan:
     """Whether resolv.conf is as it should be once the actions are done."""
     look_at: float
     """When to look again, whatever happens (CLOCK_MONOTONIC)."""
+
+    @property
+    def writes_resolv_conf(self) -> bool:
+        return any(isinstance(action, ReplaceFile | RestoreLink) for action in self.actions)

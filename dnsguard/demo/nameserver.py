@@ -20,7 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from dnsguard.commands import terminal
+from dnsguard import terminal
 from dnsguard.formats import resolvconf
 
 CLUSTER = dns.name.from_text("cluster.local.")

@@ -4,7 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterable
 
-from dnsguard.commands import terminal
+from dnsguard import terminal
 
 _WIDTH = 80
 _INDENT = " " * 5

@@ -4,13 +4,19 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dnsguard.commands.prediction import Running
 from dnsguard.formats import ifupdown
 from dnsguard.formats.dhclient import conf, hooks, leases, shell
-from dnsguard.formats.dhclient.hazards import CONF, ENTER, EXIT, DhclientFiles, Hook
+from dnsguard.formats.dhclient.hazards import (
+    CONF,
+    ENTER,
+    EXIT,
+    DhclientFiles,
+    Hook,
+)
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.host import units
 from dnsguard.host.files import read_bounded
@@ -34,6 +40,20 @@ _MOST_COPIED = 1 << 14
 _conf = lru_cache(maxsize=4)(conf.parse)
 _leases = lru_cache(maxsize=32)(leases.parse)
 """Parsing takes longest, so each version is parsed once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A dhclient process, for one interface."""
+
+    pid: int
+    interface: str | None
+    """None: all that it finds."""
+    version: int = 4
+    started: float
+    """Seconds since the epoch."""
+    script: str | None = None
+    """What it was told to run instead of dhclient-script (``-sf``)."""
 
 
 def look(root: Path) -> DhclientFiles:

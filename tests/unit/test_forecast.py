@@ -9,11 +9,12 @@ from ipaddress import ip_address
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.commands.prediction import ForecastInput, Future, Running, maker_of, reboots, renewals
+from dnsguard.commands.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
+from dnsguard.host.dhclient import Running
 from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"

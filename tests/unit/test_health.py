@@ -51,7 +51,10 @@ def _seen(
 
 
 def _after(
-    health: Health, *answers: Answer, upstreams: ProbeRecords = NOBODY, **seen: Any
+    health: Health,
+    *answers: Answer,
+    upstreams: ProbeRecords = NOBODY,
+    **seen: Any,  # noqa: ANN401
 ) -> Health:
     return advance(health, _seen(*answers, **seen), POLICY, upstreams)
 

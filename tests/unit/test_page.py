@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.commands import terminal
-from dnsguard.commands.terminal import Line, Page, escape
+from dnsguard import terminal
 from dnsguard.errors import OutputError
+from dnsguard.terminal import Line, Page, escape
 
 HOSTILE = (
     "\x1b[2J",  # clears the screen

@@ -9,8 +9,7 @@ no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findin
 
 import os
 
-from dnsguard import config
-from dnsguard.commands import terminal
+from dnsguard import config, terminal
 from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire

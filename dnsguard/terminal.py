@@ -10,6 +10,7 @@ A reader that has gone, a full disk and a closed descriptor end a command in one
 :class:`~dnsguard.errors.OutputError`, raised here and caught by ``cli.main``.
 """
 
+import difflib
 import errno
 import json
 import os
@@ -358,3 +359,15 @@ def _stdout() -> TextIO | None:
 
 def _stderr() -> TextIO | None:
     return sys.stderr
+
+
+def diff(before: bytes, after: bytes, from_name: str, to_name: str) -> list[str]:
+    """Return a unified diff, a line each, whatever bytes the files hold."""
+    old, new = (_lines(content) for content in (before, after))
+    return list(difflib.unified_diff(old, new, from_name, to_name, lineterm=""))
+
+
+def _lines(content: bytes) -> list[str]:
+    """Return the lines that a resolver sees; a form feed begins none."""
+    text = content.decode("utf-8", "backslashreplace")
+    return text.removesuffix("\n").split("\n") if text else []
