@@ -5,25 +5,19 @@ permitted, 78 configuration; 130 and 141 as a shell has it for SIGINT and SIGPIP
 """
 
 import argparse
-import os
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from dnsguard import __version__, terminal
 from dnsguard.errors import (
-    AlreadyRunningError,
     DnsguardError,
-    NoDaemonError,
     OutputError,
     UsageError,
 )
-from dnsguard.paths import Paths
+from dnsguard.formats.timespan import parse
 
-if TYPE_CHECKING:
-    from dnsguard.reporting.events import Event
-
-DEGRADED = 2
 _PACKAGES = {"dns": "dnspython", "prometheus_client": "prometheus-client"}
 """Where Debian's package is not called like its module."""
 
@@ -49,64 +43,64 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COMMAND", dest="command", required=True, parser_class=_Parser
     )
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> _Parser:
+    def add(name: str, about: str) -> _Parser:
         command: _Parser = commands.add_parser(name, help=about, description=about)
-        command.set_defaults(run=run)
+        command.set_defaults(module=name.replace("-", "_"))
         return command
 
-    add("run", _run, "run the daemon in the foreground")
-    status = add("status", _status, "show what the daemon sees and does")
+    add("run", "run the daemon in the foreground")
+    status = add("status", "show what the daemon sees and does")
     status.add_argument("--json", action="store_true", help="as JSON")
     about = "with all that is known, also what says nothing new on this node"
     status.add_argument("-v", "--verbose", action="store_true", help=about)
     status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
     _add_timeout(status)
-    add("watch", _watch, "show the status, drawn anew when it changes")
-    add("check", _check, "say in a line whether all is well, for monitoring")
-    _add_timeout(add("wait", _wait, "wait until an upstream has answered and is in the file"))
-    hold = add("hold", _hold, "pin who serves the node; root only")
+    add("watch", "show the status, drawn anew when it changes")
+    add("check", "say in a line whether all is well, for monitoring")
+    _add_timeout(add("wait", "wait until an upstream has answered and is in the file"))
+    hold = add("hold", "pin who serves the node; root only")
     hold.add_argument("serves", choices=("upstream", "nodelocal"), help="who stands first")
     about = "end by itself after this time: 90s, 30m, 1h 30min"
     hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
-    add("release", _release, "end what is held; root only")
-    forget = add("forget", _forget, "drop a remembered nameserver; root only")
+    add("release", "end what is held; root only")
+    forget = add("forget", "drop a remembered nameserver; root only")
     forget.add_argument("address", metavar="ADDRESS", help="as dnsguard upstreams shows it")
-    events = add("events", _events, "show what happened, from the journal")
+    events = add("events", "show what happened, from the journal")
     events.add_argument("--follow", action="store_true", help="and what happens from now on")
     events.add_argument("--since", metavar="WHEN", help="only from then on: see systemd.time(7)")
     events.add_argument("--json", action="store_true", help="one JSON object a line")
-    add("metrics", _metrics, "print the metrics as Prometheus reads them")
-    restore = add("restore", _restore, "put back what somebody else wrote last; without a daemon")
+    add("metrics", "print the metrics as Prometheus reads them")
+    restore = add("restore", "put back what somebody else wrote last; without a daemon")
     restore.add_argument("--yes", action="store_true", help="without asking")
-    for name, run, about in (
-        ("plan", _plan, "show what would be done now and why; changes nothing"),
-        ("upstreams", _upstreams, "show who is known as a nameserver, and ask them all"),
-        ("forecast", _forecast, "show what DHCP and a reboot would make of resolv.conf"),
+    for name, about in (
+        ("plan", "show what would be done now and why; changes nothing"),
+        ("upstreams", "show who is known as a nameserver, and ask them all"),
+        ("forecast", "show what DHCP and a reboot would make of resolv.conf"),
     ):
-        add(name, run, about).add_argument("--json", action="store_true", help="as JSON")
-    kubelet = add("kubelet", _kubelet, "show which resolv.conf kubelet hands to pods")
+        add(name, about).add_argument("--json", action="store_true", help="as JSON")
+    kubelet = add("kubelet", "show which resolv.conf kubelet hands to pods")
     kubelet.add_argument("--json", action="store_true", help="as JSON")
     about = "point kubelet at the file that dnsguard keeps for pods"
     adopt = kubelet.add_subparsers(metavar="adopt", parser_class=_Parser).add_parser(
         "adopt", help=about, description=about
     )
-    adopt.set_defaults(run=_adopt)
+    adopt.set_defaults(module="adopt")
     for name, about in (
         ("--dry-run", "show the change, make none"),
         ("--undo", "take the change back"),
         ("--restart", "restart kubelet then"),
     ):
         adopt.add_argument(name, action="store_true", help=about)
-    doctor = add("doctor", _doctor, "find the DNS loops that exist on this node now")
+    doctor = add("doctor", "find the DNS loops that exist on this node now")
     doctor.add_argument("--json", action="store_true", help="as JSON")
     about = "ask for a one-time name, in ZONE if one is given, and count how often it is seen"
     doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
-    secure = add("secure", _secure, "make resolv.conf safe from what is known, then exit")
+    secure = add("secure", "make resolv.conf safe from what is known, then exit")
     about = "and put a manager's link back, wherever it leads: dnsguard is being removed"
     secure.add_argument("--give-link-back", action="store_true", help=about)
-    check = add("check-config", _check_config, "check the configuration")
+    check = add("check-config", "check the configuration")
     check.add_argument("file", type=Path, nargs="?", help="instead of the installed one")
-    add("demo", _demo, "replay the incident in private namespaces; touches nothing")
+    add("demo", "replay the incident in private namespaces; touches nothing")
     return parser
 
 
@@ -121,8 +115,6 @@ def _add_timeout(parser: argparse.ArgumentParser) -> None:
 
 
 def _timespan(text: str) -> float:
-    from dnsguard.formats.timespan import parse
-
     try:
         return parse(text)
     except ValueError as error:
@@ -150,8 +142,7 @@ def _obey(arguments: Sequence[str] | None) -> int:
         if rest:  # argparse has its top parser complain, which has another --help
             what = f"unrecognized arguments: {' '.join(rest)}"
             raise UsageError(f"{what}; see dnsguard {options.command} --help")
-        run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        return _load(options.module)(options)
     except DnsguardError as error:
         terminal.complain(str(error))
         return error.status
@@ -159,248 +150,20 @@ def _obey(arguments: Sequence[str] | None) -> int:
         return 130
 
 
-_SEARCH = 0.01
-"""Seconds of the start for searching the processes for a kubelet; the daemon searches on."""
+def _load(module: str) -> Callable[[argparse.Namespace], int]:
+    """Return what a command does; what it stands on is imported now, and nothing else.
 
-
-def _run(options: argparse.Namespace) -> int:
-    """Make the file safe with the standard library alone, then load the rest."""
-    from dnsguard import config
-    from dnsguard.guard import Guard
-
-    paths = Paths(options.root)
-    early: list[Event] = []
-    settings = config.load(paths.config)
-    _take_lock(paths, early)
-    guard = Guard(paths, settings.policy, early.append)
-    guard.load_hold()
-    if guard.memory.remembered or settings.policy.servers:
-        guard.look()  # safe a little sooner; what the other sources know comes next
-        guard.apply_deferred()
-    guard.search(_SEARCH)
-    guard.refresh()
-    guard.look()
-    guard.apply_deferred()
-    guard.sweep()
-
+    :raises DnsguardError: a package is missing.
+    """
     try:
-        from dnsguard import daemon  # pyroute2 and dnspython: only now
+        run: Callable[[argparse.Namespace], int]
+        run = importlib.import_module(f"dnsguard.commands.{module}").run
     except ModuleNotFoundError as error:
         raise _name_package(error) from error
-
-    daemon.run(guard, settings, early)
-    return 0
-
-
-def _take_lock(paths: Paths, early: "list[Event]") -> None:
-    """Refuse to be a second daemon, before anything is looked at or written.
-
-    Where there is no lock to be had, the node is guarded all the same.
-
-    :raises AlreadyRunningError: another one runs on these files.
-    """
-    from dnsguard.host import lock
-    from dnsguard.reporting.events import Event, Level
-
-    try:
-        is_only_one = lock.take(paths.lock)
-    except OSError as error:
-        details = (("error", str(error)), ("means", "a second daemon would not be noticed"))
-        early.append(Event(name="lock_failed", level=Level.ERROR, details=details))
-    else:
-        if not is_only_one:
-            raise AlreadyRunningError(
-                f"another dnsguard listens on {paths.socket}: stop that first"
-            )
+    return run
 
 
 def _name_package(error: ModuleNotFoundError) -> DnsguardError:
     module = str(error.name).partition(".")[0]
     package = f"python3-{_PACKAGES.get(module, module)}"
     return DnsguardError(f"{module} is missing: apt-get install {package}")
-
-
-def _secure(options: argparse.Namespace) -> int:
-    """Never fails a stopping unit for its configuration: the defaults are safe, too."""
-    from dnsguard.commands.secure import secure
-
-    return secure(Paths(options.root), gives_link_back=options.give_link_back)
-
-
-def _kubelet(options: argparse.Namespace) -> int:
-    from dnsguard.commands import kubelet
-
-    return kubelet.run(Paths(options.root), as_json=options.json)
-
-
-def _adopt(options: argparse.Namespace) -> int:
-    from dnsguard.commands import adopt as adoption
-
-    return adoption.adopt(
-        Paths(options.root),
-        is_dry_run=options.dry_run,
-        is_undo=options.undo,
-        is_restart=options.restart,
-    )
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from dnsguard.commands import doctor
-
-    return doctor.run(Paths(options.root), as_json=options.json, trace=options.trace)
-
-
-def _status(options: argparse.Namespace) -> int:
-    from dnsguard import client
-    from dnsguard.commands import status as render
-    from dnsguard.commands import wait
-
-    paths = Paths(options.root)
-    if options.wait is None:
-        data = client.ask(paths.socket, "status")
-    else:
-        data = dict(wait.wait(paths, options.wait, options.timeout))
-    if options.json:
-        terminal.say_json(data)
-    else:
-        terminal.say(*render.render(data, terminal.stdout(), is_full=options.verbose))
-    return DEGRADED if data.get("degraded") else 0
-
-
-def _watch(options: argparse.Namespace) -> int:
-    from dnsguard.commands import watch
-
-    return watch.watch(Paths(options.root))
-
-
-def _events(options: argparse.Namespace) -> int:
-    from dnsguard.commands.events import events
-
-    return events(since=options.since, is_followed=options.follow, as_json=options.json)
-
-
-def _metrics(options: argparse.Namespace) -> int:
-    from dnsguard import client
-
-    data = client.ask(Paths(options.root).socket, "metrics")
-    try:
-        from dnsguard.host.exposition import text
-    except ModuleNotFoundError as error:
-        raise _name_package(error) from error
-    families = data["families"]
-    assert isinstance(families, list)  # noqa: S101 -- the protocol's version says so
-    terminal.say(*text(families).decode().removesuffix("\n").split("\n"))
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    from dnsguard.commands.check import check
-
-    status, line = check(Paths(options.root))
-    terminal.say(line)
-    return status
-
-
-def _wait(options: argparse.Namespace) -> int:
-    from dnsguard.commands import wait
-
-    wait.wait(Paths(options.root), "safe", options.timeout)
-    return 0
-
-
-def _hold(options: argparse.Namespace) -> int:
-    from dnsguard import client
-    from dnsguard.commands import status as render
-
-    wish = {"serves": options.serves, "seconds": options.seconds, "by": _operator()}
-    data = client.ask(Paths(options.root).socket, "hold", **wish)
-    terminal.say(render.render_held(data))
-    return DEGRADED if data["degraded"] else 0
-
-
-def _release(options: argparse.Namespace) -> int:
-    from dnsguard import client
-    from dnsguard.commands import status as render
-
-    data = client.ask(Paths(options.root).socket, "release", by=_operator())
-    terminal.say(render.render_released(data))
-    return DEGRADED if data["degraded"] else 0
-
-
-def _forget(options: argparse.Namespace) -> int:
-    from dnsguard import client
-    from dnsguard.commands import status as render
-
-    address = options.address
-    data = client.ask(Paths(options.root).socket, "forget", address=address, by=_operator())
-    terminal.say(render.render_forgotten(data, address))
-    return DEGRADED if data["degraded"] else 0
-
-
-def _operator() -> str:
-    """Return who is at the keyboard, as far as sudo(8) tells."""
-    return os.environ.get("SUDO_USER") or "root"
-
-
-def _restore(options: argparse.Namespace) -> int:
-    from dnsguard.commands.restore import restore
-
-    return restore(Paths(options.root), is_sure=options.yes)
-
-
-def _plan(options: argparse.Namespace) -> int:
-    from dnsguard import client
-    from dnsguard.commands import status as render
-
-    paths = Paths(options.root)
-    try:
-        data = client.ask(paths.socket, "plan")
-    except NoDaemonError:
-        import asyncio
-
-        from dnsguard import config
-        from dnsguard.commands.plan import preview_alone
-        from dnsguard.guard import Guard
-
-        settings = config.load(paths.config)
-        guard = Guard(paths, settings.policy, lambda _: None)
-        data = asyncio.run(preview_alone(guard))
-    if options.json:
-        terminal.say_json(data)
-    else:
-        terminal.say(*render.render_plan(data, terminal.stdout()))
-    return 0
-
-
-def _upstreams(options: argparse.Namespace) -> int:
-    from dnsguard.commands import upstreams
-
-    data = upstreams.ask_all(Paths(options.root))
-    if options.json:
-        terminal.say_json(data)
-    else:
-        terminal.say(*upstreams.render(data, terminal.stdout()))
-    return 0 if upstreams.is_served(data) else DEGRADED
-
-
-def _forecast(options: argparse.Namespace) -> int:
-    from dnsguard.commands import forecast
-
-    return forecast.run(Paths(options.root), as_json=options.json)
-
-
-def _check_config(options: argparse.Namespace) -> int:
-    from dnsguard import config
-
-    path = options.file or Paths(options.root).config
-    if options.file is not None and not path.exists():
-        raise UsageError(f"{path}: no such file")
-    config.load(path)
-    terminal.say(f"{path}: fine" if path.exists() else f"{path}: not there, the defaults are used")
-    return 0
-
-
-def _demo(_: argparse.Namespace) -> int:
-    from dnsguard.demo import demo
-
-    return demo()

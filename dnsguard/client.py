@@ -1,6 +1,7 @@
 """Ask the running daemon. Imports nothing heavy: ``status`` is typed in a hurry."""
 
 import json
+import os
 import socket
 import struct
 import time
@@ -90,3 +91,8 @@ def _check(path: Path, request: str, reply: bytes) -> dict[str, object]:
         kind = NotPermittedError if data.get("needs_root") is True else RefusedError
         raise kind(f"{request} refused: {data.get('error')}")
     return answer
+
+
+def operator() -> str:
+    """Return who is at the keyboard, as far as sudo(8) tells."""
+    return os.environ.get("SUDO_USER") or "root"

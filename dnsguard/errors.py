@@ -3,6 +3,8 @@
 The exit statuses are sysexits.h's, as systemd and Debian's tools use them.
 """
 
+DEGRADED = 2
+"""The exit status of a command that has found something wrong."""
 EX_USAGE = 64
 EX_IOERR = 74
 EX_NOPERM = 77

@@ -3,6 +3,7 @@
 One line of one file is changed, and nothing is restarted unless told to.
 """
 
+import argparse
 import os
 import socket
 import subprocess
@@ -45,6 +46,15 @@ class Change:
     status: os.stat_result
     backup: Path | None = None
     """What it is restored from."""
+
+
+def run(options: argparse.Namespace) -> int:
+    return adopt(
+        Paths(options.root),
+        is_dry_run=options.dry_run,
+        is_undo=options.undo,
+        is_restart=options.restart,
+    )
 
 
 def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) -> int:

@@ -5,16 +5,23 @@ plugins of node-problem-detector say at most 80 characters, and have 2 where the
 its rule in ``packaging`` makes 2 of all else.
 """
 
+import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from dnsguard import client
+from dnsguard import client, terminal
 from dnsguard.errors import DnsguardError
 from dnsguard.paths import Paths
 
 OK, PROBLEM, UNKNOWN = 0, 1, 3
 LONGEST = 80
 """Characters (node-problem-detector's max_output_length)."""
+
+
+def run(options: argparse.Namespace) -> int:
+    status, line = check(Paths(options.root))
+    terminal.say(line)
+    return status
 
 
 def check(paths: Paths) -> tuple[int, str]:

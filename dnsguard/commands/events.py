@@ -3,6 +3,7 @@
 journalctl(1) reads it: it knows what ``--since`` may say, who may read, and how to follow.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -32,21 +33,21 @@ _SAID_BY = {
 Event = Mapping[str, object]
 
 
-def events(*, since: str | None, is_followed: bool, as_json: bool) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print the events, a line or an object each.
 
-    :raises UsageError: ``since`` is no time.
+    :raises UsageError: ``--since`` is no time.
     :raises DnsguardError: there is no journal, or it may not be read.
     """
-    command = [*_COMMAND, *(["--follow", "--lines=all"] if is_followed else [])]
-    command += [] if since is None else [f"--since={_point(since)}"]
+    command = [*_COMMAND, *(["--follow", "--lines=all"] if options.follow else [])]
+    command += [] if options.since is None else [f"--since={_point(options.since)}"]
     try:
         _check_permission()
         with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child:
             try:
                 for moment in _moments(_read(_lines(child))):
-                    _print(moment, as_json=as_json)
-                    if is_followed:
+                    _print(moment, as_json=options.json)
+                    if options.follow:
                         flush()
             finally:
                 child.terminate()

@@ -3,6 +3,7 @@
 Reads the node as it is and works without the daemon.
 """
 
+import argparse
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -30,13 +31,13 @@ _PLAIN = terminal.Page()
 Json = dict[str, Any]
 
 
-def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line's option
+def run(options: argparse.Namespace) -> int:
     """Print what kubelet does; 2 if a pod may get a cluster address as its upstream.
 
     1 where nobody can tell.
     """
-    data = look(paths)
-    if as_json:
+    data = look(Paths(options.root))
+    if options.json:
         terminal.say_json(data)
     else:
         terminal.say(*render(data, terminal.stdout()))

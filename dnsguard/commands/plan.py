@@ -1,13 +1,55 @@
-"""What would be done now, as text: decided by the same policy, applied by nobody."""
+"""The command ``plan``: what would be done now, decided by the same policy, applied by nobody."""
 
+import argparse
 import asyncio
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
+from typing import Any
 
+from dnsguard import client, config, terminal
 from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
+from dnsguard.paths import Paths
 from dnsguard.reporting.plan import describe
 from dnsguard.reporting.status import candidates
+from dnsguard.terminal import Line, Page
+
+_PLAIN = Page()
+
+
+def run(options: argparse.Namespace) -> int:
+    paths = Paths(options.root)
+    try:
+        data: Mapping[str, Any] = client.ask(paths.socket, "plan")
+    except NoDaemonError:
+        guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
+        data = asyncio.run(preview_alone(guard))
+    if options.json:
+        terminal.say_json(data)
+    else:
+        terminal.say(*render(data, terminal.stdout()))
+    return 0
+
+
+def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+    """Return the plan: why, what, and the diff."""
+    when = f", after {data['later']:g} s" if data["later"] else ""
+    rows = [page.fold(data["verdict"] + when)]
+    if not data["daemon"]:
+        rows.append(page.fold("No daemon runs: nobody does it until one does."))
+    rows.append(page.fold(f"mode: {data['mode']}"))
+    rows += [
+        page.fold(f"{fact}: {value}", head="  ", hang=4)
+        for fact, value in data["because"]
+        if value != "done"
+    ]
+    rows += [page.fold(f"would {action}", hang=2) for action in data["actions"]]
+    lines = [line for row in rows for line in row]
+    if data["diff"]:
+        lines += [Line(""), *map(Line, data["diff"].split("\n"))]
+    return tuple(lines)
 
 
 def candidates_alone(guard: Guard) -> dict[str, object]:

@@ -3,6 +3,8 @@
 Only without the daemon, which would repair at once what is put back.
 """
 
+import argparse
+
 from dnsguard import client, config, terminal
 from dnsguard.core import links
 from dnsguard.core.model import MAX_FILE
@@ -14,6 +16,10 @@ from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
 from dnsguard.terminal import diff
+
+
+def run(options: argparse.Namespace) -> int:
+    return restore(Paths(options.root), is_sure=options.yes)
 
 
 def restore(paths: Paths, *, is_sure: bool) -> int:

@@ -1,10 +1,15 @@
-"""The status and the plan as a person reads them: data in, text out."""
+"""The command ``status``: what the daemon sees and does, the verdict first."""
 
+import argparse
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dnsguard import client, terminal
+from dnsguard.commands.wait import wait
+from dnsguard.errors import DEGRADED
 from dnsguard.formats.timespan import describe
+from dnsguard.paths import Paths
 from dnsguard.reporting import sentences
 from dnsguard.terminal import Line, Page
 
@@ -20,6 +25,19 @@ _FOR_PODS = "/var/lib/dnsguard/resolv.conf"
 _UNKNOWN = "unknown"
 _MOST = 2
 """Dangers in dhclient's files that are shown unless all are asked for."""
+
+
+def run(options: argparse.Namespace) -> int:
+    paths = Paths(options.root)
+    if options.wait is None:
+        data: Data = client.ask(paths.socket, "status")
+    else:
+        data = wait(paths, options.wait, options.timeout)
+    if options.json:
+        terminal.say_json(data)
+    else:
+        terminal.say(*render(data, terminal.stdout(), is_full=options.verbose))
+    return DEGRADED if data.get("degraded") else 0
 
 
 def render(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
@@ -58,34 +76,18 @@ def verdict(data: Data) -> Line:
     return Line(f"OK {mode}: {about}", _MODES[mode])
 
 
-def render_held(data: Data) -> str:
-    """Return the one line that answers ``hold``."""
-    hold = data["hold"]
-    return f"held to {hold['serves']}, {_until(hold)}; {_outcome(data)}"
-
-
-def render_released(data: Data) -> str:
-    """Return the one line that answers ``release``."""
-    return f"released: {data['mode']}; {_outcome(data)}"
-
-
-def render_forgotten(data: Data, address: str) -> str:
-    """Return the one line that answers ``forget``."""
-    named = data["named_by"]
-    why = f", but {named} names it" if named else ""
-    return f"forgotten: {address}{why}; {_outcome(data)}"
-
-
 def _describe_hold(hold: Data) -> str:
-    return f"held to {hold['serves']} by {hold['by']}, {_until(hold)}"
+    return f"held to {hold['serves']} by {hold['by']}, {describe_end(hold)}"
 
 
-def _outcome(data: Data) -> str:
+def describe_outcome(data: Data) -> str:
+    """Return what a command has come to: resolv.conf, and what is wrong."""
     wrong = f"; DEGRADED: {data['degraded'][0]}" if data["degraded"] else ""
     return f"resolv.conf {_list(data['resolv_conf']['nameservers'])}{wrong}"
 
 
-def _until(hold: Data) -> str:
+def describe_end(hold: Data) -> str:
+    """Return how long it is held."""
     if hold["until"] is None:
         return "until dnsguard release"
     left = describe(hold["seconds_left"])
@@ -224,22 +226,3 @@ def _clock(at: float) -> str:
 
 def _list(entries: list[str]) -> str:
     return ", ".join(entries) or "none"
-
-
-def render_plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
-    """Return the plan: why, what, and the diff."""
-    when = f", after {data['later']:g} s" if data["later"] else ""
-    rows = [page.fold(data["verdict"] + when)]
-    if not data["daemon"]:
-        rows.append(page.fold("No daemon runs: nobody does it until one does."))
-    rows.append(page.fold(f"mode: {data['mode']}"))
-    rows += [
-        page.fold(f"{fact}: {value}", head="  ", hang=4)
-        for fact, value in data["because"]
-        if value != "done"
-    ]
-    rows += [page.fold(f"would {action}", hang=2) for action in data["actions"]]
-    lines = [line for row in rows for line in row]
-    if data["diff"]:
-        lines += [Line(""), *map(Line, data["diff"].split("\n"))]
-    return tuple(lines)

@@ -1,18 +1,19 @@
 """The command ``upstreams``: everyone whom any source names, asked once more for the table."""
 
+import argparse
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dnsguard import client, config
+from dnsguard import client, config, terminal
 from dnsguard.commands.plan import candidates_alone
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.model import Policy
 from dnsguard.core.policy import fill_policy
-from dnsguard.errors import NoDaemonError
+from dnsguard.errors import DEGRADED, NoDaemonError
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard
 from dnsguard.host import kubelet
@@ -27,6 +28,15 @@ _HEAD = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
 _BELOW = "     "
 _Entry = dict[str, Any]
 """Parsed JSON; ``Any`` is what JSON is."""
+
+
+def run(options: argparse.Namespace) -> int:
+    data = ask_all(Paths(options.root))
+    if options.json:
+        terminal.say_json(data)
+    else:
+        terminal.say(*render(data, terminal.stdout()))
+    return 0 if is_served(data) else DEGRADED
 
 
 def ask_all(paths: Paths) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Wait until the guard has reached what somebody waits for: ``wait``, ``status --wait``."""
 
+import argparse
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +28,11 @@ STATES: Mapping[str, Callable[[Data], bool]] = {
     "safe": _is_safe,
 }
 """What can be waited for."""
+
+
+def run(options: argparse.Namespace) -> int:
+    wait(Paths(options.root), "safe", options.timeout)
+    return 0
 
 
 def wait(paths: Paths, state: str, seconds: float) -> Data:

@@ -1,5 +1,6 @@
 """The command ``watch``: the status on the terminal, drawn anew when it changes."""
 
+import argparse
 import time
 from contextlib import suppress
 from typing import NoReturn
@@ -14,8 +15,9 @@ PERIOD = 0.25
 """Seconds between two questions to the daemon; each costs both a millisecond."""
 
 
-def watch(paths: Paths) -> int:
+def run(options: argparse.Namespace) -> int:
     """Draw until ``q`` or ^C. Where no terminal is, each change is printed once."""
+    paths = Paths(options.root)
     if terminal.stdout().width is None:
         _print(paths)
     with Screen() as screen, suppress(KeyboardInterrupt):

@@ -4,6 +4,7 @@ NodeLocalDNS is played by CoreDNS under the name node-cache: node-cache is CoreD
 Corefile is what matters. No ``loop`` plugin here, which would end what is to be looked at.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -21,7 +22,6 @@ from lab.wait import readable, until
 
 from dnsguard.commands import doctor
 from dnsguard.host import pods, trust, wire
-from dnsguard.paths import Paths
 
 pytestmark = pytest.mark.integration
 
@@ -160,7 +160,7 @@ class Lab:
     ) -> tuple[int, str]:
         """Run the command on the node; return its exit status and what it prints."""
         with self.node.inside():
-            status = doctor.run(Paths(self.root), as_json=as_json, trace=trace)
+            status = doctor.run(argparse.Namespace(root=self.root, json=as_json, trace=trace))
         return status, capsys.readouterr().out
 
 

@@ -1,5 +1,6 @@
 """What is forecast is what the real dhclient and Debian's dhclient-script then do."""
 
+import argparse
 import asyncio
 import json
 import subprocess
@@ -16,9 +17,9 @@ from unit.sources.samples import DEBIAN, KUBESPRAY
 
 from dnsguard import config
 from dnsguard.commands.forecast import POISONED, foresee, render, run
+from dnsguard.commands.forecast.prediction import ForecastInput, reboots, renewals
 from dnsguard.commands.plan import preview_alone
-from dnsguard.commands.prediction import ForecastInput, reboots, renewals
-from dnsguard.commands.status import render_plan as plan_lines
+from dnsguard.commands.plan import render as plan_lines
 from dnsguard.formats.dhclient.hazards import Kind
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient
@@ -140,7 +141,7 @@ def test_where_nobody_is_known_it_is_an_alarm(
     """The exit status says that dnsguard can't help; it touches nothing."""
     lab.machine.file.write_bytes(b"nameserver 169.254.25.10\n")
     with lab.machine.where.inside():
-        status = run(Paths(lab.machine.root), as_json=False)
+        status = run(argparse.Namespace(root=lab.machine.root, json=False))
     assert status == POISONED
     told = capsys.readouterr().out
     assert "no lease and no process" in told
@@ -156,7 +157,7 @@ def test_a_configured_upstream_is_an_answer(lab: World, capsys: pytest.CaptureFi
     paths.config.parent.mkdir()
     paths.config.write_text('[upstream]\nservers = ["10.99.0.9"]\n')
     with lab.machine.where.inside():
-        assert run(paths, as_json=True) == 0
+        assert run(argparse.Namespace(root=paths.root, json=True)) == 0
     (reboot,) = json.loads(capsys.readouterr().out)["reboot"]
     assert reboot["with"]["nameservers"] == ["10.99.0.9"]
     assert reboot["with"]["mode"] == "guarding"

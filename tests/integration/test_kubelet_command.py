@@ -1,5 +1,6 @@
 """A kubelet that runs, and ``dnsguard kubelet`` and its ``adopt`` on a node's files."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -303,7 +304,7 @@ class TestEmbedded:
         node.write("var/lib/k0s/kubelet-config.yaml", "resolvConf: /etc/resolv.conf\n")
         start("--config=/var/lib/k0s/kubelet-config.yaml", program="/var/lib/k0s/bin/kubelet")
         assert node.look().pods_file == DEFAULT
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
         assert "--kubelet-extra-args=--resolv-conf=" in capsys.readouterr().out
         with pytest.raises(DnsguardError, match="kubelet-extra-args"):
             node.adopt()
@@ -313,7 +314,7 @@ class TestEmbedded:
     ) -> None:
         """Its file has other keys than kubelet's, and a write would break it."""
         node.write(K3S, "node-name: a\n")
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
         remedy = f"set resolv-conf: {POD_FILE} in /{K3S}"
         assert f"Remedy: {remedy}" in capsys.readouterr().out
         with pytest.raises(DnsguardError, match=remedy):
@@ -345,10 +346,10 @@ class TestEmbedded:
 
     def test_nobody_can_tell(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
         """A runtime, and no kubelet that is understood: said, and not called clean."""
-        assert command.run(node.paths, as_json=False) == 0
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 0
         assert capsys.readouterr().out == "No kubelet on this node.\n"
         node.write("run/containerd/containerd.sock", "")
-        assert command.run(node.paths, as_json=False) == 1
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 1
         told = capsys.readouterr().out
         assert told.startswith("Nobody can tell which resolv.conf pods get: no kubelet is under")
         assert "/run/containerd/containerd.sock" in told
@@ -359,7 +360,7 @@ class TestShow:
 
     def test_pods_could_loop(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
         """They get the node's file: where that is set, and what to do."""
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
         text = capsys.readouterr().out
         assert f"configured      /etc/resolv.conf  (/{CONFIG}: resolvConf)" in text
         assert "Pods get 169.254.25.10 as their upstream" in text
@@ -368,7 +369,7 @@ class TestShow:
     def test_pods_get_ours(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
         """As data: nothing left to be done."""
         node.write(CONFIG, KUBESPRAY.replace(DEFAULT, POD_FILE))
-        assert command.run(node.paths, as_json=True) == 0
+        assert command.run(argparse.Namespace(root=node.paths.root, json=True)) == 0
         data = json.loads(capsys.readouterr().out)
         assert data["pods_file"] == POD_FILE
         assert data["nameservers"] == ["10.0.0.2"]
@@ -379,12 +380,12 @@ class TestShow:
         """A cluster address is no upstream, whatever the file's name."""
         node.write(CONFIG, KUBESPRAY.replace(DEFAULT, "/etc/pods.conf"))
         node.write("etc/pods.conf", "nameserver 10.0.0.2\nnameserver 169.254.25.10\n")
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
 
     def test_no_file_at_all(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
         """Kubelet writes 127.0.0.1 then, where CoreDNS finds itself."""
         node.write("etc/default/kubelet", "A=--resolv-conf=\n")
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
         assert "Pods get 127.0.0.1 as their upstream" in capsys.readouterr().out
 
     def test_it_is_to_be_restarted(
@@ -393,7 +394,7 @@ class TestShow:
         """Configured and running are told apart."""
         start(f"--config=/{CONFIG}")
         _change_later(node.root / CONFIG, KUBESPRAY.replace(DEFAULT, POD_FILE))
-        assert command.run(node.paths, as_json=False) == 2
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 2
         text = capsys.readouterr().out
         assert "systemctl restart kubelet" in text
         assert "adopt" not in text
@@ -402,12 +403,12 @@ class TestShow:
         """A flag may hold any."""
         (node.root / "etc/default").mkdir()
         (node.root / "etc/default/kubelet").write_bytes(b"A=--resolv-conf=/\xff\n")
-        assert command.run(node.paths, as_json=False) == 0
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 0
         assert "\\xff" in capsys.readouterr().out
 
     def test_no_kubelet(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Nothing to say, and nothing wrong."""
-        assert command.run(Paths(tmp_path), as_json=False) == 0
+        assert command.run(argparse.Namespace(root=tmp_path, json=False)) == 0
         assert capsys.readouterr().out == "No kubelet on this node.\n"
 
 

@@ -9,11 +9,13 @@ import pytest
 from property import promises
 
 from dnsguard import config
+from dnsguard.core.decide import decide_ahead
 from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
 from dnsguard.guard import RETRY_LATEST, Guard
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
+from dnsguard.reporting.plan import describe
 
 POISON = b"search cluster.local corp.example\nnameserver 169.254.25.10\n"
 REAL = b"nameserver 10.0.0.2\n"
@@ -263,14 +265,14 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
 
 def test_a_preview_changes_nothing(machine: Machine) -> None:
     """What `dnsguard plan` shows is what a look would do, and it does nothing."""
-    from dnsguard.commands.plan import preview
-
     machine.write(POISON)
     machine.backup()
     guard = Guard(machine.paths, machine.policy, machine.told.append)
     guard.refresh()
     before = _tree(machine.paths.root)
-    shown = preview(guard)
+    seen = guard.observe()
+    _, plan, later = decide_ahead(guard.memory, seen, guard.policy)
+    shown = describe(guard.paths, seen, plan, later)
     assert _tree(machine.paths.root) == before
     assert "+nameserver 10.0.0.2" in str(shown["diff"])
     assert "+# held back by dnsguard: nameserver 169.254.25.10" in str(shown["diff"])

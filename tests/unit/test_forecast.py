@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.commands.prediction import ForecastInput, Future, maker_of, reboots, renewals
+from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook

@@ -7,6 +7,7 @@ no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findin
 :mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
 """
 
+import argparse
 import os
 
 from dnsguard import config, terminal
@@ -26,13 +27,14 @@ FOUND = 2
 CANT_TELL = 1
 
 
-def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print what was found; 2 if there is anything, 1 if something couldn't be looked at.
 
     :raises DnsguardError: not root.
     """
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
+    paths, trace = Paths(options.root), options.trace
     policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
     node = take(paths, policy)
     said = inquire(node, policy)
@@ -43,7 +45,7 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     }
     data["means"] = means.look(paths.root)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
-    if as_json:
+    if options.json:
         terminal.say_json(data)
     else:
         terminal.say(*render(data))

@@ -1,9 +1,10 @@
 """``dnsguard forecast``: resolv.conf after the next renewal and after a reboot.
 
-What dhclient will write is told by :mod:`dnsguard.commands.prediction`, what becomes of it with
+What dhclient will write is told by :mod:`dnsguard.commands.forecast.prediction`, what becomes of it with
 dnsguard is decided by the daemon's own policy. Only reads and asks, changes nothing.
 """
 
+import argparse
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard import client, config, prober, terminal
-from dnsguard.commands.plan import decide_in_the_end
-from dnsguard.commands.prediction import ForecastInput, Future, maker_of, reboots, renewals
+from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config
-from dnsguard.core.decide import decide, find_exclusions
+from dnsguard.core.decide import decide, decide_ahead, find_exclusions
 from dnsguard.core.fight import Fight
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
@@ -51,11 +51,12 @@ _EVENTS = (
 )
 
 
-def run(paths: Paths, as_json: bool) -> int:  # noqa: FBT001 -- the command line's option
+def run(options: argparse.Namespace) -> int:
     """Print the forecast; 2 if a future is poisoned even with dnsguard."""
+    paths = Paths(options.root)
     settings = config.load(paths.config)
     data = asyncio.run(foresee(paths, settings))
-    if as_json:
+    if options.json:
         terminal.say_json(data)
     else:
         terminal.say(*render(data, terminal.stdout()))
@@ -166,7 +167,7 @@ def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_ac
     identity = Identity(device=0, inode=0, size=len(text), mtime_ns=0, ctime_ns=0)
     seen = replace(seen, file=FileObservation(content=text, identity=identity), records=())
     border = find_exclusions(memory, seen, policy)
-    after, plan, _ = decide_in_the_end(memory, seen, policy)
+    after, plan, _ = decide_ahead(memory, seen, policy)
     left = next((one.content for one in plan.actions if isinstance(one, ReplaceFile)), text)
     left = left if can_act else text
 
