@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from dnsguard.core.model import HandoverMode, Policy
-from dnsguard.core.policy import KNOWN_NODELOCAL
+from dnsguard.core.policy import KNOWN_NODELOCAL, HandoverMode, Policy
 from dnsguard.errors import ConfigError
 from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host.files import read_whole

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.answers import Probe
-from dnsguard.core.model import CurrentLease, Mode, Plan
+from dnsguard.core.model import CurrentLease, Mode
+from dnsguard.core.plan import Plan
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
 from dnsguard.exporter import Destinations, Exporter

@@ -17,30 +17,25 @@ from dnsguard.core import hold as holds
 from dnsguard.core import links
 from dnsguard.core.answers import Answer, Probe
 from dnsguard.core.attribution import RECENT, FileTouch
+from dnsguard.core.backoff import back_off
 from dnsguard.core.decide import decide, forget, to_remember
-from dnsguard.core.dhcp_query import DhcpAnswer
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    MAX_FILE,
+from dnsguard.core.model import CurrentLease, Found, HookRecord
+from dnsguard.core.observation import MAX_FILE, DhcpAnswer, FileObservation, Observation, PodsFile
+from dnsguard.core.plan import (
     Action,
-    CurrentLease,
     EndHold,
-    FileObservation,
-    Found,
-    HookRecord,
     KeepForeign,
-    Observation,
     Plan,
-    Policy,
     Remember,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods_file import RESTART, PodsFile
-from dnsguard.core.policy import fill_policy
+from dnsguard.core.pods_file import RESTART
+from dnsguard.core.policy import Policy, fill_policy
 from dnsguard.core.rewrite import undo_failed_write
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet
@@ -406,7 +401,7 @@ class Guard:
         path = self.paths.resolv_conf
         if outcome.result is Replaced.FAILED:
             self.counters.failed_writes += 1
-            delay = min(RETRY_LATEST, RETRY_FIRST * 2.0 ** min(self._failures, 16))
+            delay = back_off(RETRY_FIRST, self._failures, RETRY_LATEST)
             self._failures, self.retry_at = self._failures + 1, time.monotonic() + delay
             self._account_for_failure(path, outcome.error)
             return

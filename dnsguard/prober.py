@@ -3,7 +3,7 @@
 import secrets
 
 from dnsguard.core.answers import Answer, Probe, ProbeKind, combine
-from dnsguard.core.model import Policy
+from dnsguard.core.policy import Policy
 from dnsguard.core.probes import wording
 from dnsguard.host import health_url, probe
 

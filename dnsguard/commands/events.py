@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from dnsguard.core.model import UnusedKind
+from dnsguard.core.plan import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.reporting.sentences import summary
 from dnsguard.terminal import flush, say, say_json, stdout, wait

@@ -7,7 +7,7 @@ import argparse
 
 from dnsguard import client, config, terminal
 from dnsguard.core import links
-from dnsguard.core.model import MAX_FILE
+from dnsguard.core.observation import MAX_FILE
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.formats.resolvconf import nameservers, unguard

@@ -8,7 +8,7 @@ import argparse
 import time
 
 from dnsguard import config, terminal
-from dnsguard.core.model import Policy
+from dnsguard.core.policy import Policy
 from dnsguard.errors import ConfigError
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths

@@ -11,8 +11,7 @@ from dnsguard.commands.plan import candidates_alone
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
-from dnsguard.core.model import Policy
-from dnsguard.core.policy import fill_policy
+from dnsguard.core.policy import Policy, fill_policy
 from dnsguard.errors import DEGRADED, NoDaemonError
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard

@@ -6,8 +6,8 @@ sign wins, and where there is none, "unknown" is said.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 RECENT = 1.0
@@ -153,3 +153,31 @@ def _find_sign(signs: _Signs, recent: list[FileTouch]) -> Iterator[tuple[str, Fi
 
 def _describe_age(trace: FileTouch, now: float) -> str:
     return f"{max(0.0, now - trace.at):.1f} s before"
+
+
+@dataclass(frozen=True, slots=True)
+class Trample:
+    """One of them."""
+
+    at: float
+    """When it was seen; seconds since the epoch."""
+    writer: Writer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tramples:
+    """All since the daemon started."""
+
+    by_writer: Mapping[str, int] = field(default_factory=dict)
+    """How many by each; the names are writers.NAMES."""
+    last: Trample | None = None
+
+    @property
+    def count(self) -> int:
+        return sum(self.by_writer.values())
+
+    def add(self, trample: Trample) -> "Tramples":
+        """Return these and one more."""
+        name = trample.writer.name
+        counts = {**self.by_writer, name: self.by_writer.get(name, 0) + 1}
+        return Tramples(by_writer=counts, last=trample)

@@ -17,23 +17,10 @@ from dnsguard.core.health import ONE_TIME, advance
 from dnsguard.core.hold import Hold, Serves, active_hold
 from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    PROOF_AWAITED,
-    RANK,
-    Action,
-    Candidate,
-    EndHold,
-    HandoverMode,
-    KeepForeign,
-    NodeLocal,
-    Observation,
-    Plan,
-    Policy,
-    Remember,
-    Source,
-    Unused,
-    UpstreamState,
-)
+from dnsguard.core.model import PROOF_AWAITED, RANK, Candidate, NodeLocal, Source, UpstreamState
+from dnsguard.core.observation import Observation
+from dnsguard.core.plan import Action, EndHold, KeepForeign, Plan, Remember, Unused
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.probes import due_probes
 from dnsguard.core.rewrite import Rewrite, prepare_repair, rewrite, write_pod_file
 from dnsguard.core.unused import find_unused

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dnsguard.core.answers import Outcome
+from dnsguard.core.backoff import back_off
 from dnsguard.core.model import Candidate, CurrentLease, Source
+from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats.address import IPAddress
 
 if TYPE_CHECKING:  # 3 ms that the first look need not wait for
@@ -22,25 +24,6 @@ LOST = 10.0
 """Seconds after which a question that brought no outcome at all is asked anew."""
 MOST_INTERFACES = 16
 """More are not asked: each is a socket."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DhcpAnswer:
-    """What asking on one interface came to."""
-
-    lease: CurrentLease
-    """The one that was asked about."""
-    outcome: Outcome
-    detail: str
-    """For people, to be read after the interface: "names 10.0.0.2"."""
-    at: float
-    """When this was known, in seconds of CLOCK_MONOTONIC."""
-    reply: "Reply | None" = None
-    """Only where it answered."""
-
-    @property
-    def interface(self) -> str:
-        return self.lease.interface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +52,9 @@ class DhcpQueryRecord:
         """The earliest time of the next question."""
         if self.asked_at is None:
             return float("-inf")
-        return self.asked_at + max(back_off(self.tries), LOST if self.waiting else 0.0)
+        return self.asked_at + max(
+            back_off(FIRST, self.tries - 1, LONGEST), LOST if self.waiting else 0.0
+        )
 
 
 Informs = Mapping[str, DhcpQueryRecord]
@@ -82,11 +67,6 @@ class DueQueries:
 
     now: tuple[CurrentLease, ...]
     next_at: float
-
-
-def back_off(tries: int) -> float:
-    """Return the seconds between the last of so many questions and the next."""
-    return min(LONGEST, FIRST * 2.0 ** min(tries - 1, 16))
 
 
 def find_due(  # noqa: PLR0913 -- each a fact of one look

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dnsguard.core.decide import blocker_reasons
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Observation, Policy
+from dnsguard.core.observation import Observation
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats.timespan import describe
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
-from dnsguard.core.model import NodeLocal, Observation, Policy
+from dnsguard.core.model import NodeLocal
+from dnsguard.core.observation import Observation
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress, is_unique_local
 

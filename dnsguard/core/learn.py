@@ -9,17 +9,11 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from dnsguard.core import links, upstreams
-from dnsguard.core.attribution import BY_HAND, DHCLIENT, Writer, attribute
+from dnsguard.core.attribution import BY_HAND, DHCLIENT, Trample, Writer, attribute
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    Candidate,
-    FileObservation,
-    HookRecord,
-    Observation,
-    Source,
-    UnusedKind,
-)
-from dnsguard.core.tramples import Trample
+from dnsguard.core.model import Candidate, HookRecord, Source
+from dnsguard.core.observation import FileObservation, Observation
+from dnsguard.core.plan import UnusedKind
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script

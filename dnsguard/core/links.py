@@ -13,9 +13,10 @@ removal, can give it back; whoever writes another file there has done away with 
 
 from collections.abc import Iterable
 
+from dnsguard.core.backoff import FlapDamping
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.flaps import Flaps
-from dnsguard.core.model import FileObservation, Found, Observation, Source, Trouble
+from dnsguard.core.model import Found, Source
+from dnsguard.core.observation import FileObservation, Observation, Trouble
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
@@ -82,6 +83,6 @@ def _configured(found: Found) -> tuple[IPAddress, ...]:
     return tuple(candidate.address for candidate in own)
 
 
-def may_return(flaps: Flaps, now: float) -> bool:
+def may_return(flaps: FlapDamping, now: float) -> bool:
     """Tell whether enough time has passed since the place was taken."""
     return now >= flaps.until(PAUSE)

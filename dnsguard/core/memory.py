@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dnsguard.core.attribution import Writer
+from dnsguard.core.attribution import Tramples, Writer
+from dnsguard.core.backoff import FlapDamping, RepairBackoff
 from dnsguard.core.dhcp_query import Informs
-from dnsguard.core.fight import Fight
-from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, HookRecord, Identity, Mode, UnusedKind
-from dnsguard.core.tramples import Tramples
+from dnsguard.core.model import Candidate, HookRecord, Mode
+from dnsguard.core.observation import Identity
+from dnsguard.core.plan import UnusedKind
 from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress
 
@@ -54,11 +54,11 @@ class Memory:
     copying: str | None = None
     """The file for pods that came to name cluster DNS while the node was handed over: somebody
     makes it of resolv.conf."""
-    link_flaps: Flaps = field(default_factory=Flaps)
+    link_flaps: FlapDamping = field(default_factory=FlapDamping)
     """How often a file of ours had to take the place of a link."""
-    flaps: Flaps = field(default_factory=Flaps)
+    flaps: FlapDamping = field(default_factory=FlapDamping)
     bound: frozenset[IPAddress] | None = None
-    fight: Fight = field(default_factory=Fight)
+    fight: RepairBackoff = field(default_factory=RepairBackoff)
     tramples: Tramples = field(default_factory=Tramples)
     writer: Writer | None = None
     """Who wrote ``foreign``."""

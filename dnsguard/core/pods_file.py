@@ -8,27 +8,10 @@ such pods. If it leads to cluster DNS, they forward to themselves and die of it:
     resolved copies:     nameserver 169.254.25.10            (6 of 12 CoreDNS die of "loop")
 """
 
-from dataclasses import dataclass
-
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.formats.address import IPAddress
+from dnsguard.core.observation import PodsFile
 
-REMEDY = "dnsguard kubelet adopt --restart"
 RESTART = "restart kubelet, which is configured otherwise by now: systemctl restart kubelet"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodsFile:
-    """The file that kubelet hands to pods, as it is now."""
-
-    path: str
-    nameservers: tuple[IPAddress, ...] | None = ()
-    """None where it can't be read."""
-    follows: bool = False
-    """It says what resolv.conf says: the same file, a link to it, or made from it by
-    systemd-resolved in its foreign mode."""
-    remedy: str = REMEDY
-    """How pods get another one."""
 
 
 def find_dead_end(pods: PodsFile, border: Exclusions) -> str | None:

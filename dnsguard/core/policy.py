@@ -1,9 +1,9 @@
 """The policy as it is on this node: what kubelet says of its cluster, unless configured."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from ipaddress import ip_address
 
-from dnsguard.core.model import Policy
 from dnsguard.formats.address import IPAddress, is_unique_local
 from dnsguard.formats.kubelet import Kubelet
 
@@ -15,6 +15,51 @@ KNOWN_NODELOCAL: tuple[IPAddress, ...] = (
 """Kubespray's, upstream Kubernetes' (GKE, too) and AKS' node-local addresses."""
 CLUSTER_DOMAIN = "cluster.local"
 """Where nobody says another one (kubelet's --cluster-domain has no default)."""
+
+
+class HandoverMode(StrEnum):
+    """``handover.mode``."""
+
+    AUTO = "auto"  # only when pods can't inherit the loop
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the operator wants; the defaults are dnsguard.toml's. Durations in seconds."""
+
+    servers: tuple[IPAddress, ...] = ()
+    fallback: tuple[IPAddress, ...] = ()
+    nodelocal: tuple[IPAddress, ...] = ()
+    cluster: frozenset[IPAddress] = frozenset()
+    """Every cluster address, the node-local ones included."""
+    told: frozenset[IPAddress] = frozenset()
+    """Those of them that kubelet names itself."""
+    cluster_domain: str = "cluster.local"
+    nodelocal_question: str = ""
+    """The name that NodeLocalDNS must know; empty: the cluster's own."""
+    upstream_question: str = "."
+    """The name whose NS records any real resolver knows."""
+    health_url: str = ""
+    """NodeLocalDNS's own word on its health; empty: not asked for."""
+    require_binding: bool = True
+    """Whether an answer counts only where the node-local address is bound."""
+    asks_dhcp: bool = True
+    """Whether DHCP servers may be asked."""
+    handover: HandoverMode = HandoverMode.AUTO
+    successes: int = 3
+    failures: int = 2
+    fast: float = 0.2
+    """Between two questions to NodeLocalDNS while its health changes."""
+    slow: float = 5.0
+    """The same while nothing changes; upstreams in use are asked as often."""
+    heartbeat: float = 1.0
+    """The same for the one question that tells a hang: the cluster's name over UDP."""
+    timeout: float = 1.0
+    """Until a question counts as unanswered."""
+    hold_down: float = 1.0
+    """From NodeLocalDNS's break to the next handover, doubled with each further break."""
 
 
 def fill_policy(policy: Policy, kubelet: Kubelet | None) -> Policy:

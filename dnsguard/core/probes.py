@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core import evidence
 from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget, Question
+from dnsguard.core.backoff import back_off
 from dnsguard.core.evidence import Services
 from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import RANK, NodeLocal, Policy
+from dnsguard.core.model import RANK, NodeLocal
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool, ProbeRecord, Upstream
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -217,5 +219,5 @@ def _interval(verdict: ProbeRecord, policy: Policy, *, is_in_use: bool, is_serve
     longest = policy.slow if is_in_use or not is_served else SPARE * policy.slow
     tries = max(verdict.failures, verdict.doubts)
     if not verdict.is_usable or tries:
-        return min(longest, policy.fast * 2.0 ** min(tries, 10))
+        return back_off(policy.fast, tries, longest)
     return longest

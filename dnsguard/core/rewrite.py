@@ -6,18 +6,10 @@ from dnsguard.core import links, upstreams
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    FileObservation,
-    NodeLocal,
-    Observation,
-    Plan,
-    Policy,
-    PreparedRepair,
-    ReplaceFile,
-    ReplacePodFile,
-    RestoreLink,
-    Trouble,
-)
+from dnsguard.core.model import NodeLocal
+from dnsguard.core.observation import FileObservation, Observation, Trouble
+from dnsguard.core.plan import Plan, PreparedRepair, ReplaceFile, ReplacePodFile, RestoreLink
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Policy, Source, Unused, UnusedKind
+from dnsguard.core.model import Source
+from dnsguard.core.plan import Unused, UnusedKind
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.resolvconf import MAXNS

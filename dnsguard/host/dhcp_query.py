@@ -19,8 +19,8 @@ from ipaddress import IPv4Address
 from struct import Struct
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import DhcpAnswer
 from dnsguard.core.model import CurrentLease
+from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats import dhcp
 
 WAITS = (0.3, 0.6, float("inf"))

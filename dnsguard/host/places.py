@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dnsguard.core.model import MAX_FILE, Source
+from dnsguard.core.model import Source
+from dnsguard.core.observation import MAX_FILE
 from dnsguard.formats import cloudinit, dhcp, nameservers
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.nameservers import NamedServersList

@@ -4,8 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, Identity
-from dnsguard.core.pods_file import PodsFile
+from dnsguard.core.observation import MAX_FILE, Identity, PodsFile
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.host.files import read_bounded

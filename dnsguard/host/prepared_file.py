@@ -17,7 +17,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.model import FileObservation, PreparedRepair
+from dnsguard.core.observation import FileObservation
+from dnsguard.core.plan import PreparedRepair
 from dnsguard.host import atomic, resolvfile
 from dnsguard.host.atomic import Attributes
 

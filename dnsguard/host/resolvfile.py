@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
+from dnsguard.core.observation import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
 from dnsguard.formats.resolvconf import is_resolv_conf, read_link_marker, unguard
 from dnsguard.host import atomic, path_walk
 from dnsguard.host.atomic import Attributes, New

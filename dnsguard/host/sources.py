@@ -20,7 +20,8 @@ from pathlib import Path
 
 from dnsguard.core import candidates
 from dnsguard.core.candidates import NotedFile
-from dnsguard.core.model import MAX_FILE, Candidate, Found, Source, Stub
+from dnsguard.core.model import Candidate, Found, Source, Stub
+from dnsguard.core.observation import MAX_FILE
 from dnsguard.formats import backups, resolvconf, routes
 from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import trust

@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dnsguard.core.model import MAX_FILE, Candidate, Remember, Source
+from dnsguard.core.model import Candidate, Source
+from dnsguard.core.observation import MAX_FILE
+from dnsguard.core.plan import Remember
 from dnsguard.errors import ForeignStateError
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host.files import read_whole

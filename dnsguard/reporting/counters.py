@@ -6,7 +6,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from dnsguard.core.answers import Answer, ProbeKind, ProbeTarget
-from dnsguard.core.model import Mode, NodeLocal, Plan
+from dnsguard.core.model import Mode, NodeLocal
+from dnsguard.core.plan import Plan
 from dnsguard.formats.address import IPAddress
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0)

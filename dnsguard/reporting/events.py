@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dnsguard.core.attribution import UNKNOWN
-from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, Unused, UpstreamState
+from dnsguard.core.model import PROOF_AWAITED, NodeLocal, UpstreamState
+from dnsguard.core.plan import Plan, Unused
 from dnsguard.core.upstreams import NOT_ASKED
 
 BURST = 5

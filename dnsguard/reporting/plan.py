@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dnsguard.core.model import Observation, Plan, ReplaceFile, ReplacePodFile
+from dnsguard.core.observation import Observation
+from dnsguard.core.plan import Plan, ReplaceFile, ReplacePodFile
 from dnsguard.paths import Paths
 from dnsguard.terminal import diff
 

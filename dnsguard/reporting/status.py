@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 from dnsguard.core import pods_file, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
-from dnsguard.core.attribution import UNKNOWN
+from dnsguard.core.attribution import UNKNOWN, Tramples
 from dnsguard.core.decide import find_exclusions, rank
 from dnsguard.core.handover import next_steps
 from dnsguard.core.health import ProbeStreak, legs
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import HandoverMode, Mode, Observation, Plan, Policy, UpstreamState
-from dnsguard.core.tramples import Tramples
+from dnsguard.core.model import Mode, UpstreamState
+from dnsguard.core.observation import Observation
+from dnsguard.core.plan import Plan
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
 from dnsguard.formats import resolvconf
 

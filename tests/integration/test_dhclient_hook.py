@@ -16,7 +16,7 @@ from threading import Event, Thread
 import pytest
 from lab.dhcp import EXPIRING, HOOK, OFFER, PATIENCE, RENEWING, Dhclient, Machine, World, world
 from lab.wait import until
-from unit.sources.samples import DEBIAN, KUBESPRAY
+from unit.formats.samples import DEBIAN, KUBESPRAY
 
 from dnsguard.formats.dhclient import records
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason

@@ -21,7 +21,7 @@ import pytest
 from lab.dhcp import PATIENCE, Machine, Server, network
 from lab.netns import Namespace
 from lab.wait import readable, until
-from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
+from unit.formats.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress

@@ -13,7 +13,7 @@ import pytest
 from lab import needs
 from lab.dhcp import PATIENCE, Dhclient, Machine, World, world
 from lab.wait import until
-from unit.sources.samples import DEBIAN, KUBESPRAY
+from unit.formats.samples import DEBIAN, KUBESPRAY
 
 from dnsguard import config
 from dnsguard.commands.forecast import POISONED, foresee, render, run

@@ -23,8 +23,8 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import DhcpAnswer
 from dnsguard.core.model import CurrentLease
+from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import leases

@@ -15,7 +15,8 @@ from dnsguard import config
 from dnsguard.commands import adopt as adoption
 from dnsguard.commands import kubelet as command
 from dnsguard.commands.kubelet import POD_FILE
-from dnsguard.core.pods_file import REMEDY, RESTART
+from dnsguard.core.observation import REMEDY
+from dnsguard.core.pods_file import RESTART
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, Kubelet
 from dnsguard.guard import Guard

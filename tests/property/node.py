@@ -11,26 +11,17 @@ from dnsguard.core.decide import decide
 from dnsguard.core.health import ONE_TIME, legs
 from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    Candidate,
+from dnsguard.core.model import Candidate, Found, HookRecord, Source, Stub
+from dnsguard.core.observation import FileObservation, Identity, Observation, PodsFile, Trouble
+from dnsguard.core.plan import (
     EndHold,
-    FileObservation,
-    Found,
-    HandoverMode,
-    HookRecord,
-    Identity,
-    Observation,
     Plan,
-    Policy,
     PreparedRepair,
     ReplaceFile,
     ReplacePodFile,
     RestoreLink,
-    Source,
-    Stub,
-    Trouble,
 )
-from dnsguard.core.pods_file import PodsFile
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from property import promises

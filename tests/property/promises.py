@@ -7,19 +7,10 @@ from dnsguard.core.answers import Outcome, ProbeKind
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    HandoverMode,
-    Mode,
-    NodeLocal,
-    Observation,
-    Plan,
-    Policy,
-    Remember,
-    ReplaceFile,
-    ReplacePodFile,
-    RestoreLink,
-)
-from dnsguard.core.pods_file import PodsFile
+from dnsguard.core.model import Mode, NodeLocal
+from dnsguard.core.observation import Observation, PodsFile
+from dnsguard.core.plan import Plan, Remember, ReplaceFile, ReplacePodFile, RestoreLink
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 

@@ -4,7 +4,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import HandoverMode, Mode, ReplaceFile, Trouble
+from dnsguard.core.model import Mode
+from dnsguard.core.observation import Trouble
+from dnsguard.core.plan import ReplaceFile
+from dnsguard.core.policy import HandoverMode
 from dnsguard.core.rewrite import GRACE
 from property import promises
 from property.node import Node, bound, candidates, nodes, outcomes, pods_files, steps, troubles

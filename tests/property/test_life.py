@@ -20,11 +20,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from dnsguard.core import fight, links
+from dnsguard.core import backoff, links
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, HookRecord, Mode, Trouble
-from dnsguard.core.pods_file import PodsFile
+from dnsguard.core.model import Candidate, HookRecord, Mode
+from dnsguard.core.observation import PodsFile, Trouble
 from dnsguard.core.rewrite import GRACE, PATIENCE
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -43,9 +43,9 @@ from property.node import (
 )
 from property.text import ADDRESSES, NODELOCAL, UPSTREAMS, foreign_files, nameserver_lines
 
-MOST_REPAIRS = 2 * fight.BURST
+MOST_REPAIRS = 2 * backoff.BURST
 """In any second: the burst, what the growing delays let through, and handovers."""
-LONGEST = fight.LONGEST + PATIENCE + GRACE
+LONGEST = backoff.LONGEST_DELAY + PATIENCE + GRACE
 """Seconds until a repair that is due is made, the worst of all delays together."""
 
 
@@ -211,7 +211,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def repairs_are_bounded(self) -> None:
         """Never more writes a second than two fighting programs are worth."""
-        recent = [at for at in self.node.written_at if at > self.node.now - fight.WINDOW]
+        recent = [at for at in self.node.written_at if at > self.node.now - backoff.WINDOW]
         assert len(recent) <= MOST_REPAIRS
 
     @invariant()

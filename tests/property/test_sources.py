@@ -8,14 +8,14 @@ from ipaddress import IPv4Address, ip_address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.sources.samples import DEBIAN, KUBESPRAY, STATEMENTS
-from unit.sources.test_cloudinit import NETPLAN, OPENSTACK, VERSION1
-from unit.sources.test_corefile import COREDNS, NODELOCALDNS
-from unit.sources.test_dhclient_hooks import DEBIAN as SCRIPT
-from unit.sources.test_dhclient_hooks import KUBESPRAY as HOOK
-from unit.sources.test_dhclient_leases import HONEST, LEASE6, POISONED
-from unit.sources.test_dhcp import OPTIONS, OURS, reply
-from unit.sources.test_networkd import LEASE
+from unit.formats.samples import DEBIAN, KUBESPRAY, STATEMENTS
+from unit.formats.test_cloudinit import NETPLAN, OPENSTACK, VERSION1
+from unit.formats.test_corefile import COREDNS, NODELOCALDNS
+from unit.formats.test_dhclient_hooks import DEBIAN as SCRIPT
+from unit.formats.test_dhclient_hooks import KUBESPRAY as HOOK
+from unit.formats.test_dhclient_leases import HONEST, LEASE6, POISONED
+from unit.formats.test_dhcp import OPTIONS, OURS, reply
+from unit.formats.test_networkd import LEASE
 
 from dnsguard.formats import (
     cloudinit,

@@ -9,7 +9,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.model import Candidate, Remember, Source
+from dnsguard.core.model import Candidate, Source
+from dnsguard.core.plan import Remember
 from dnsguard.host.store import VERSION, dump, load
 from property.text import ADDRESSES
 

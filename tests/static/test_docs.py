@@ -21,39 +21,26 @@ from dnsguard.commands import secure
 from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
 from dnsguard.core import (
+    backoff,
     decide,
     dhcp_query,
-    fight,
-    flaps,
     health,
     learn,
-    model,
+    observation,
     probes,
     rewrite,
     upstreams,
 )
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
+from dnsguard.core.backoff import FlapDamping
 from dnsguard.core.evidence import Services
-from dnsguard.core.flaps import Flaps
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, advance, legs
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import (
-    Candidate,
-    FileObservation,
-    Found,
-    HandoverMode,
-    Identity,
-    Mode,
-    NodeLocal,
-    Observation,
-    Plan,
-    ReplaceFile,
-    Source,
-    UpstreamState,
-)
-from dnsguard.core.pods_file import PodsFile
-from dnsguard.core.policy import fill_policy
+from dnsguard.core.model import Candidate, Found, Mode, NodeLocal, Source, UpstreamState
+from dnsguard.core.observation import FileObservation, Identity, Observation, PodsFile
+from dnsguard.core.plan import Plan, ReplaceFile
+from dnsguard.core.policy import HandoverMode, fill_policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords, apply_answers
 from dnsguard.errors import ConfigError
 from dnsguard.formats import resolvconf
@@ -376,14 +363,14 @@ def test_every_path_is_in_the_manual() -> None:
 _HANG = POLICY.heartbeat + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
 """Seconds: the next question, one after it for each failure more, and the last one's time."""
 _FIGURES = (
-    f"{fight.BURST} repairs in a second are made at once",
-    f"doubles from {fight.SHORTEST:g} to {fight.LONGEST:g} seconds",
-    f"for {('two', 'three', 'four', 'five')[int(fight.QUIET) - 2]} times as long",
-    f"at least {fight.WINDOW:g} second",
+    f"{backoff.BURST} repairs in a second are made at once",
+    f"doubles from {backoff.SHORTEST_DELAY:g} to {backoff.LONGEST_DELAY:g} seconds",
+    f"for {('two', 'three', 'four', 'five')[int(backoff.QUIET_TIMES) - 2]} times as long",
+    f"at least {backoff.WINDOW:g} second",
     f"is waited for, at most {rewrite.PATIENCE:g} seconds",
     f"may stay so for {rewrite.GRACE:g} seconds",
     f"Waits at most {secure.PATIENCE:g} second for a program",
-    f"a file over {model.MAX_FILE // 1024} KiB",
+    f"a file over {observation.MAX_FILE // 1024} KiB",
     f"N is 1 to {resolvfile._MOST_ASIDE}",
     f"At most {probes.MOST_ASKED} candidates are asked at a time",
     f"and again every {probes.CLEARANCE:g} seconds",
@@ -407,8 +394,8 @@ _FIGURES = (
     f"It is {POLICY.hold_down:g} second at first",
     f"did not fail in the last {health.SERVFAIL_CACHED:g} seconds",
     f"counts for {health.PROOF:g} seconds",
-    f"up to {flaps.LONGEST:g} seconds, with each break",
-    f"{flaps.LONGEST:g} seconds and {flaps.FORGIVEN} times the hold-down",
+    f"up to {backoff.LONGEST_HOLD_DOWN:g} seconds, with each break",
+    f"{backoff.LONGEST_HOLD_DOWN:g} seconds and {backoff.FORGIVEN} times the hold-down",
 )
 
 
@@ -509,7 +496,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             mode_since=0.0,
             health=health,
             probe_records={UPSTREAM: answered} if upstream is UpstreamState.VERIFIED else {},
-            flaps=Flaps(count=1, broke_at=1.0) if is_held else Flaps(),
+            flaps=FlapDamping(count=1, broke_at=1.0) if is_held else FlapDamping(),
         ),
         Observation(
             now=1.0,

@@ -10,7 +10,7 @@ from lab.promtool import promtool
 from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core.model import Policy
+from dnsguard.core.policy import Policy
 from dnsguard.host import yaml_text
 from dnsguard.reporting.counters import Counters
 from dnsguard.reporting.metrics import Family, metrics

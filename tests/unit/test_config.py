@@ -10,8 +10,7 @@ import pytest
 
 from dnsguard import config
 from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget
-from dnsguard.core.model import HandoverMode
-from dnsguard.core.policy import KNOWN_NODELOCAL
+from dnsguard.core.policy import KNOWN_NODELOCAL, HandoverMode
 from dnsguard.core.probes import wording
 from dnsguard.errors import EX_CONFIG, ConfigError
 from dnsguard.reporting.events import Level

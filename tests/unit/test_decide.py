@@ -10,27 +10,14 @@ from property import promises
 from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core import fight, upstreams
+from dnsguard.core import backoff, upstreams
 from dnsguard.core.answers import Outcome
 from dnsguard.core.decide import find_exclusions, forget, rank
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import (
-    Candidate,
-    EndHold,
-    HandoverMode,
-    KeepForeign,
-    Mode,
-    NodeLocal,
-    Policy,
-    Remember,
-    ReplaceFile,
-    ReplacePodFile,
-    Source,
-    Stub,
-    Trouble,
-    UpstreamState,
-)
-from dnsguard.core.pods_file import PodsFile
+from dnsguard.core.model import Candidate, Mode, NodeLocal, Source, Stub, UpstreamState
+from dnsguard.core.observation import PodsFile, Trouble
+from dnsguard.core.plan import EndHold, KeepForeign, Remember, ReplaceFile, ReplacePodFile
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.rewrite import GRACE, PATIENCE, PEEK
 from dnsguard.formats.address import IPAddress
 
@@ -703,9 +690,9 @@ class TestWhen:
             node.write(POISON)
             plan = node.look()
             node.now += 0.01
-        assert len(node.written_at) < fight.BURST + 12
+        assert len(node.written_at) < backoff.BURST + 12
         assert dict(plan.because)["write"].startswith("delayed")
-        node.quiet(within=fight.LONGEST)
+        node.quiet(within=backoff.LONGEST_DELAY)
         assert node.file.content == GUARDED
 
     def test_a_file_that_cannot_be_written_is_tried_again(self) -> None:

@@ -15,7 +15,7 @@ from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.host.dhclient import Running
-from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
+from unit.formats.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
 NOW = 1.7e9

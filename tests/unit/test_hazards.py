@@ -21,7 +21,7 @@ from dnsguard.formats.dhclient.hazards import (
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.host import dhclient
 from dnsguard.host.files import read_bounded
-from unit.sources.samples import DEBIAN, KUBESPRAY
+from unit.formats.samples import DEBIAN, KUBESPRAY
 
 POISON = b"supersede domain-name-servers 169.254.25.10;\n"
 OUR_HOOK = Hook(

@@ -8,7 +8,9 @@ import pytest
 
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, legs
-from dnsguard.core.model import FileObservation, NodeLocal, Observation, Policy
+from dnsguard.core.model import NodeLocal
+from dnsguard.core.observation import FileObservation, Observation
+from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress
 

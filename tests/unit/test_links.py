@@ -13,7 +13,8 @@ from dnsguard.commands.secure import secure
 from dnsguard.core import links
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Candidate, Mode, Policy, Source, Stub
+from dnsguard.core.model import Candidate, Mode, Source, Stub
+from dnsguard.core.policy import Policy
 from dnsguard.formats.address import parse_address
 from dnsguard.formats.resolvconf import read_link_marker
 from dnsguard.guard import Guard

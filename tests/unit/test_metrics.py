@@ -7,10 +7,9 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.attribution import Writer
+from dnsguard.core.attribution import Trample, Writer
 from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.model import Policy
-from dnsguard.core.tramples import Trample
+from dnsguard.core.policy import Policy
 from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters, cause
 from dnsguard.reporting.metrics import Family, Kind, metrics
 from dnsguard.reporting.status import make_status

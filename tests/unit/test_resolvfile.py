@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core.model import MAX_FILE, Trouble
+from dnsguard.core.observation import MAX_FILE, Trouble
 from dnsguard.host.resolvfile import Replaced, chain, observe, replace, sync
 
 OLD, NEW = b"nameserver 169.254.25.10\n", b"nameserver 10.0.0.2\n"

@@ -17,7 +17,7 @@ from dnsguard.host import sources
 from dnsguard.host.places import PLACES
 from dnsguard.host.sources import look
 from dnsguard.paths import Paths
-from unit.sources.test_dhcp import OPTIONS, reply
+from unit.formats.test_dhcp import OPTIONS, reply
 
 UUID = "7d1b3f0e-8f4e-4f53-9a9c-0d5f0c1f9a10"
 AT = 1e9

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.core.model import Candidate, Remember, Source
+from dnsguard.core.model import Candidate, Source
+from dnsguard.core.plan import Remember
 from dnsguard.host.atomic import write
 from dnsguard.host.store import VERSION, dump, load, set_aside
 

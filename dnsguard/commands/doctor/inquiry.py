@@ -12,7 +12,7 @@ from dnsguard.commands.doctor.look import NodeSnapshot
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
-from dnsguard.core.model import Policy
+from dnsguard.core.policy import Policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.prober import ask
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dnsguard.commands.doctor.loops import Block, Endpoint, Forward, Server, Target
-from dnsguard.core.model import Policy
-from dnsguard.core.policy import KNOWN_NODELOCAL
+from dnsguard.core.policy import KNOWN_NODELOCAL, Policy
 from dnsguard.formats import corefile, resolvconf
 from dnsguard.formats.address import IPAddress, parse_address, plain
 from dnsguard.host import kubelet, pod_resolv_confs, pods, processes, trust

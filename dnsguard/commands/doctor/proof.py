@@ -5,7 +5,7 @@ from pathlib import Path
 from dnsguard.commands.doctor import loops
 from dnsguard.commands.doctor.findings import Json
 from dnsguard.commands.doctor.look import NodeSnapshot
-from dnsguard.core.model import Policy
+from dnsguard.core.policy import Policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods, wire

@@ -16,12 +16,14 @@ from typing import Any
 from dnsguard import client, config, prober, terminal
 from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config
+from dnsguard.core.backoff import RepairBackoff
 from dnsguard.core.decide import decide, decide_ahead, find_exclusions
-from dnsguard.core.fight import Fight
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import FileObservation, Identity, Mode, ReplaceFile
+from dnsguard.core.model import Mode
+from dnsguard.core.observation import FileObservation, Identity
+from dnsguard.core.plan import ReplaceFile
 from dnsguard.core.rewrite import sort_nameservers
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
@@ -158,7 +160,7 @@ def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_ac
     policy, seen = guard.policy, guard.observe()
     worst = b"".join(b"nameserver %s\n" % str(one).encode() for one in policy.nodelocal)
     text = worst if future.text is None else future.text
-    memory = replace(memory, fight=Fight(), written=None, records=())
+    memory = replace(memory, fight=RepairBackoff(), written=None, records=())
     if is_boot:
         # NodeLocalDNS isn't up yet: its address comes with its pod.
         memory = replace(memory, health=Health(), serves=Serves.UPSTREAM, mode_since=None)

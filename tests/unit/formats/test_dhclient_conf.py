@@ -10,7 +10,7 @@ import pytest
 from dnsguard.formats.dhclient import conf
 from dnsguard.formats.dhclient.options import SERVERS, SERVERS6
 from dnsguard.formats.dhclient.statements import Conf, Verb, apply, find_requested
-from unit.sources.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
+from unit.formats.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 
 def _outcome(parsed: Conf, interface: str = "eth0") -> tuple[str, ...]:

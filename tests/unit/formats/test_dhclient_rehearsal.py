@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from dnsguard.formats.dhclient.rehearsal import Outcome, Scene, Script, rehearse
-from unit.sources.test_dhclient_hooks import DEBIAN, KUBESPRAY, RESOLVED
+from unit.formats.test_dhclient_hooks import DEBIAN, KUBESPRAY, RESOLVED
 
 POISON = "nameserver 169.254.25.10\n"
 BEFORE = "nameserver 10.1.1.1\n"

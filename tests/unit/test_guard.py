@@ -10,7 +10,9 @@ from property import promises
 
 from dnsguard import config
 from dnsguard.core.decide import decide_ahead
-from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
+from dnsguard.core.model import UpstreamState
+from dnsguard.core.observation import MAX_FILE
+from dnsguard.core.plan import Plan
 from dnsguard.guard import RETRY_LATEST, Guard
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
 from dnsguard.paths import Paths

@@ -5,8 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core.model import Policy
-from dnsguard.core.policy import KNOWN_NODELOCAL, fill_policy
+from dnsguard.core.policy import KNOWN_NODELOCAL, Policy, fill_policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet, Setting
 

@@ -9,7 +9,8 @@ from property.promises import used
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import HookRecord, Policy, UpstreamState
+from dnsguard.core.model import HookRecord, UpstreamState
+from dnsguard.core.policy import Policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 

@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 
 from dnsguard.core import dhcp_query
 from dnsguard.core.answers import Outcome
-from dnsguard.core.dhcp_query import (
-    FIRST,
-    LONGEST,
-    LOST,
-    DhcpAnswer,
-    DhcpQueryRecord,
-    DueQueries,
-    Informs,
-)
+from dnsguard.core.dhcp_query import FIRST, LONGEST, LOST, DhcpQueryRecord, DueQueries, Informs
 from dnsguard.core.model import CurrentLease, Source
+from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhcp import Reply
 

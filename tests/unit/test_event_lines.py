@@ -9,7 +9,9 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Mode, NodeLocal, Plan, Policy, UpstreamState
+from dnsguard.core.model import Mode, NodeLocal, UpstreamState
+from dnsguard.core.plan import Plan
+from dnsguard.core.policy import Policy
 from dnsguard.reporting.events import BURST, MOST, WINDOW, Event, Level, Repeats, describe_changes
 
 

@@ -2,8 +2,16 @@
 
 import pytest
 
-from dnsguard.core.attribution import NAMES, RECENT, UNKNOWN, FileTouch, Writer, attribute
-from dnsguard.core.tramples import Trample, Tramples
+from dnsguard.core.attribution import (
+    NAMES,
+    RECENT,
+    UNKNOWN,
+    FileTouch,
+    Trample,
+    Tramples,
+    Writer,
+    attribute,
+)
 
 NOW = 100.0
 GUARDED = b"# added by dnsguard: 10.0.0.2\nnameserver 10.0.0.2\n"

@@ -17,11 +17,11 @@ from dnsguard.formats import (
 )
 from dnsguard.formats.dhclient import conf, hooks, leases
 from dnsguard.host import yaml_text
-from unit.sources.samples import DEBIAN, KUBESPRAY
-from unit.sources.test_cloudinit import NETPLAN
-from unit.sources.test_corefile import NODELOCALDNS
-from unit.sources.test_dhclient_hooks import KUBESPRAY as HOOK
-from unit.sources.test_dhclient_leases import HONEST
+from unit.formats.samples import DEBIAN, KUBESPRAY
+from unit.formats.test_cloudinit import NETPLAN
+from unit.formats.test_corefile import NODELOCALDNS
+from unit.formats.test_dhclient_hooks import KUBESPRAY as HOOK
+from unit.formats.test_dhclient_leases import HONEST
 
 SIZE = 10 << 20
 BOUND = 0.1

@@ -12,7 +12,8 @@ from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import Candidate, NodeLocal, Policy, Source
+from dnsguard.core.model import Candidate, NodeLocal, Source
+from dnsguard.core.policy import Policy
 from dnsguard.core.probes import CLEARANCE, LOST, MOST_ASKED, SPARE, due_probes, wording
 from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress
