@@ -243,7 +243,7 @@ class Guard:
             # An answer may hand the node over: not on what kubelet did seconds ago.
             self._read_kubelet()
         for _ in range(_TRIES):
-            seen = replace(self.observe(), answers=answers, informed=informed)
+            seen = replace(self.observe(), answers=answers, dhcp_answers=informed)
             plan, result = self._step(seen)
             answers, informed = (), ()  # each counts once
             has_just_failed = result is Replaced.FAILED and self._failures == 1

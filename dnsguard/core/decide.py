@@ -114,7 +114,7 @@ def decide_ahead(memory: Memory, seen: Observation, policy: Policy) -> tuple[Mem
     after, plan = decide(memory, seen, policy)
     began, then = seen.now, seen.now + MOMENT
     while not plan.is_settled and not plan.writes_resolv_conf and seen.now < plan.look_at <= then:
-        seen = replace(seen, now=plan.look_at, answers=(), informed=())
+        seen = replace(seen, now=plan.look_at, answers=(), dhcp_answers=())
         after, plan = decide(after, seen, policy)
     return after, plan, seen.now - began
 
@@ -206,7 +206,9 @@ def forget(memory: Memory, address: IPAddress) -> Memory:
         memory,
         remembered=tuple(one for one in memory.remembered if one.address != address),
         learned=tuple(one for one in memory.learned if one.address != address or address in named),
-        verdicts={one: verdict for one, verdict in memory.probe_records.items() if one != address},
+        probe_records={
+            one: verdict for one, verdict in memory.probe_records.items() if one != address
+        },
     )
 
 
@@ -251,10 +253,10 @@ def _apply_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
         memory,
         health=health,
         nodelocal=nodelocal,
-        verdicts=verdicts,
-        convicts=_update_cluster_resolvers(memory, verdicts, seen.wall),
+        probe_records=verdicts,
+        cluster_resolvers=_update_cluster_resolvers(memory, verdicts, seen.wall),
         bound=bound,
-        informs=informs,
+        dhcp_answers=informs,
     )
 
 
@@ -325,7 +327,7 @@ def _ask_dhcp(
         bound=memory.bound or frozenset(),
         is_stranded=is_stranded,
     )
-    return replace(memory, informs=informs), due
+    return replace(memory, dhcp_answers=informs), due
 
 
 @dataclass(frozen=True, slots=True)

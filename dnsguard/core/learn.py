@@ -201,7 +201,7 @@ def _take_foreign(memory: Memory, foreign: bytes, written_at: float) -> Memory:
         foreign=foreign,
         learned=learned,
         deleted={one: deleted[one] for one in newest},
-        told=told,
+        told_unused=told,
     )
 
 

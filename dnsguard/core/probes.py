@@ -113,7 +113,7 @@ def due_probes(  # noqa: PLR0913 -- each a fact of one look
         due += (Probe(address, ProbeTarget(ask, tcp)) for ask in asks)
         asked = frozenset(asks)
         verdicts[address] = replace(verdicts[address], asked_at=now, asked=asked, round={})
-    memory = replace(memory, health=health, verdicts=verdicts)
+    memory = replace(memory, health=health, probe_records=verdicts)
     return memory, Questions(now=tuple(due), next_at=next_at)
 
 

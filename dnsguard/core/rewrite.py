@@ -135,7 +135,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         written=content,
         unfinished_since=None,
         fight=memory.fight.record_repair(seen.now),
-        links=memory.link_flaps.record_break(seen.now, links.PAUSE)
+        link_flaps=memory.link_flaps.record_break(seen.now, links.PAUSE)
         if file.leads_away
         else memory.link_flaps,
     )

@@ -26,7 +26,7 @@ def find_unused(
     news = tuple(reason for key, reason in reasons.items() if key not in memory.told_unused)
     if not news:
         return memory, ()
-    return replace(memory, told=memory.told_unused | reasons.keys()), news
+    return replace(memory, told_unused=memory.told_unused | reasons.keys()), news
 
 
 def _explain_all(

@@ -365,10 +365,10 @@ def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> 
     """Take in whose DNS the server was shown to be, in one and the same round."""
     found = judge_round(verdict.round, services)
     if found is Finding.CLUSTER:
-        return replace(verdict, is_exposed=True, cleared_at=None, was_cleared=False)
+        return replace(verdict, answers_cluster_names=True, cleared_at=None, was_cleared=False)
     does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
     if found is Finding.OUTSIDE and does_resolve:
-        return _clear(replace(verdict, is_exposed=False), answer.at)
+        return _clear(replace(verdict, answers_cluster_names=False), answer.at)
     if (
         found is Finding.OPEN
         and does_resolve

@@ -605,7 +605,7 @@ class TestTheFileForKubelet:
     def test_cluster_dns_never_stays_in_it(self, named: str) -> None:
         """Known as such, found out in an earlier boot, or a stub: not even for want of others."""
         node = _node(POISON)
-        node.memory = replace(node.memory, convicts={OTHER: 1.0})
+        node.memory = replace(node.memory, cluster_resolvers={OTHER: 1.0})
         node.pod_file = f"nameserver {named}\n".encode()
         assert promises.used(self._written(node) or b"") == ()
 

@@ -192,7 +192,7 @@ def test_names_outside_fail(leg: ProbeTarget, upstreams: ProbeRecords, expected:
 def test_an_upstream_found_out_as_cluster_dns_tells_nothing() -> None:
     """It is not what NodeLocalDNS asks."""
     (verdict,) = _upstream(NOW + 1).values()
-    exposed = {UPSTREAM: replace(verdict, is_exposed=True)}
+    exposed = {UPSTREAM: replace(verdict, answers_cluster_names=True)}
     health = _after(_healthy(), *_answers("--", EXTERNAL[0]), upstreams=exposed)
     assert health.state is NodeLocal.HEALTHY
     assert health.detail.endswith("not for names outside: the upstream is silent, too")

@@ -144,7 +144,7 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
     failing = replace(WELL, successes=0, failures=1, failing_since=NOW)
     health = replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: failing})
     verdict = ProbeRecord(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
-    memory = _memory(health=health, verdicts={A: verdict})
+    memory = _memory(health=health, probe_records={A: verdict})
     memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + 0.01)
     assert asked == ["10.0.0.1 upstream"]
     assert _next(memory, "10.0.0.1", now=NOW + 0.02)[1] == []
@@ -165,7 +165,7 @@ def test_how_often_an_upstream_is_asked(
     address: str, verdict: ProbeRecord, interval: float
 ) -> None:
     """Those in use more often than spares, those that fail ever more seldom, but for ever."""
-    memory = _memory(verdicts={ip_address(address): replace(verdict, asked_at=NOW)})
+    memory = _memory(probe_records={ip_address(address): replace(verdict, asked_at=NOW)})
     _, asked, next_at = _next(memory, address)
     assert asked == []
     assert next_at == pytest.approx(NOW + interval)
@@ -183,7 +183,7 @@ def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
         for ask in (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
     ]
     memory = replace(
-        memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services())
+        memory, probe_records=upstreams.apply_answers(memory.probe_records, answers, Services())
     )
     _, asked, _ = _next(memory, *many, now=NOW + 1)
     assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
@@ -212,15 +212,15 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
 def test_who_was_cleared_is_tried_again_once_a_minute() -> None:
     """Cluster DNS may move to an address that was somebody else's."""
     verdict = ProbeRecord(answered_at=1.0, cleared_at=NOW - CLEARANCE)
-    assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == _both("10.0.0.1")
+    assert _next(_memory(probe_records={A: verdict}), "10.0.0.1")[1] == _both("10.0.0.1")
     verdict = replace(verdict, cleared_at=NOW - CLEARANCE + 1)
-    assert _next(_memory(verdicts={A: verdict}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
+    assert _next(_memory(probe_records={A: verdict}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
 
 
 def test_who_was_found_out_is_asked_seldom() -> None:
     """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
     verdict = ProbeRecord(asked_at=NOW, answered_at=NOW, cleared_at=NOW, answers_cluster_names=True)
-    border = replace(BORDER, exposed=frozenset({A}))
+    border = replace(BORDER, cluster_resolvers=frozenset({A}))
     memory = _memory(convicts={A: 1.0})
     candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
 
@@ -233,7 +233,7 @@ def test_who_was_found_out_is_asked_seldom() -> None:
 
 def test_who_is_no_longer_known_is_forgotten() -> None:
     """Verdicts don't pile up over years of leases."""
-    memory, _, _ = _next(_memory(verdicts={A: ProbeRecord(answered_at=1.0)}), "10.0.0.2")
+    memory, _, _ = _next(_memory(probe_records={A: ProbeRecord(answered_at=1.0)}), "10.0.0.2")
     assert set(memory.probe_records) == {B}
 
 
@@ -242,6 +242,6 @@ def test_an_answer_ends_the_waiting() -> None:
     memory, _, _ = _next(_memory(), "10.0.0.1")
     answers = [_answer("10.0.0.1", ask=ask) for ask in ProbeKind]
     memory = replace(
-        memory, verdicts=upstreams.apply_answers(memory.probe_records, answers, Services())
+        memory, probe_records=upstreams.apply_answers(memory.probe_records, answers, Services())
     )
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

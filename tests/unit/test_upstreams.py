@@ -46,7 +46,7 @@ def _answer(address: IPAddress, outcome: Outcome = Outcome.ANSWERED, rtt: float 
 
 
 def _cleared(address: IPAddress, *, has_records: bool = False) -> Answer:
-    return replace(_answer(address), ask=ProbeKind.CLUSTER, has_records=has_records)
+    return replace(_answer(address), kind=ProbeKind.CLUSTER, has_records=has_records)
 
 
 def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None = None) -> Pool:
@@ -205,7 +205,7 @@ def _inside(
     has_records = outcome is ANSWERED and bool(records)
     return replace(
         _answer(A, outcome),
-        ask=ask,
+        kind=ask,
         rcode=NOERROR if has_records else rcode,
         has_records=has_records,
         records=records,

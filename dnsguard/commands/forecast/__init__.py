@@ -138,7 +138,7 @@ async def _ask_dhcp_server(guard: Guard) -> Memory:
         asked = [prober.ask(one, guard.policy) for one in plan.questions]
         told = [dhcp_query.query(lease, timeout=INFORM_TIMEOUT) for lease in plan.dhcp_queries]
         answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
-        seen = replace(guard.observe(), answers=tuple(answers), informed=tuple(informed))
+        seen = replace(guard.observe(), answers=tuple(answers), dhcp_answers=tuple(informed))
         memory, plan = decide(memory, seen, guard.policy)
         if not plan.questions and memory.health.address is not None:
             await asyncio.sleep(guard.policy.fast)
