@@ -65,7 +65,7 @@ async def query(
         outcome, detail = Outcome.UNREACHABLE, f"can't be asked: {_reason(error)}"
     else:
         if isinstance(got, dhcp.Reply):
-            outcome, detail, reply = Outcome.ANSWERED, _tell(got), got
+            outcome, detail, reply = Outcome.ANSWERED, _read_reply(got), got
         elif got is None:
             outcome, detail = Outcome.TIMED_OUT, f"no DHCP server answers in {timeout:g} s"
         else:
@@ -170,7 +170,7 @@ def _expect(sock: socket.socket, lease: CurrentLease) -> dhcp.Expected:
     )
 
 
-def _tell(reply: dhcp.Reply) -> str:
+def _read_reply(reply: dhcp.Reply) -> str:
     return f"DHCP server {reply.server} names {', '.join(map(str, reply.nameservers))}"
 
 
