@@ -9,7 +9,7 @@ then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dnsguard.core import dhcp_query, learn, links, pods_file, upstreams
+from dnsguard.core import dhcp_query, learn, links, pods_file, probe_record, remembered, upstreams
 from dnsguard.core.answers import Outcome, ProbeKind
 from dnsguard.core.evidence import Services, is_private
 from dnsguard.core.exclusions import Exclusions
@@ -21,10 +21,11 @@ from dnsguard.core.model import PROOF_AWAITED, RANK, Candidate, NodeLocal, Sourc
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Action, EndHold, KeepForeign, Plan, Remember, Unused
 from dnsguard.core.policy import HandoverMode, Policy
+from dnsguard.core.probe_record import ProbeRecord, ProbeRecords
 from dnsguard.core.probes import due_probes
 from dnsguard.core.rewrite import Rewrite, prepare_repair, rewrite, write_pod_file
 from dnsguard.core.unused import find_unused
-from dnsguard.core.upstreams import Pool, ProbeRecord, ProbeRecords
+from dnsguard.core.upstreams import Pool
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, is_unique_local
 
@@ -181,7 +182,7 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) 
     candidates = (
         *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *learn.candidates(memory),
-        *upstreams.load_remembered(memory.remembered),
+        *remembered.load_remembered(memory.remembered),
         *_filter_found(seen),
         *dhcp_query.candidates(memory.dhcp_answers),
         *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
@@ -236,11 +237,11 @@ def _apply_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
         known = services(policy, memory.kubernetes, memory.health.address)
-        verdicts = upstreams.apply_answers(verdicts, answers, known)
+        verdicts = probe_record.apply_answers(verdicts, answers, known)
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
         verdicts = {
-            address: verdict if verdict.is_usable else upstreams.unasked(verdict)
+            address: verdict if verdict.is_usable else probe_record.reset_for_probe(verdict)
             for address, verdict in verdicts.items()
         }
     bound = memory.bound if seen.bound is None else seen.bound
@@ -307,8 +308,8 @@ def _remember(
     # By what it has shown; that the operator names it is no proof once the name is taken away.
     proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
-    kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
-    outlived = upstreams.find_stale(pool) - {learned.address for learned in memory.learned}
+    kept = remembered.remember(memory.remembered, named, proven, border, seen.wall)
+    outlived = remembered.find_stale(pool) - {learned.address for learned in memory.learned}
     return tuple(candidate for candidate in kept if candidate.address not in outlived)
 
 

@@ -12,7 +12,7 @@ from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import Observation
 from dnsguard.core.policy import Policy
-from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
+from dnsguard.core.probe_record import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress, is_unique_local
 
 HEARTBEAT = ProbeTarget(ProbeKind.CLUSTER)

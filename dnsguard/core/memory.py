@@ -11,7 +11,7 @@ from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, HookRecord, Mode
 from dnsguard.core.observation import Identity
 from dnsguard.core.plan import UnusedKind
-from dnsguard.core.upstreams import ProbeRecord
+from dnsguard.core.probe_record import ProbeRecord
 from dnsguard.formats.address import IPAddress
 
 

@@ -11,7 +11,8 @@ from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal
 from dnsguard.core.policy import Policy
-from dnsguard.core.upstreams import Pool, ProbeRecord, Upstream
+from dnsguard.core.probe_record import ProbeRecord
+from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 

@@ -1,84 +1,19 @@
 """Which nameservers are real, which of them answer, and which are to be used."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from dnsguard.core.answers import Answer, Outcome, ProbeKind
-from dnsguard.core.evidence import Finding, Round, Services, fails_alike, judge_round, resolves
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
+from dnsguard.core.probe_record import _UNKNOWN, NOT_ASKED, ProbeRecord, ProbeRecords
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, zoned
 
-MOST_REMEMBERED = 16
-LOST_AFTER = 2
-"""Failures in a row after which an upstream is no longer usable."""
 MOST_NAMED = 30
 """Addresses of one text. glibc uses three lines; the others may count once those are refused."""
-FORGOTTEN_AFTER = 8
-"""Failures in a row after which one is forgotten, if another answers."""
-REFRESH = 3600.0
-"""Seconds after which the time of a remembered candidate is brought up to date."""
-NOT_ASKED = "not asked yet"
-PATIENCE = 60.0
-"""Seconds, and :data:`ROUNDS` of questions, for which a server that answers for the outside
-has to treat the cluster's name like any other it fails for. CoreDNS waits for its API server
-before it knows its zone; its SERVFAIL must never be taken for a resolver's."""
-ROUNDS = 3
 
 _GUESSES = frozenset({Source.GUESS, Source.FALLBACK})
-_PASSING = frozenset({Source.CONFIG, Source.DELETED, *_GUESSES})
-"""Not remembered: what the operator removes there is gone, and a guess can be made anew."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRecord:
-    """How one nameserver has answered."""
-
-    asked_at: float | None = None
-    """When its last round of questions began."""
-    asked: frozenset[ProbeKind] = frozenset()
-    """What it was asked in that round."""
-    round: Round = field(default_factory=dict)
-    """What came of it so far."""
-    answered_at: float | None = None
-    """When it last answered for the outside."""
-    rtt: float | None = None
-    failures: int = 0
-    """How often in a row it did not."""
-    failing_since: float | None = None
-    failed_at: float | None = None
-    detail: str = NOT_ASKED
-    cleared_at: float | None = None
-    """When a round last showed that it answers for the outside and not for the cluster; None
-    where that was not shown since it last fell silent: somebody else may answer there now."""
-    was_cleared: bool = False
-    """It was shown at some time."""
-    answers_cluster_names: bool = False
-    """It was shown to be cluster DNS, and not cleared of it since."""
-    doubts: int = 0
-    """Rounds in a row that showed neither, while it answered for the outside."""
-    alike_since: float | None = None
-    """Since when it has failed for the cluster's name as for any like it."""
-
-    @property
-    def is_waiting(self) -> bool:
-        return not self.asked <= self.round.keys()
-
-    @property
-    def answers(self) -> bool:
-        """Whether it resolves names outside, whoever it is."""
-        return self.answered_at is not None and self.failures < LOST_AFTER
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it was asked in vain often enough to say so."""
-        return self.failures >= LOST_AFTER
-
-    @property
-    def is_usable(self) -> bool:
-        return self.answers and self.cleared_at is not None
 
 
 class Standing(IntEnum):
@@ -133,9 +68,7 @@ class Upstream:
         return self.candidate.source in (*_GUESSES, Source.DELETED)
 
 
-ProbeRecords = Mapping[IPAddress, ProbeRecord]
 Pool = tuple[Upstream, ...]
-_UNKNOWN = ProbeRecord()
 SILENT = "none of the known ones answers"
 
 
@@ -279,11 +212,11 @@ def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> boo
     best = min(usable.values())
     if len(servers) < min(count, list(usable.values()).count(best)):
         return False
-    reset_for_probe = {u.address for u in among if not u.is_usable and not u.record.failures}
-    reset_for_probe -= {u.address for u in among if u.record.doubts}
+    unasked = {u.address for u in among if not u.is_usable and not u.record.failures}
+    unasked -= {u.address for u in among if u.record.doubts}
     ranks = {upstream.address: upstream.rank for upstream in among}
     is_best = any(ranks.get(server) == best for server in servers[:1])
-    return is_best and all(server in usable or server in reset_for_probe for server in servers)
+    return is_best and all(server in usable or server in unasked for server in servers)
 
 
 def _silent_since(named: Sequence[Upstream]) -> float | None:
@@ -312,148 +245,3 @@ def _has_better(named: Sequence[Upstream], among: Pool, since: float | None) -> 
         for upstream in eligible(among)
         if upstream not in named
     )
-
-
-def unasked(verdict: ProbeRecord) -> ProbeRecord:
-    """Return the verdict on a silent server as if it had just fallen silent."""
-    return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
-
-
-def apply_answers(
-    verdicts: ProbeRecords, answers: Iterable[Answer], services: Services
-) -> ProbeRecords:
-    """Return the verdicts after these answers."""
-    changed = dict(verdicts)
-    for answer in answers:
-        before = changed.get(answer.address, _UNKNOWN)
-        verdict = replace(before, round={**before.round, answer.kind: answer})
-        if answer.kind in (ProbeKind.UPSTREAM, ProbeKind.ONE_TIME):
-            verdict = _apply_outside_answer(verdict, answer)
-        changed[answer.address] = _apply_finding(verdict, answer, services)
-    return changed
-
-
-def _apply_outside_answer(verdict: ProbeRecord, answer: Answer) -> ProbeRecord:
-    """Take in what came of names outside; one lost datagram loses nobody."""
-    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
-    if does_resolve is None:
-        return verdict
-    first = verdict.round[ProbeKind.UPSTREAM]
-    is_second = answer is not first
-    if is_second and first.outcome is not Outcome.ANSWERED:
-        return verdict  # counted already
-    if does_resolve:
-        return replace(
-            verdict,
-            answered_at=answer.at,
-            rtt=first.rtt,
-            failures=0,
-            failing_since=None,
-            detail=first.detail,
-        )
-    since = answer.at if verdict.failing_since is None else verdict.failing_since
-    failures = verdict.failures + 1
-    verdict = replace(verdict, failures=failures, failing_since=since, failed_at=answer.at)
-    about = " for a one-time name" if is_second else ""
-    verdict = replace(verdict, detail=answer.detail + about)
-    if failures < LOST_AFTER:
-        return verdict
-    return replace(verdict, cleared_at=None, doubts=0, alike_since=None)
-
-
-def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> ProbeRecord:
-    """Take in whose DNS the server was shown to be, in one and the same round."""
-    found = judge_round(verdict.round, services)
-    if found is Finding.CLUSTER:
-        return replace(verdict, answers_cluster_names=True, cleared_at=None, was_cleared=False)
-    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
-    if found is Finding.OUTSIDE and does_resolve:
-        return _clear(replace(verdict, answers_cluster_names=False), answer.at)
-    if (
-        found is Finding.OPEN
-        and does_resolve
-        and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL)
-    ):
-        return _doubt(verdict, answer.at)
-    return verdict
-
-
-def _clear(verdict: ProbeRecord, at: float) -> ProbeRecord:
-    return replace(verdict, cleared_at=at, was_cleared=True, doubts=0, alike_since=None)
-
-
-def _doubt(verdict: ProbeRecord, at: float) -> ProbeRecord:
-    """Take in a round that showed neither; who was exposed stays so, however long it is."""
-    if not fails_alike(verdict.round) or verdict.answers_cluster_names:
-        return replace(verdict, doubts=verdict.doubts + 1, alike_since=None)
-    since = at if verdict.alike_since is None else verdict.alike_since
-    verdict = replace(verdict, doubts=verdict.doubts + 1, alike_since=since)
-    is_long = verdict.doubts >= ROUNDS and at - since >= PATIENCE
-    return _clear(verdict, at) if is_long or verdict.cleared_at is not None else verdict
-
-
-def remember(
-    remembered: tuple[Candidate, ...],
-    named: Iterable[Candidate],
-    proven: frozenset[IPAddress],
-    border: Exclusions,
-    wall: float,
-) -> tuple[Candidate, ...]:
-    """Return what to keep across reboots: the newest candidates, with where they came from.
-
-    What comes from the future was noted with a wrong clock: it is of now at the latest, else
-    it would push out the real one for years. The order stays that in which they were learned.
-
-    :param proven: who has answered just now.
-    """
-    kept = {c.address: _cap_times(c, wall) for c in remembered if border.allows(c.address)}
-    for candidate in named:
-        address = candidate.address
-        before = kept.get(address)
-        if candidate.source in _PASSING or address.is_loopback or not border.allows(address):
-            continue
-        if before is None:
-            answered = wall if address in proven else None
-            kept[address] = replace(_cap_times(candidate, wall), answered=answered)
-        elif address in proven and _is_better(candidate, before):
-            kept[address] = replace(_cap_times(candidate, wall), answered=wall)
-        elif address in proven and wall - (before.answered or float("-inf")) >= REFRESH:
-            kept[address] = replace(before, answered=wall)
-    newest = sorted(kept.values(), key=lambda c: (c.answered or 0.0, c.seen), reverse=True)
-    return tuple(c for c in kept.values() if c in newest[:MOST_REMEMBERED])
-
-
-def _cap_times(candidate: Candidate, wall: float) -> Candidate:
-    answered = None if candidate.answered is None else min(candidate.answered, wall)
-    return replace(candidate, seen=min(candidate.seen, wall), answered=answered)
-
-
-def _is_better(candidate: Candidate, before: Candidate) -> bool:
-    """Tell whether a better source names it by now; what is recalled is no source of its own."""
-    is_recalled = candidate.source is Source.REMEMBERED
-    return RANK[candidate.source] < RANK[before.source] and not is_recalled
-
-
-def load_remembered(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Yield what is remembered, ranked by whether it ever answered, and by who named it.
-
-    What never did is worth no more than a backup of the file that named it. What did is not
-    worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names.
-    """
-    for candidate in remembered:
-        worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
-        is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
-        yield replace(
-            candidate,
-            source=candidate.source if is_low else worth,
-            origin=f"{Source.REMEMBERED if is_low else candidate.source}: {candidate.origin}",
-            tier=-1 if is_low else 0,
-        )
-
-
-def find_stale(among: Pool) -> frozenset[IPAddress]:
-    """Return who has long been silent while another answers: the node may have moved."""
-    if not any(upstream.is_usable for upstream in among):
-        return frozenset()
-    return frozenset(u.address for u in among if u.record.failures >= FORGOTTEN_AFTER)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.model import PROOF_AWAITED, NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
-from dnsguard.core.upstreams import NOT_ASKED
+from dnsguard.core.probe_record import NOT_ASKED
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""

@@ -15,7 +15,8 @@ from dnsguard.core.model import Mode, UpstreamState
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
+from dnsguard.core.probe_record import NOT_ASKED
+from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import resolvconf
 
 Json = dict[str, object]

@@ -27,9 +27,10 @@ from dnsguard.core import (
     health,
     learn,
     observation,
+    probe_record,
     probes,
+    remembered,
     rewrite,
-    upstreams,
 )
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.backoff import FlapDamping
@@ -41,7 +42,7 @@ from dnsguard.core.model import Candidate, Found, Mode, NodeLocal, Source, Upstr
 from dnsguard.core.observation import FileObservation, Identity, Observation, PodsFile
 from dnsguard.core.plan import Plan, ReplaceFile
 from dnsguard.core.policy import HandoverMode, fill_policy
-from dnsguard.core.upstreams import ProbeRecord, ProbeRecords, apply_answers
+from dnsguard.core.probe_record import ProbeRecord, ProbeRecords, apply_answers
 from dnsguard.errors import ConfigError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, parse_address
@@ -374,12 +375,12 @@ _FIGURES = (
     f"N is 1 to {resolvfile._MOST_ASIDE}",
     f"At most {probes.MOST_ASKED} candidates are asked at a time",
     f"and again every {probes.CLEARANCE:g} seconds",
-    f"three times and for {upstreams.PATIENCE:g} seconds, is taken for real",
-    f"fails {upstreams.FORGOTTEN_AFTER} times in a row",
+    f"three times and for {probe_record.PATIENCE:g} seconds, is taken for real",
+    f"fails {remembered.FORGOTTEN_AFTER} times in a row",
     f"at most {dhcp_query.LONGEST:g} seconds",
     f"at most the first {candidates.MOST_ASKED}",
     f"fastest {resolvconf.MAXNS} are taken",
-    f"The {upstreams.MOST_REMEMBERED} newest are kept",
+    f"The {remembered.MOST_REMEMBERED} newest are kept",
     f"looks again every {daemon.REFRESH:g} seconds",
     f"within {daemon.REFRESH:g} seconds instead of at once",
     f"{1000 * daemon.QUIET:g} milliseconds after the look",
@@ -407,7 +408,7 @@ def test_the_figures_in_the_manual_are_the_codes(figure: str) -> None:
 
 def test_an_upstream_is_lost_after_as_many_failures_as_the_manual_says() -> None:
     """These figures stand there as words."""
-    assert upstreams.LOST_AFTER == 2.0
+    assert probe_record.LOST_AFTER == 2.0
     assert rewrite.MOST_BACKUPS == 2.0
     assert events.WINDOW == 60.0
     assert KEYS["health.slow"].default == 5.0

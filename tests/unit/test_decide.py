@@ -10,7 +10,7 @@ from property import promises
 from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
-from dnsguard.core import backoff, upstreams
+from dnsguard.core import backoff, probe_record, remembered, upstreams
 from dnsguard.core.answers import Outcome
 from dnsguard.core.decide import find_exclusions, forget, rank
 from dnsguard.core.hold import Hold, Serves
@@ -123,7 +123,7 @@ class TestEdited:
         node = self._completed()
         node.write(GUARDED + b"nameserver 192.0.2.53\n")
         node.look()
-        for _ in range(upstreams.LOST_AFTER):
+        for _ in range(probe_record.LOST_AFTER):
             _answers(node, REAL)
             node.answer(OTHER, Outcome.TIMED_OUT)
             plan = node.look()
@@ -149,7 +149,7 @@ class TestEdited:
             assert node.look().wanted == (OTHER,)
             node.restart()
             node.look()
-        for _ in range(upstreams.LOST_AFTER):
+        for _ in range(probe_record.LOST_AFTER):
             node.answer(OTHER, Outcome.TIMED_OUT)
         node.now += 1
         _answers(node, REAL)
@@ -260,7 +260,7 @@ class TestGuarding:
         node = _node(text)
         _answers(node, REAL, OTHER)
         node.look()
-        for _ in range(upstreams.LOST_AFTER):
+        for _ in range(probe_record.LOST_AFTER):
             node.answer(REAL, Outcome.TIMED_OUT)
         assert node.look().wanted == (OTHER,)
         _answers(node, REAL)
@@ -751,7 +751,7 @@ class TestMemory:
         _answers(node, REAL)
         node.look()
         node.write(b"nameserver 192.0.2.53\n")
-        for _ in range(upstreams.FORGOTTEN_AFTER):
+        for _ in range(remembered.FORGOTTEN_AFTER):
             node.answer(REAL, Outcome.TIMED_OUT)
         node.look()
         assert REAL in {kept.address for kept in node.memory.remembered}

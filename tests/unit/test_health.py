@@ -11,7 +11,7 @@ from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, a
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import FileObservation, Observation
 from dnsguard.core.policy import Policy
-from dnsguard.core.upstreams import ProbeRecord, ProbeRecords
+from dnsguard.core.probe_record import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")

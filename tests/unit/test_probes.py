@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dnsguard.core import upstreams
+from dnsguard.core import probe_record, upstreams
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
@@ -14,8 +14,8 @@ from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStr
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Source
 from dnsguard.core.policy import Policy
+from dnsguard.core.probe_record import ProbeRecord
 from dnsguard.core.probes import CLEARANCE, LOST, MOST_ASKED, SPARE, due_probes, wording
-from dnsguard.core.upstreams import ProbeRecord
 from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
@@ -183,7 +183,7 @@ def test_a_thousand_lines_are_no_reason_to_ask_a_thousand() -> None:
         for ask in (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
     ]
     memory = replace(
-        memory, probe_records=upstreams.apply_answers(memory.probe_records, answers, Services())
+        memory, probe_records=probe_record.apply_answers(memory.probe_records, answers, Services())
     )
     _, asked, _ = _next(memory, *many, now=NOW + 1)
     assert asked == [one for text in many[MOST_ASKED : 2 * MOST_ASKED] for one in _both(text)]
@@ -197,7 +197,7 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
 
     def asked(*answers: Answer) -> set[IPAddress]:
         known = upstreams.rank_all(
-            [guess, better], upstreams.apply_answers({}, answers, Services()), BORDER
+            [guess, better], probe_record.apply_answers({}, answers, Services()), BORDER
         )
         _, due = due_probes(_memory(), NOW, POLICY, known, Services())
         return {query.address for query in due.now}
@@ -242,6 +242,6 @@ def test_an_answer_ends_the_waiting() -> None:
     memory, _, _ = _next(_memory(), "10.0.0.1")
     answers = [_answer("10.0.0.1", ask=ask) for ask in ProbeKind]
     memory = replace(
-        memory, probe_records=upstreams.apply_answers(memory.probe_records, answers, Services())
+        memory, probe_records=probe_record.apply_answers(memory.probe_records, answers, Services())
     )
     assert _next(memory, "10.0.0.1", now=NOW + 0.1)[1:] == ([], NOW + POLICY.slow)

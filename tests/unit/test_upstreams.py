@@ -6,21 +6,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from dnsguard.core import upstreams
+from dnsguard.core import probe_record, remembered, upstreams
 from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Outcome, ProbeKind
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Source, UpstreamState
-from dnsguard.core.upstreams import (
-    FORGOTTEN_AFTER,
-    LOST_AFTER,
-    MOST_REMEMBERED,
-    PATIENCE,
-    REFRESH,
-    Pool,
-    ProbeRecord,
-    ProbeRecords,
-)
+from dnsguard.core.probe_record import LOST_AFTER, PATIENCE, ProbeRecord, ProbeRecords
+from dnsguard.core.remembered import FORGOTTEN_AFTER, MOST_REMEMBERED, REFRESH
+from dnsguard.core.upstreams import Pool
 from dnsguard.formats.address import IPAddress
 
 A, B, C, D = (ip_address(f"10.0.0.{number}") for number in (1, 2, 3, 4))
@@ -38,7 +31,7 @@ def _candidate(address: IPAddress, source: Source, seen: float = 0.0) -> Candida
 
 
 def _heard(verdicts: ProbeRecords, answers: Iterable[Answer]) -> ProbeRecords:
-    return upstreams.apply_answers(verdicts, answers, Services())
+    return probe_record.apply_answers(verdicts, answers, Services())
 
 
 def _answer(address: IPAddress, outcome: Outcome = Outcome.ANSWERED, rtt: float = 0.01) -> Answer:
@@ -258,7 +251,7 @@ def test_what_a_round_shows(said: list[Answer], expected: str, *, is_first: bool
     """Silence clears nobody, an answer alone convicts nobody; the order doesn't matter."""
     services = Services(assumed=frozenset({CLUSTER}))
     answers = [_answer(A), *said] if is_first else [*said, _answer(A)]
-    verdict = upstreams.apply_answers({}, answers, services)[A]
+    verdict = probe_record.apply_answers({}, answers, services)[A]
     assert verdict.is_usable is (expected is CLEAR)
     assert verdict.answers_cluster_names is (expected is CONVICT)
 
@@ -340,7 +333,7 @@ OUTER = frozenset({ip_address("10.96.0.1")})
 def test_an_outer_clusters_dns_is_a_real_resolver(services: Services, expected: str) -> None:
     """Nested clusters: it knows a name of its own by that name, at no service of ours."""
     answers = _answer(A), _inside(K, ANSWERED, 0, SERVICE), _inside(N)
-    verdict = upstreams.apply_answers({}, answers, services)[A]
+    verdict = probe_record.apply_answers({}, answers, services)[A]
     assert (verdict.is_usable, verdict.answers_cluster_names) == (
         expected is CLEAR,
         expected is CONVICT,
@@ -426,7 +419,7 @@ def _remember(
     before: tuple[Candidate, ...], *named: Candidate, answers: bool = False, wall: float = 99.0
 ) -> tuple[Candidate, ...]:
     proven = frozenset(one.address for one in named) if answers else frozenset[IPAddress]()
-    return upstreams.remember(before, named, proven, BORDER, wall)
+    return remembered.remember(before, named, proven, BORDER, wall)
 
 
 def test_what_is_remembered() -> None:
@@ -441,7 +434,7 @@ def test_memory_is_worth_what_it_has_shown() -> None:
     (named,) = _remember((), _candidate(A, FILE))
     (proven,) = _remember((named,), _candidate(A, FILE), answers=True, wall=7.0)
     assert proven == replace(named, answered=7.0)
-    (low,), (high,) = upstreams.load_remembered([named]), upstreams.load_remembered([proven])
+    (low,), (high,) = remembered.load_remembered([named]), remembered.load_remembered([proven])
     assert (low.source, high.source) == (BACKUP, REMEMBERED)
     assert high.origin == "resolv.conf: a resolv.conf"
 
@@ -460,7 +453,7 @@ def test_memory_is_worth_what_it_has_shown() -> None:
 )
 def test_memory_keeps_its_sources_rank(source: Source, *, is_ahead: bool) -> None:
     """An answer makes nobody worth more than a lease whose source ranks behind leases."""
-    (kept,) = upstreams.load_remembered([replace(_candidate(A, source), answered=7.0)])
+    (kept,) = remembered.load_remembered([replace(_candidate(A, source), answered=7.0)])
     assert (kept.rank < _candidate(B, LEASE).rank) is is_ahead
     assert kept.rank < _candidate(B, source).rank or source in (FILE, Source.DHCP)
     answers = (_answer(A), _cleared(A), _answer(B), _cleared(B))
@@ -474,10 +467,10 @@ def test_memory_takes_a_better_source() -> None:
     (better,) = _remember(old, _candidate(A, Source.DHCP), answers=True, wall=2.0)
     assert better == replace(_candidate(A, Source.DHCP), answered=2.0)
     assert _remember((better,), _candidate(A, Source.COREFILE), answers=True, wall=3.0) == (better,)
-    assert _remember((better,), *upstreams.load_remembered([better]), answers=True, wall=3.0) == (
+    assert _remember((better,), *remembered.load_remembered([better]), answers=True, wall=3.0) == (
         better,
     )
-    assert _remember(old, *upstreams.load_remembered(old), answers=True, wall=3.0) == old
+    assert _remember(old, *remembered.load_remembered(old), answers=True, wall=3.0) == old
     assert _remember(old, _candidate(A, Source.DHCP)) == old  # it has not answered as that
 
 
@@ -527,9 +520,9 @@ def test_who_is_outlived_is_told_from_who_shares_an_outage() -> None:
     """A moved node forgets the old network's servers, a node without network forgets none."""
     silent = [_answer(B, Outcome.TIMED_OUT)] * FORGOTTEN_AFTER
     candidates = [_candidate(A, LEASE), _candidate(B, LEASE)]
-    assert upstreams.find_stale(_ranked(candidates, *silent)) == frozenset()
-    assert upstreams.find_stale(_ranked(candidates, *silent, _answer(A), _cleared(A))) == {B}
-    assert not upstreams.find_stale(_ranked(candidates, *silent[1:], _answer(A), _cleared(A)))
+    assert remembered.find_stale(_ranked(candidates, *silent)) == frozenset()
+    assert remembered.find_stale(_ranked(candidates, *silent, _answer(A), _cleared(A))) == {B}
+    assert not remembered.find_stale(_ranked(candidates, *silent[1:], _answer(A), _cleared(A)))
 
 
 def test_a_text_names_each_server_once() -> None:

@@ -1,0 +1,156 @@
+"""What came of asking one nameserver: the record that decides whether it is used."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from dnsguard.core.answers import Answer, Outcome, ProbeKind
+from dnsguard.core.evidence import Finding, Round, Services, fails_alike, judge_round, resolves
+from dnsguard.formats.address import IPAddress
+
+LOST_AFTER = 2
+"""Failures in a row after which an upstream is no longer usable."""
+
+
+NOT_ASKED = "not asked yet"
+
+
+PATIENCE = 60.0
+"""Seconds, and :data:`ROUNDS` of questions, for which a server that answers for the outside
+has to treat the cluster's name like any other it fails for. CoreDNS waits for its API server
+before it knows its zone; its SERVFAIL must never be taken for a resolver's."""
+
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRecord:
+    """How one nameserver has answered."""
+
+    asked_at: float | None = None
+    """When its last round of questions began."""
+    asked: frozenset[ProbeKind] = frozenset()
+    """What it was asked in that round."""
+    round: Round = field(default_factory=dict)
+    """What came of it so far."""
+    answered_at: float | None = None
+    """When it last answered for the outside."""
+    rtt: float | None = None
+    failures: int = 0
+    """How often in a row it did not."""
+    failing_since: float | None = None
+    failed_at: float | None = None
+    detail: str = NOT_ASKED
+    cleared_at: float | None = None
+    """When a round last showed that it answers for the outside and not for the cluster; None
+    where that was not shown since it last fell silent: somebody else may answer there now."""
+    was_cleared: bool = False
+    """It was shown at some time."""
+    answers_cluster_names: bool = False
+    """It was shown to be cluster DNS, and not cleared of it since."""
+    doubts: int = 0
+    """Rounds in a row that showed neither, while it answered for the outside."""
+    alike_since: float | None = None
+    """Since when it has failed for the cluster's name as for any like it."""
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.asked <= self.round.keys()
+
+    @property
+    def answers(self) -> bool:
+        """Whether it resolves names outside, whoever it is."""
+        return self.answered_at is not None and self.failures < LOST_AFTER
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it was asked in vain often enough to say so."""
+        return self.failures >= LOST_AFTER
+
+    @property
+    def is_usable(self) -> bool:
+        return self.answers and self.cleared_at is not None
+
+
+ProbeRecords = Mapping[IPAddress, ProbeRecord]
+
+
+_UNKNOWN = ProbeRecord()
+
+
+def reset_for_probe(verdict: ProbeRecord) -> ProbeRecord:
+    """Return the verdict on a silent server as if it had just fallen silent."""
+    return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
+
+
+def apply_answers(
+    verdicts: ProbeRecords, answers: Iterable[Answer], services: Services
+) -> ProbeRecords:
+    """Return the verdicts after these answers."""
+    changed = dict(verdicts)
+    for answer in answers:
+        before = changed.get(answer.address, _UNKNOWN)
+        verdict = replace(before, round={**before.round, answer.kind: answer})
+        if answer.kind in (ProbeKind.UPSTREAM, ProbeKind.ONE_TIME):
+            verdict = _apply_outside_answer(verdict, answer)
+        changed[answer.address] = _apply_finding(verdict, answer, services)
+    return changed
+
+
+def _apply_outside_answer(verdict: ProbeRecord, answer: Answer) -> ProbeRecord:
+    """Take in what came of names outside; one lost datagram loses nobody."""
+    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
+    if does_resolve is None:
+        return verdict
+    first = verdict.round[ProbeKind.UPSTREAM]
+    is_second = answer is not first
+    if is_second and first.outcome is not Outcome.ANSWERED:
+        return verdict  # counted already
+    if does_resolve:
+        return replace(
+            verdict,
+            answered_at=answer.at,
+            rtt=first.rtt,
+            failures=0,
+            failing_since=None,
+            detail=first.detail,
+        )
+    since = answer.at if verdict.failing_since is None else verdict.failing_since
+    failures = verdict.failures + 1
+    verdict = replace(verdict, failures=failures, failing_since=since, failed_at=answer.at)
+    about = " for a one-time name" if is_second else ""
+    verdict = replace(verdict, detail=answer.detail + about)
+    if failures < LOST_AFTER:
+        return verdict
+    return replace(verdict, cleared_at=None, doubts=0, alike_since=None)
+
+
+def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> ProbeRecord:
+    """Take in whose DNS the server was shown to be, in one and the same round."""
+    found = judge_round(verdict.round, services)
+    if found is Finding.CLUSTER:
+        return replace(verdict, answers_cluster_names=True, cleared_at=None, was_cleared=False)
+    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
+    if found is Finding.OUTSIDE and does_resolve:
+        return _clear(replace(verdict, answers_cluster_names=False), answer.at)
+    if (
+        found is Finding.OPEN
+        and does_resolve
+        and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL)
+    ):
+        return _doubt(verdict, answer.at)
+    return verdict
+
+
+def _clear(verdict: ProbeRecord, at: float) -> ProbeRecord:
+    return replace(verdict, cleared_at=at, was_cleared=True, doubts=0, alike_since=None)
+
+
+def _doubt(verdict: ProbeRecord, at: float) -> ProbeRecord:
+    """Take in a round that showed neither; who was exposed stays so, however long it is."""
+    if not fails_alike(verdict.round) or verdict.answers_cluster_names:
+        return replace(verdict, doubts=verdict.doubts + 1, alike_since=None)
+    since = at if verdict.alike_since is None else verdict.alike_since
+    verdict = replace(verdict, doubts=verdict.doubts + 1, alike_since=since)
+    is_long = verdict.doubts >= ROUNDS and at - since >= PATIENCE
+    return _clear(verdict, at) if is_long or verdict.cleared_at is not None else verdict
