@@ -9,7 +9,8 @@ from typing import Protocol
 
 from dnsguard import __version__
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.decide import decide, decide_ahead, find_exclusions, rank
+from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.hold import Hold, from_request, name
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dnsguard.core.attribution import UNKNOWN
-from dnsguard.core.model import PROOF_AWAITED, NodeLocal, UpstreamState
+from dnsguard.core.blocker import BlockerKind
+from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
 from dnsguard.core.probe_record import NOT_ASKED
 
@@ -107,7 +108,7 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
                 details=tuple((key, because[key]) for key in ("nodelocal", "handover")),
             )
         )
-    elif because["handover"] not in (dict(before.because)["handover"], PROOF_AWAITED):
+    elif because["handover"] != dict(before.because)["handover"] and not _awaits_proof(after):
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])
@@ -117,6 +118,11 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(_fight(after))
     events += [_unused(one) for one in after.unused]
     return tuple(events)
+
+
+def _awaits_proof(plan: Plan) -> bool:
+    """Tell whether only the first answer to a one-time name is missing: milliseconds."""
+    return [one.kind for one in plan.blockers] == [BlockerKind.UNPROVEN]
 
 
 def _unused(one: Unused) -> Event:

@@ -21,7 +21,7 @@ def describe(paths: Paths, seen: Observation, plan: Plan, later: float) -> dict[
             changes += _changes(paths.pod_file, seen.pod_file or b"", action.content)
     return {
         "verdict": _verdict(plan),
-        "later": round(later, 1) if plan.writes_resolv_conf else 0.0,
+        "later": round(later, 1) if plan.write is not None else 0.0,
         "mode": plan.mode,
         "because": [list(pair) for pair in plan.because],
         "actions": [action.describe() for action in plan.actions],
@@ -34,7 +34,7 @@ def _verdict(plan: Plan) -> str:
     """Return in a line what would become of resolv.conf."""
     if not plan.actions:
         return "nothing to do"
-    if not plan.writes_resolv_conf:
+    if plan.write is None:
         return "resolv.conf stays as it is"
     named = ", ".join(map(str, plan.wanted)) or "nobody"
     return f"resolv.conf would be written: it would name {named}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dnsguard.core import pods_file, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN, Tramples
-from dnsguard.core.decide import find_exclusions, rank
+from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.handover import next_steps
 from dnsguard.core.health import ProbeStreak, legs
 from dnsguard.core.hold import Hold, Serves
@@ -28,13 +28,12 @@ def make_status(
     """Return the status. ``trouble`` is what the shell knows to be wrong."""
     wrong = find_degraded(memory, seen, plan, policy, trouble)
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
-    pool = upstreams.usable_in_principle(_rank(memory, seen, policy))
     return {
         "mode": plan.mode,
         "mode_seconds": round(seconds, 1),
         "mode_since": round(seen.wall - seconds, 3),
         "hold": _hold(plan.hold, seen),
-        "next": list(next_steps(memory, seen, policy, pool)),
+        "next": list(next_steps(memory, seen, policy, plan.blockers)),
         "because": [list(pair) for pair in plan.because],
         "degraded": list(wrong),
         "resolv_conf": _file(memory, seen),
