@@ -35,7 +35,7 @@ from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
 from dnsguard.prober import Prober
-from dnsguard.reporting.events import Event, Level
+from dnsguard.reporting.events import Event, Level, name_servers
 from dnsguard.reporting.status import headline
 from dnsguard.requests import Requests
 
@@ -370,7 +370,7 @@ class Daemon:
         self._exporter.close()
         self._dhclient.drop_lock()
         self._guard.shut_down()
-        self._tell("stopped")
+        self._tell("stopped", nameservers=name_servers(self._guard.plan))
         for source, _ in self._sources():
             self._loop.remove_reader(source.fileno())
         if self._files is not None:

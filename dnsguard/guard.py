@@ -10,17 +10,18 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.core.answers import Answer, Probe
-from dnsguard.core.decide import follow_up, forget, to_remember
-from dnsguard.core.health import Health
+from dnsguard.core.decide import confirm, follow_up, forget, to_remember
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import CurrentLease
 from dnsguard.core.observation import DhcpAnswer, FileObservation, Observation
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
+from dnsguard.core.probes import nodelocal_at, to_nodelocal
 from dnsguard.core.repair import Repair, hands_over, repair, undo
 from dnsguard.deferred import DeferredActions
 from dnsguard.formats.address import IPAddress
@@ -144,9 +145,7 @@ class Guard:
                 break
         return self._follow_up(memory, seen, decision, outcomes)
 
-    def _repair(
-        self, before: Memory, seen: Observation
-    ) -> tuple[Memory, Observation, Repair]:
+    def _repair(self, before: Memory, seen: Observation) -> tuple[Memory, Observation, Repair]:
         """Take the first step of the decision."""
         memory, decision = repair(before, seen, self.policy)
         if hands_over(before, memory):
@@ -206,7 +205,7 @@ class Guard:
 
     def probe_nodelocal(self) -> None:
         """Have NodeLocalDNS asked what is due, where nothing else is."""
-        health, due = probe_nodelocal(self.memory.health, time.monotonic(), self.policy)
+        health, due = to_nodelocal(self.memory.health, time.monotonic(), self.policy)
         self.memory = replace(self.memory, health=health)
         self._questions += due
 
@@ -230,13 +229,15 @@ class Guard:
             return False
         with suppress(OSError):
             identity = resolvfile.identity_at(self.paths.resolv_conf)
-            return identity == seen.file.identity and self.surroundings.read_pods_file() == seen.pods
+            return (
+                identity == seen.file.identity and self.surroundings.read_pods_file() == seen.pods
+            )
         return False
 
     @property
     def probe_at(self) -> float:
         """When it comes to the next question to NodeLocalDNS (CLOCK_MONOTONIC)."""
-        return find_nodelocal_probe_time(self.memory.health, self.policy)
+        return nodelocal_at(self.memory.health, self.policy)
 
     @property
     def look_at(self) -> float:
@@ -253,9 +254,7 @@ class Guard:
 
         What is held is so again for the next daemon.
         """
-        self.memory = replace(self.memory, health=Health())
-        self.surroundings.drop_hold()
-        self.surroundings.set_addresses(None, None)
+        self.surroundings.end()
         self.look()
         self.apply_deferred()
         self.sync()

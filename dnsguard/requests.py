@@ -76,12 +76,16 @@ class Requests:
         """Return what is wrong, as the status has it, from the last look."""
         guard = self._guard
         assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = replace(guard.seen, pod_file=guard.knowledge.pod_file, pods=guard.read_pods_file())
+        seen = replace(
+            guard.seen,
+            pod_file=guard.surroundings.known.pod_file,
+            pods=guard.surroundings.read_pods_file(),
+        )
         return find_degraded(guard.memory, seen, guard.plan, guard.policy, self._trouble)
 
     @property
     def _trouble(self) -> tuple[str, ...]:
-        return tuple(line for line in (self.trouble, self._guard.failure) if line is not None)
+        return tuple(line for line in (self.trouble, self._guard.file.failure) if line is not None)
 
     def families(self) -> Families:
         """Return the metrics as they leave the daemon."""
@@ -95,15 +99,16 @@ class Requests:
 
     def _kubelet(self) -> dict[str, object] | None:
         """Return which file new pods get and where that is set, None without a kubelet."""
-        kubelet = self._guard.knowledge.kubelet
+        kubelet = self._guard.surroundings.known.kubelet
         if kubelet is None:
             return None
-        pods = self._guard.read_pods_file()
+        pods = self._guard.surroundings.read_pods_file()
         named = None if pods is None else pods.nameservers
         return {
             "pods_file": kubelet.pods_file,
             "set_in": kubelet.resolv_conf.origin,
             "needs_restart": kubelet.needs_restart,
+            "restart": kubelet.restart,
             "nameservers": None if named is None else [str(address) for address in named],
         }
 
@@ -138,7 +143,7 @@ class Requests:
         return self.status()
 
     def _release(self, request: Data) -> dict[str, object]:
-        hold = self._guard.knowledge.hold
+        hold = self._guard.surroundings.known.hold
         if hold is None:
             raise RefusedError("nothing is held")
         self._pin(None)
@@ -172,7 +177,7 @@ class Requests:
 
     def _pin(self, hold: Hold | None) -> None:
         try:
-            self._guard.set_hold(hold)
+            self._guard.surroundings.set_hold(hold)
         except OSError as error:
             raise RefusedError(f"the hold can't be kept: {error}") from error
         self._look()

@@ -100,8 +100,8 @@ class ResolvConf:
         self.failure = None
         if outcome.lost and outcome.lost != self._lost:
             self._lost = outcome.lost  # said once
-            details = (("lost", ", ".join(outcome.lost)),)
-            yield Event(name="attributes_not_kept", level=Level.WARNING, details=details)
+            lost = ("lost", ", ".join(outcome.lost))
+            yield Event(name="attributes_not_kept", level=Level.WARNING, details=(lost,))
         details = (*list_nameservers(plan.wanted), ("result", outcome.result), *plan.because)
         if outcome.aside is not None:
             details = (*details, ("set_aside", str(outcome.aside)))
@@ -114,7 +114,5 @@ class ResolvConf:
         remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=self.path)
         why = f"{self.path} could not be written: {error.strerror if error else ''}: {remedy}"
         if why != self.failure:
-            yield Event(
-                name="resolv_conf_not_written", level=Level.ERROR, details=(("why", why),)
-            )
+            yield Event(name="resolv_conf_not_written", level=Level.ERROR, details=(("why", why),))
         self.failure = why

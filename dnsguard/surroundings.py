@@ -15,7 +15,6 @@ from dnsguard.core.attribution import RECENT, FileTouch
 from dnsguard.core.hold import Hold
 from dnsguard.core.model import Found, HookRecord
 from dnsguard.core.observation import MAX_FILE, FileObservation, Observation, PodsFile
-from dnsguard.core.pods_file import RESTART
 from dnsguard.core.policy import Policy, fill_policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet
@@ -44,6 +43,8 @@ class Knowledge:
     listening: frozenset[IPAddress] | None = None
     hold: Hold | None = None
     touches: tuple[FileTouch, ...] = ()
+    is_last: bool = False
+    """Whether the guard ends with the next look."""
 
 
 class Surroundings:
@@ -53,7 +54,7 @@ class Surroundings:
         self._paths = paths
         self._kubelet = KubeletReader(paths.root)
         self._pods = PodsFileReader(paths.root, paths.resolv_conf)
-        self.known = Knowledge()
+        self.known = Knowledge(pod_file=read_bounded(paths.pod_file, MAX_FILE))
 
     def refresh(self) -> None:
         """Look up what changes seldom: sources, kubelet, the file for kubelet."""
@@ -82,6 +83,8 @@ class Surroundings:
 
         Apart from the looks, which a repair may be waiting behind: there may be thousands.
         """
+        if not self._kubelet.is_search_due:
+            return False
         if self._kubelet.search(seconds):
             return True
         self.read_kubelet()
@@ -93,7 +96,7 @@ class Surroundings:
         if kubelet is None:
             return None
         found = self._pods.read(kubelet.pods_file)
-        return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
+        return found if kubelet.step is None else replace(found, remedy=kubelet.step)
 
     def set_addresses(
         self, bound: frozenset[IPAddress] | None, listening: frozenset[IPAddress] | None
@@ -134,9 +137,9 @@ class Surroundings:
         self.known = replace(self.known, hold=hold)
         return None
 
-    def drop_hold(self) -> None:
-        """Hold nothing now; the next daemon does so again."""
-        self.known = replace(self.known, hold=None)
+    def end(self) -> None:
+        """Take note that the guard ends with the next look; what is held the next daemon holds."""
+        self.known = replace(self.known, hold=None, is_last=True)
 
     def fill(self, policy: Policy) -> Policy:
         """Return the operator's policy, with what kubelet says of its cluster."""
@@ -159,4 +162,5 @@ class Surroundings:
             pods_doubt=known.kubelet_doubt,
             hold=known.hold,
             touches=known.touches,
+            is_last=known.is_last,
         )

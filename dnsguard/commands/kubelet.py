@@ -65,7 +65,8 @@ def look(paths: Paths) -> Json:
             "cluster_dns": [_describe(one) for one in kubelet.cluster_dns],
             "cluster_domain": _describe(kubelet.cluster_domain),
             "troubles": list(kubelet.troubles),
-            "remedy": kubelet.remedy,
+            "remedy": kubelet.by_hand,
+            "restart": kubelet.restart,
         },
         "pods_file": kubelet.pods_file,
         "nameservers": [str(one) for one in named],
@@ -121,8 +122,7 @@ def _show(setting: Json) -> str:
 def _verdict(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet["stale"] and kubelet["resolv_conf"]["value"] != DEFAULT:
-        command = "restart it" if kubelet["remedy"] else "systemctl restart kubelet"
-        yield f"kubelet was started before this was configured: {command}"
+        yield f"kubelet was started before this was configured: {kubelet['restart']}"
     if not data["can_loop"]:
         yield "Pods can't inherit a loop."
         return

@@ -12,6 +12,7 @@ from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
+from dnsguard.reporting import sentences
 from dnsguard.reporting.plan import describe
 from dnsguard.reporting.status import candidates
 from dnsguard.terminal import Line, Page
@@ -38,10 +39,11 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
     when = f", after {data['later']:g} s" if data["later"] else ""
     rows = [page.fold(data["verdict"] + when)]
     if not data["daemon"]:
-        rows.append(page.fold("No daemon runs: nobody does it until one does."))
+        alone = "No daemon runs" + (": nobody does it until one does" if data["actions"] else "")
+        rows.append(page.fold(f"{alone}."))
     rows.append(page.fold(f"mode: {data['mode']}"))
     rows += [
-        page.fold(f"{fact}: {value}", head="  ", hang=4)
+        page.fold(f"{fact}: {_describe_fact(fact, value)}", head="  ", hang=4)
         for fact, value in data["because"]
         if value != "done"
     ]
@@ -50,6 +52,10 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
     if data["diff"]:
         lines += [Line(""), *map(Line, data["diff"].split("\n"))]
     return tuple(lines)
+
+
+def _describe_fact(fact: str, value: str) -> str:
+    return sentences.nodelocal(value) if fact == "nodelocal" else value
 
 
 def candidates_alone(guard: Guard) -> dict[str, object]:
@@ -67,7 +73,7 @@ def _take_in(guard: Guard) -> None:
 
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        guard.set_addresses(None if isinstance(bound, Unknown) else bound)
+        guard.surroundings.set_addresses(None if isinstance(bound, Unknown) else bound, None)
     guard.search()
     guard.refresh()
 

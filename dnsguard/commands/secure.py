@@ -52,7 +52,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     if not plan.is_settled:
         why = dict(plan.because).get("write", "see dnsguard plan")
         terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
-    return 0 if plan.is_settled and guard.failure is None else 1
+    return 0 if plan.is_settled and guard.file.failure is None else 1
 
 
 def _write_events(events: list[Event]) -> None:
@@ -88,10 +88,19 @@ _REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
 
 
 def warn(paths: Paths, policy: Policy) -> None:
-    """Say on stderr which lines send the node to cluster addresses again, if any do."""
-    from dnsguard.formats.dhclient.hazards import Kind, judge  # only now: the file is safe
-    from dnsguard.host import dhclient
+    """Say on stderr what sends the node to cluster addresses from now on, if anything does."""
+    from dnsguard.formats import resolvconf  # only now: the file is safe
+    from dnsguard.formats.dhclient.hazards import Kind, judge
+    from dnsguard.host import dhclient, resolvfile
 
+    file = resolvfile.observe(paths.resolv_conf)
+    left = resolvconf.addresses(file.content)
+    if file.link is not None and left and policy.cluster.issuperset(left):
+        named = ", ".join(map(str, left))
+        terminal.complain(
+            f"{paths.resolv_conf} is a link to {file.link} again, which names cluster addresses"
+            f" only ({named}): tell the program that keeps it a real server"
+        )
     hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
     found = [f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is Kind.POISONS]
     if found:

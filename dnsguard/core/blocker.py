@@ -8,6 +8,8 @@ from enum import Enum, auto
 class BlockerKind(Enum):
     """What can stand against a handover, and the incident for which it does."""
 
+    STOPPING = auto()
+    """The guard ends, and nobody else watches NodeLocalDNS."""
     HELD = auto()
     """An operator wants the upstream."""
     UNHEALTHY = auto()

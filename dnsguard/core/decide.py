@@ -9,8 +9,11 @@ observation; memory is returned, never changed.
 
 from dataclasses import replace
 
-from dnsguard.core import dhcp_query, remembered, upstreams
+from dnsguard.core import dhcp_query, upstreams
+from dnsguard.core.answers import Answer
+from dnsguard.core.eligibility import update_remembered
 from dnsguard.core.handover import explain, needs_only_proof
+from dnsguard.core.learn_answers import learn_services
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
@@ -38,7 +41,7 @@ def follow_up(
     :param memory: the memory after the repair.
     """
     file, exclusions = decision.file, decision.exclusions
-    memory = remembered.update(memory, seen, decision.pool, exclusions)
+    memory = update_remembered(memory, seen, decision.pool, exclusions)
     memory, probes = due_probes(
         memory,
         seen.now,
@@ -57,6 +60,14 @@ def follow_up(
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
     memory, unused = _report_unused(memory, decision, policy)
+    quiet_until = min(
+        seen.now + policy.slow,
+        probes.next_at if needs_only_proof(decision.blockers) else probes.upstreams_at,
+        queries.next_at,
+        file.look_at,
+        *(one.look_at for one in decision.blockers),
+        seen.now + policy.slow if memory.hold is None else memory.hold.until,
+    )
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
     return replace(memory, identity=identity), Plan(
@@ -81,15 +92,24 @@ def follow_up(
         delay=memory.fight.delay,
         prepared=prepare_repair(memory, seen, exclusions),
         is_settled=file.is_settled,
-        look_at=min(
-            seen.now + policy.slow,
-            probes.next_at,
-            queries.next_at,
-            file.look_at,
-            *(one.look_at for one in decision.blockers),
-            seen.now + policy.slow if memory.hold is None else memory.hold.until,
-        ),
+        look_at=min(quiet_until, probes.next_at),
+        quiet_until=quiet_until,
     )
+
+
+def confirm(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory | None:
+    """Return the memory after answers that tell nothing new; None if there is one to decide on.
+
+    NodeLocalDNS is well, and says so once a second.
+    """
+    if learn_services(memory, answers, policy) is not memory:
+        return None
+    for answer in answers:
+        health = memory.health.confirm(answer, policy)
+        if health is None:
+            return None
+        memory = replace(memory, health=health)
+    return memory
 
 
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dnsguard.core import dhcp_query, learn, remembered, upstreams
+from dnsguard.core.answers import Outcome
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.memory import Memory
@@ -65,7 +66,7 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) 
         *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *learn.candidates(memory),
         *remembered.load_remembered(memory.remembered),
-        *_filter_found(seen),
+        *filter_found(seen),
         *dhcp_query.candidates(memory.dhcp_answers),
         *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
@@ -82,7 +83,7 @@ def _demote(memory: Memory, candidate: Candidate) -> Candidate:
     return replace(candidate, source=Source.DELETED, origin=origin, tier=0)
 
 
-def _filter_found(seen: Observation) -> Iterator[Candidate]:
+def filter_found(seen: Observation) -> Iterator[Candidate]:
     """Yield what the node's files name, but for an echo of resolv.conf itself.
 
     That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
@@ -97,3 +98,24 @@ def _from_configuration(
     servers: tuple[IPAddress, ...], source: Source, key: str, now: float
 ) -> Iterator[Candidate]:
     return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
+
+
+def update_remembered(
+    memory: Memory, seen: Observation, pool: Pool, exclusions: Exclusions
+) -> Memory:
+    """Keep the upstreams that have answered just now, forget what others have outlived."""
+    answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
+    # By what it has shown; that the operator names it is no proof once the name is taken away.
+    proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
+    named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
+    kept = remembered.remember(memory.remembered, named, proven, exclusions, seen.wall)
+    if kept != memory.remembered:
+        said = (
+            *learn.candidates(memory),
+            *filter_found(seen),
+            *dhcp_query.candidates(memory.dhcp_answers),
+        )
+        kept = remembered.as_named(kept, said)
+    stale = remembered.find_stale(pool) - {learned.address for learned in memory.learned}
+    left = tuple(candidate for candidate in kept if candidate.address not in stale)
+    return memory if left == memory.remembered else replace(memory, remembered=left)

@@ -17,7 +17,7 @@ from dnsguard.core import links, pods_file, upstreams
 from dnsguard.core.blocker import Blocker, BlockerKind
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import ONE_TIME
-from dnsguard.core.hold import Serves, active_hold
+from dnsguard.core.hold import Hold, Serves, active_hold
 from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import NodeLocal, UpstreamState
@@ -40,8 +40,7 @@ def _find_blockers(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool, exclusions: Exclusions
 ) -> Iterator[Blocker]:
     health, hold = memory.health, active_hold(seen.hold, seen.now)
-    if hold is not None and hold.serves is Serves.UPSTREAM:
-        yield Blocker(BlockerKind.HELD, hold.describe())
+    yield from _find_commands(seen, hold)
     if hold is None and health.state is not NodeLocal.HEALTHY:
         yield Blocker(BlockerKind.UNHEALTHY, "waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
@@ -70,6 +69,15 @@ def _find_blockers(
             yield Blocker(BlockerKind.UNPROVEN, why)
 
 
+def _find_commands(seen: Observation, hold: Hold | None) -> Iterator[Blocker]:
+    """Yield what an operator has said against it."""
+    if seen.is_last:
+        why = "dnsguard is stopped, and nobody else watches NodeLocalDNS"
+        yield Blocker(BlockerKind.STOPPING, why)
+    if hold is not None and hold.serves is Serves.UPSTREAM:
+        yield Blocker(BlockerKind.HELD, hold.describe())
+
+
 def _find_blockers_of_others(
     memory: Memory, seen: Observation, exclusions: Exclusions, *, is_held: bool
 ) -> Iterator[Blocker]:
@@ -82,7 +90,8 @@ def _find_blockers_of_others(
     link = links.managers_link(seen.file)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, exclusions))
     if is_managed and not is_held:
-        why = f"{RESOLV_CONF} is a link to {link}, which another program keeps"
+        now = "is" if seen.file.leads_away else "will soon be"
+        why = f"{RESOLV_CONF} {now} a link to {link}, which another program keeps"
         yield Blocker(BlockerKind.LINK, why)
 
 
@@ -159,8 +168,10 @@ def next_steps(
         span = "" if left == math.inf else f", or by itself in {describe(left)}"
         return (f"dnsguard release ends the hold{span}",)
     if memory.serves is Serves.NODELOCAL:
-        why = "back to the upstream at once if NodeLocalDNS's address or its last socket goes,"
-        return (f"{why} and after {policy.failures} failures in a row of one thing it is asked",)
+        why = "back to the upstream at once if NodeLocalDNS loses its address or its last socket,"
+        return (
+            f"{why} and once it fails {policy.failures} times in a row at one thing it is asked",
+        )
     # The proof is asked for by itself once nothing else is missing.
     is_alone = needs_only_proof(blockers)
     told = [one for one in blockers if is_alone or one.kind not in _PROOF]

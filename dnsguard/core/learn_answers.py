@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from dnsguard.core import dhcp_query, probe_record
-from dnsguard.core.answers import ProbeKind
+from dnsguard.core.answers import Answer, ProbeKind
 from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import is_private
 from dnsguard.core.health import advance
@@ -19,7 +19,7 @@ MOST_CONVICTS = 16
 
 def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
-    memory = _learn_services(memory, seen, policy)
+    memory = learn_services(memory, seen.answers, policy)
     verdicts = _add_cluster_resolvers(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
@@ -48,7 +48,7 @@ def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     )
 
 
-def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+def learn_services(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory:
     """Take in what NodeLocalDNS says the cluster's own name is.
 
     By that an outer cluster's DNS is told from this one's at the next boot, too. Only
@@ -56,9 +56,10 @@ def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory
     """
     if policy.nodelocal_question:
         return memory
-    for answer in seen.answers:
+    for answer in answers:
         is_told = answer.address in policy.cluster and answer.kind is ProbeKind.CLUSTER
-        if is_told and answer.records and all(is_private(one) for one in answer.records):
+        is_new = bool(answer.records) and answer.records != memory.kubernetes
+        if is_told and is_new and all(is_private(one) for one in answer.records):
             memory = replace(memory, kubernetes=answer.records)
     return memory
 

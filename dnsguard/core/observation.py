@@ -134,3 +134,5 @@ class Observation:
     """What an operator has pinned; it may be over."""
     touches: tuple[FileTouch, ...] = ()
     """What was touched lately in the directories of resolv.conf and of the leases."""
+    is_last: bool = False
+    """The guard ends."""

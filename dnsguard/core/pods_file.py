@@ -18,8 +18,6 @@ from dnsguard.core.upstreams import Pool
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
-RESTART = "restart kubelet, which is configured otherwise by now: systemctl restart kubelet"
-
 
 def find_dead_end(pods: PodsFile, exclusions: Exclusions) -> str | None:
     """Return what is wrong with what the file says, None where pods can resolve with it."""
@@ -28,7 +26,7 @@ def find_dead_end(pods: PodsFile, exclusions: Exclusions) -> str | None:
     for address in pods.nameservers:
         if address in exclusions.cluster or address in exclusions.cluster_resolvers:
             return f"kubelet gives pods {pods.path}, which names {address}: cluster DNS"
-        if address.is_loopback:
+        if address.is_loopback or address.is_unspecified:
             return f"kubelet gives pods {pods.path}, which names {address}: the pod itself"
     if not pods.nameservers:
         return f"kubelet gives pods {pods.path}, which names no nameserver"

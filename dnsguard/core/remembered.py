@@ -3,13 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dnsguard.core.answers import Outcome
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Candidate, Source
-from dnsguard.core.observation import Observation
 from dnsguard.core.upstreams import _GUESSES, Pool
-from dnsguard.formats.address import IPAddress
+from dnsguard.formats.address import IPAddress, zoned
 
 MOST_REMEMBERED = 16
 
@@ -36,7 +33,8 @@ def remember(
     """Return what to keep across reboots: the newest candidates, with where they came from.
 
     What comes from the future was noted with a wrong clock: it is of now at the latest, else
-    it would push out the real one for years. The order stays that in which they were learned.
+    it would push out the real one for years. The order stays that in which they were learned,
+    or, of one origin's, its own (:func:`as_named`).
 
     :param proven: who has answered just now.
     """
@@ -44,7 +42,8 @@ def remember(
     for candidate in named:
         address = candidate.address
         before = kept.get(address)
-        if candidate.source in _PASSING or address.is_loopback or not border.allows(address):
+        is_stub = address.is_loopback and address not in proven
+        if candidate.source in _PASSING or is_stub or not border.allows(address):
             continue
         if before is None:
             answered = wall if address in proven else None
@@ -55,6 +54,25 @@ def remember(
             kept[address] = replace(before, answered=wall)
     newest = sorted(kept.values(), key=lambda c: (c.answered or 0.0, c.seen), reverse=True)
     return tuple(c for c in kept.values() if c in newest[:MOST_REMEMBERED])
+
+
+def as_named(kept: Iterable[Candidate], said: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates, those of one origin in the order in which it names them now.
+
+    They were kept one by one as they answered, and who is the fastest is chance.
+    """
+    places: dict[tuple[str, IPAddress], int] = {}
+    for place, one in enumerate(said):
+        places.setdefault((one.origin, zoned(one.address)), place)
+    ordered, slots = list(kept), dict[str, list[int]]()
+    for slot, one in enumerate(ordered):
+        if (one.origin, one.address) in places:
+            slots.setdefault(one.origin, []).append(slot)
+    for taken in slots.values():
+        named = sorted((ordered[n] for n in taken), key=lambda c: places[c.origin, c.address])
+        for slot, one in zip(taken, named, strict=True):
+            ordered[slot] = one
+    return tuple(ordered)
 
 
 def _cap_times(candidate: Candidate, wall: float) -> Candidate:
@@ -73,16 +91,18 @@ def load_remembered(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
 
     What never did is worth no more than a backup of the file that named it. What did is not
     worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names.
+    ahead of what else it names. A resolver on loopback may ask whom resolv.conf names, so it
+    is worth a backup, too, and comes first among its like.
     """
-    for candidate in remembered:
-        worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
+    for candidate in sorted(remembered, key=lambda one: not one.address.is_loopback):
+        is_worth_less = candidate.answered is None or candidate.address.is_loopback
+        worth = Source.BACKUP if is_worth_less else Source.REMEMBERED
         is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
         yield replace(
             candidate,
             source=candidate.source if is_low else worth,
             origin=f"{Source.REMEMBERED if is_low else candidate.source}: {candidate.origin}",
-            tier=-1 if is_low else 0,
+            tier=-1 if is_low or candidate.address.is_loopback else 0,
         )
 
 
@@ -91,15 +111,3 @@ def find_stale(among: Pool) -> frozenset[IPAddress]:
     if not any(upstream.is_usable for upstream in among):
         return frozenset()
     return frozenset(u.address for u in among if u.record.failures >= FORGOTTEN_AFTER)
-
-
-def update(memory: Memory, seen: Observation, pool: Pool, exclusions: Exclusions) -> Memory:
-    """Keep the upstreams that have answered just now, forget what others have outlived."""
-    answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
-    # By what it has shown; that the operator names it is no proof once the name is taken away.
-    proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
-    named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
-    kept = remember(memory.remembered, named, proven, exclusions, seen.wall)
-    stale = find_stale(pool) - {learned.address for learned in memory.learned}
-    left = tuple(candidate for candidate in kept if candidate.address not in stale)
-    return memory if left == memory.remembered else replace(memory, remembered=left)

@@ -5,9 +5,9 @@ What can wait until that is written is :func:`dnsguard.core.decide.follow_up`.
 
 from dataclasses import dataclass, replace
 
-from dnsguard.core import learn, remembered, upstreams
+from dnsguard.core import learn, upstreams
 from dnsguard.core.blocker import Blocker
-from dnsguard.core.eligibility import find_exclusions, rank
+from dnsguard.core.eligibility import find_exclusions, rank, update_remembered
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.handover import find_blockers, reaches_pods, record_copying, switch_mode
 from dnsguard.core.hold import Serves
@@ -44,7 +44,7 @@ def repair(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, R
     ranked = rank(memory, seen, policy, exclusions)
     if seen.answers or memory.written is None:
         before = memory
-        memory = remembered.update(memory, seen, upstreams.usable_in_principle(ranked), exclusions)
+        memory = update_remembered(memory, seen, upstreams.usable_in_principle(ranked), exclusions)
         if memory is not before:
             # What has just proved itself ranks higher from now on, not from the next look on.
             ranked = rank(memory, seen, policy, exclusions)

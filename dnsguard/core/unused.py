@@ -55,7 +55,10 @@ def _explain_all(
 
 
 def _explain_nodelocal(address: IPAddress) -> Unused:
-    way = "it comes first once NodeLocalDNS is healthy; now: dnsguard hold nodelocal"
+    way = (
+        "it comes first once the node is handed over: dnsguard status;"
+        " at once, where that makes no loop: dnsguard hold nodelocal"
+    )
     why = "is held back: a cluster address"
     return Unused(kind=UnusedKind.NODELOCAL, address=address, why=why, otherwise=way)
 

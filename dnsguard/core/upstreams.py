@@ -78,9 +78,11 @@ def summarize(among: Pool) -> tuple[UpstreamState, str]:
         return UpstreamState.VERIFIED, UpstreamState.VERIFIED
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
-    is_asked = all(upstream.record.detail != NOT_ASKED for upstream in among)
+    answering = [upstream for upstream in among if upstream.record.answers]
+    doubted = next((upstream for upstream in answering if upstream.record.doubts), None)
+    # Who has answered for the outside has yet to say what it knows of the cluster.
+    is_asked = not answering and all(one.record.detail != NOT_ASKED for one in among)
     reason = SILENT if is_asked else NOT_ASKED
-    doubted = next((upstream for upstream in among if upstream.record.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
     return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
@@ -106,8 +108,10 @@ def rank_all(candidates: Iterable[Candidate], verdicts: ProbeRecords, border: Ex
         address = zoned(candidate.address)
         other = best.get(address)
         if other is None or candidate.rank < other.rank:
+            best.pop(address, None)  # its place is among those that the better source names
             best[address] = replace(candidate, address=address)
-        if candidate.answered is not None or candidate.source is Source.CONFIG:
+        is_recalled = candidate.answered is not None and not address.is_loopback
+        if is_recalled or candidate.source is Source.CONFIG:
             proven.add(address)
     ranked = sorted(best.values(), key=lambda candidate: candidate.rank)
     return tuple(_make_upstream(candidate, proven, verdicts, border) for candidate in ranked)
@@ -123,15 +127,24 @@ def _make_upstream(
         record=verdict,
         refusal=border.reason(candidate.address) or _refuse_stale_stub(candidate),
         is_proven=candidate.address in proven or verdict.was_cleared,
-        is_doubtful=is_suspect or border.is_own(candidate.address),
+        is_doubtful=is_suspect or border.is_own(candidate.address) or _is_recalled_stub(candidate),
         is_suspect=is_suspect,
     )
 
 
 def _refuse_stale_stub(candidate: Candidate) -> str | None:
-    if candidate.address.is_loopback and RANK[candidate.source] > RANK[Source.DHCP]:
+    is_old = RANK[candidate.source] > RANK[Source.DHCP] and not _is_recalled_stub(candidate)
+    if candidate.address.is_loopback and is_old:
         return "a loopback address, and its stub may be gone by now"
     return None
+
+
+def _is_recalled_stub(candidate: Candidate) -> bool:
+    """Tell whether it is the node's own resolver on loopback, which has answered here earlier.
+
+    It counts once it answers in this boot, as one at the node's LAN address does (case 70).
+    """
+    return candidate.address.is_loopback and candidate.answered is not None
 
 
 def usable_in_principle(among: Pool) -> Pool:

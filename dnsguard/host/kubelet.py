@@ -18,12 +18,9 @@ from dnsguard.formats.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
 from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
 from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
+from dnsguard.host.kubelet_unit import K0S, PLACES, find_unit
 from dnsguard.host.processes import Process
 
-_UNITS = tuple(
-    f"/{place}/systemd/system" for place in ("etc", "run", "usr/local/lib", "usr/lib", "lib")
-)
-"""systemd.unit(5), the strongest first."""
 ENVIRONMENT = (
     "/var/lib/kubelet/kubeadm-flags.env",
     "/etc/kubernetes/kubelet.env",
@@ -85,11 +82,14 @@ class KubeletReader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._prefix = str(root).rstrip("/")
         self._files: dict[str, _File] = {}
         self._finder = Finder(root)
         self._used: tuple[Process, Setting] | None = None
         """What a process has read at its start."""
         self._last: Kubelet | None = None
+        self._unit: tuple[Process, str] | None = None
+        """Whose service a process is."""
 
     def look(self) -> Kubelet | None:
         """Return the kubelet as it is now, None where the node has none.
@@ -101,6 +101,10 @@ class KubeletReader:
             return replace(self._last, used=None, pid=None)
         self._last = found
         return found
+
+    @property
+    def is_search_due(self) -> bool:
+        return self._finder.is_due
 
     def search(self, seconds: float = math.inf) -> bool:
         """Search for its process for about so long; return whether there is more to search."""
@@ -122,6 +126,13 @@ class KubeletReader:
         distribution = distribution_of(process)
         return self._embedded(distribution, process) if distribution else self._own(process)
 
+    def _unit_of(self, process: Process | None, likely: Iterable[str]) -> str:
+        if process is None:
+            return find_unit(self._root, None, likely)
+        if self._unit is None or self._unit[0] != process:
+            self._unit = (process, find_unit(self._root, process.pid, likely))
+        return self._unit[1]
+
     def _own(self, process: Process | None) -> Kubelet | None:
         """Return a kubelet that is its own program."""
         units, files = _Read(), _Read()
@@ -140,6 +151,7 @@ class KubeletReader:
             # It may hold the flag that counts.
             settings = replace(settings, resolv_conf=_make_unknown(units))
         config = flags.config.value if flags.config else files.first
+        is_k0s = (config or "").startswith(_K0S_PLACES)
         return Kubelet(
             used=used,
             resolv_conf=settings.resolv_conf,
@@ -148,7 +160,8 @@ class KubeletReader:
             config=config,
             pid=None if process is None else process.pid,
             troubles=(*units.troubles, *files.troubles),
-            remedy=_K0S if (config or "").startswith(_K0S_PLACES) else None,
+            remedy=_K0S if is_k0s else None,
+            unit=self._unit_of(process, K0S if is_k0s else ()),
         )
 
     def _embedded(self, distribution: Distribution, process: Process | None) -> Kubelet | None:
@@ -175,6 +188,7 @@ class KubeletReader:
             pid=None if process is None else process.pid,
             troubles=tuple(read.troubles),
             remedy=distribution.remedy,
+            unit=self._unit_of(process, distribution.units),
         )
 
     def _find_told(self, distribution: Distribution, read: _Read) -> Iterator[Flag]:
@@ -182,7 +196,8 @@ class KubeletReader:
         configs = list(distribution.configs)
         if distribution.config_dir is not None:
             configs += self._below(distribution.config_dir, (".yaml", ".yml"), read)
-        for name in (*self._unit_files(distribution.units), *distribution.texts):
+        units = [f"{unit}.service" for unit in distribution.units]
+        for name in (*self._unit_files(units), *distribution.texts):
             text = self._text(name, read)
             yield from embedded_kubelet.flags_in(text, name)
             if distribution.configs:
@@ -271,19 +286,19 @@ class KubeletReader:
         return [name for unit in units for name in self._files_of(unit)]
 
     def _files_of(self, unit: str) -> list[str]:
-        files = [f"{place}/{unit}" for place in _UNITS if self._is_there(f"{place}/{unit}")][:1]
+        files = [f"{place}/{unit}" for place in PLACES if self._is_there(f"{place}/{unit}")][:1]
         drop_ins: dict[str, str] = {}
-        for place in _UNITS:
+        for place in PLACES:
             directory = f"{place}/{unit}.d"
             with suppress(OSError):
-                for name in os.listdir(_below(self._root, directory)):  # noqa: PTH208
+                for name in os.listdir(self._prefix + directory):  # noqa: PTH208
                     if name.endswith(".conf"):
                         drop_ins.setdefault(name, f"{directory}/{name}")
         return files + [drop_ins[name] for name in sorted(drop_ins)][:_MOST_FILES]
 
     def _is_there(self, name: str) -> bool:
         try:
-            _below(self._root, name).lstat()
+            os.lstat(f"{self._prefix}/{name.lstrip('/')}")  # 100 of them at each look
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # it may be: os.path.exists() would say no
@@ -296,9 +311,9 @@ class KubeletReader:
 
     def _file(self, name: str, read: _Read, *, is_yaml: bool = False) -> _File | None:
         """Return a file as it is now, read again only when it has changed."""
-        path = _below(self._root, name)
+        path = f"{self._prefix}/{name.lstrip('/')}"
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 -- as in _is_there()
         except (FileNotFoundError, NotADirectoryError):
             self._files.pop(name, None)
             return None
@@ -317,7 +332,7 @@ class KubeletReader:
         )
         file = self._files.get(name)
         if file is None or file.identity != identity:
-            content = read_bounded(path, _MOST_TEXT + 1)
+            content = read_bounded(Path(path), _MOST_TEXT + 1)
             document = yaml_text.load(content) if is_yaml and content is not None else None
             file = _File(identity=identity, content=content, document=document)
             self._files[name] = file

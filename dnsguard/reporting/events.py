@@ -4,6 +4,7 @@ Names are past-tense snake_case constants; a line is written when something chan
 and a storm of the same line is collapsed without losing the count.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -12,6 +13,7 @@ from dnsguard.core.blocker import BlockerKind
 from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
 from dnsguard.core.probe_record import NOT_ASKED
+from dnsguard.formats.address import IPAddress
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""
@@ -108,7 +110,7 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
                 details=tuple((key, because[key]) for key in ("nodelocal", "handover")),
             )
         )
-    elif because["handover"] != dict(before.because)["handover"] and not _awaits_proof(after):
+    elif because["handover"] != dict(before.because)["handover"] and not _is_passing(after):
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])
@@ -120,9 +122,13 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def _awaits_proof(plan: Plan) -> bool:
-    """Tell whether only the first answer to a one-time name is missing: milliseconds."""
-    return [one.kind for one in plan.blockers] == [BlockerKind.UNPROVEN]
+def _is_passing(plan: Plan) -> bool:
+    """Tell whether only the first answer to a one-time name is missing, for milliseconds.
+
+    Or the guard ends: the event "stopped" says so.
+    """
+    kinds = [one.kind for one in plan.blockers]
+    return kinds == [BlockerKind.UNPROVEN] or kinds[:1] == [BlockerKind.STOPPING]
 
 
 def _unused(one: Unused) -> Event:
@@ -170,11 +176,21 @@ def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
         return (Event(name="upstream_changed", details=servers),)
     if plan.upstream is UpstreamState.UNVERIFIED:
         used = "the best known one is used all the same" if plan.wanted else "nobody is named"
-        means = ("means", used)
+        means = ("means", dict(plan.because).get("write", used))
         return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
     remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
     return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)
 
 
+def name_servers(plan: Plan | None) -> str:
+    """Return whom the file names."""
+    return " ".join(map(str, plan.wanted if plan else ())) or "none"
+
+
 def _nameservers(plan: Plan) -> tuple[tuple[str, str], ...]:
-    return (("nameservers", " ".join(str(address) for address in plan.wanted) or "none"),)
+    return list_nameservers(plan.wanted)
+
+
+def list_nameservers(addresses: Iterable[IPAddress]) -> tuple[tuple[str, str], ...]:
+    """Return the detail that names them."""
+    return (("nameservers", " ".join(map(str, addresses)) or "none"),)

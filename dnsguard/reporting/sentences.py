@@ -9,6 +9,10 @@ from dnsguard.formats.timespan import describe
 
 Fields = Mapping[str, str]
 
+_LINKS = {
+    "link-replaced": "; a file is in the place of the link",
+    "link-restored": "; the link is back in its place",
+}
 WORDS = {"silent": "failing"}
 """What people are told where the data's word would mislead: SERVFAIL is not silence."""
 _SILENT = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
@@ -66,7 +70,14 @@ def _upstream(fields: Fields) -> str:
 
 
 def _describe_write(fields: Fields) -> str:
-    return f"resolv.conf {fields['nameservers']}; before, it {fields['file']}"
+    told = f"resolv.conf {fields['nameservers']}; before, it {_before(fields['file'])}"
+    return told + _LINKS.get(fields.get("result", ""), "")
+
+
+def _before(file: str) -> str:
+    """Return ``names 192.0.2.1`` and ``missing: No such file`` as of a moment ago."""
+    told, names, rest = file.partition("names ")
+    return f"named {rest}" if names and not told else f"was {file}"
 
 
 def _describe_trample(fields: Fields) -> str:
@@ -90,7 +101,9 @@ def _describe_hold(fields: Fields) -> str:
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "started": lambda f: f"dnsguard {f['version']} has started",
-    "stopped": lambda _: "dnsguard has stopped; resolv.conf names upstreams, nobody repairs it",
+    "stopped": lambda f: (
+        f"dnsguard has stopped; resolv.conf {f['nameservers']}; nobody repairs it from now on"
+    ),
     "mode_changed": _mode,
     "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",
@@ -99,13 +112,15 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "resolv_conf_trampled": _describe_trample,
     "resolv_conf_fought_over": _describe_fight,
     "resolv_conf_not_written": lambda f: f["why"],
-    "attributes_not_kept": lambda f: f"the new resolv.conf lacks of the old one: {f['lost']}",
+    "attributes_not_kept": lambda f: (
+        f"the new resolv.conf has lost attributes of the old one: {f['lost']}"
+    ),
     "nameserver_unused": lambda f: f"nameserver {f['server']} {f['why']}; {f['otherwise']}",
     "upstream_forgotten": lambda f: f"{f['server']} was forgotten by {f['by']}",
     "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
     "hold_set": _describe_hold,
     "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",
-    "hold_expired": lambda f: f"the hold is over; it was {f['hold']}",
+    "hold_expired": lambda f: f"the hold has expired; it was {f['hold']}",
     "state_unreadable": lambda f: f["why"],
     "state_not_written": lambda f: f"could not {f['what']}: {f['error']}",
     "dhclient_hazard_found": lambda f: (
@@ -120,8 +135,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "lock_failed": lambda f: f"a second dnsguard would not be kept out: {f['error']}",
     "client_refused": lambda f: f"a client (uid {f['uid']}, pid {f['pid']}) {f['what']}",
     "lines_lost": lambda f: f"{f['lines']} lines are missing here: {f['means']}",
-    "metrics_failed": lambda f: f"metrics can't be handed over: {f['what']}: {f['why']}",
-    "reloaded": lambda f: f"{f['path']} was read anew",
+    "metrics_failed": lambda f: f"metrics can't be delivered: {f['what']}: {f['why']}",
+    "reloaded": lambda f: f"{f['path']} was reloaded",
     "reload_refused": lambda f: f"{f['why']}; the old configuration stays",
     "look_failed": lambda f: f"a fault in dnsguard: {f['error']}",
 }

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core import pods_file, upstreams
+from dnsguard.core import links, pods_file, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN, Tramples
 from dnsguard.core.eligibility import find_exclusions, rank
@@ -20,6 +20,7 @@ from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import resolvconf
 
 Json = dict[str, object]
+_CONFIGURE = "set upstream.servers in /etc/dnsguard/dnsguard.toml"
 
 
 def make_status(
@@ -118,10 +119,13 @@ def find_degraded(
     elif plan.hold is not None and memory.serves is Serves.NODELOCAL and not memory.health.answers:
         wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
     if plan.upstream is UpstreamState.NONE:
-        wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
-    elif plan.upstream is UpstreamState.UNVERIFIED:
+        wrong.append(f"no upstream is known: {_CONFIGURE}")
+    elif plan.upstream is UpstreamState.UNVERIFIED and not _are_open(memory, plan, policy):
         wrong.append(_unverified(memory, plan, policy))
-    if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
+    elif memory.serves is Serves.UPSTREAM and _are_dead(memory, plan):
+        wrong.append(_dead(memory, plan, policy))
+    # Where nobody is to be named at all, that has been said.
+    if plan.wanted and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
         dead = pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
@@ -131,8 +135,17 @@ def find_degraded(
             "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
         )
     if plan.delay and not trouble:
-        wrong.append("something rewrites resolv.conf again and again: dnsguard events")
+        wrong.append("something has rewritten resolv.conf again and again: dnsguard events")
     return tuple(wrong)
+
+
+def _are_open(memory: Memory, plan: Plan, policy: Policy) -> bool:
+    """Tell whether somebody in the file is being asked for the first time, and may answer."""
+    if not dict(plan.because)["upstream"].endswith(NOT_ASKED):
+        return False
+    named = [address for address in plan.wanted if address not in policy.cluster]
+    found = [memory.probe_records.get(address) for address in named]
+    return any(one is None or not (one.failures or one.doubts) for one in found)
 
 
 def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
@@ -141,7 +154,21 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
     if why == upstreams.SILENT:
         why = ", ".join(_silent(memory, plan, policy)) or why
     used = "the best known one is used" if plan.wanted else "nobody is named"
-    return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
+    used = dict(plan.because).get("write", used)
+    way = "dnsguard upstreams" if plan.wanted else _CONFIGURE
+    return f"no upstream is verified ({why}), {used}: {way}"
+
+
+def _are_dead(memory: Memory, plan: Plan) -> bool:
+    """Tell whether nobody in the file answers though others do: it is not ours to write."""
+    found = [memory.probe_records.get(address) for address in plan.wanted]
+    return bool(found) and all(one is not None and one.is_silent for one in found)
+
+
+def _dead(memory: Memory, plan: Plan, policy: Policy) -> str:
+    why = dict(plan.because).get("write")
+    told = f"nobody in resolv.conf answers ({', '.join(_silent(memory, plan, policy))})"
+    return f"{told}{f', {why}' if why else ''}: dnsguard upstreams"
 
 
 def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
@@ -166,8 +193,17 @@ def _file(memory: Memory, seen: Observation) -> Json:
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
         "held_back": list(behind),
+        "held_back_options": list(_held_back_options(content)),
+        "in_place_of": links.replaced_link(seen.file),
         "trouble": trouble,
     }
+
+
+def _held_back_options(content: bytes) -> Iterator[str]:
+    active = resolvconf.options(content)
+    for option in resolvconf.options(resolvconf.unguard(content)):
+        if option not in active:
+            yield option
 
 
 def _nameservers(content: bytes) -> list[str]:

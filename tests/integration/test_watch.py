@@ -37,7 +37,7 @@ def etc(tmp_path: Path) -> Path:
 def watch(etc: Path) -> Iterator[Watch]:
     """Return a watch on that directory."""
     made = Watch()
-    assert made.watch_paths([etc])
+    assert made.cover([etc])
     yield made
     made.close()
 
@@ -135,9 +135,9 @@ def test_a_flood_does_not_hold_the_loop(watch: Watch, etc: Path) -> None:
 def test_covering_the_same_again_changes_nothing(watch: Watch, etc: Path) -> None:
     """It says so, loses no event that waits, and makes none."""
     (etc / "resolv.conf").touch()
-    assert not watch.watch_paths([etc, etc])
+    assert not watch.cover([etc, etc])
     assert watch.drain().paths == {etc / "resolv.conf"}
-    assert not watch.watch_paths([etc])
+    assert not watch.cover([etc])
     assert not readable(watch, within=0)
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_longer_covered_is_no_longer_seen(
 ) -> None:
     """Not even what waits in the queue."""
     (etc / "resolv.conf").touch()
-    assert watch.watch_paths([tmp_path])
+    assert watch.cover([tmp_path])
     (etc / "resolv.conf").touch()
     assert watch.drain() == NOTHING
 
@@ -154,11 +154,11 @@ def test_what_is_no_longer_covered_is_no_longer_seen(
 def test_a_missing_directory_is_reported_and_seen_once_it_is_there(watch: Watch, etc: Path) -> None:
     """Its parent gives the hint, and covering again says that there is something new to see."""
     hooks = etc / "dhclient-enter-hooks.d"
-    assert not watch.watch_paths([etc, hooks])
+    assert not watch.cover([etc, hooks])
     assert watch.unwatched == ((hooks, errno.ENOENT),)
     hooks.mkdir()
     assert hooks in watch.drain().paths
-    assert watch.watch_paths([etc, hooks])
+    assert watch.cover([etc, hooks])
     assert watch.unwatched == ()
     (hooks / "resolv").touch()
     assert hooks / "resolv" in watch.drain().paths
@@ -169,7 +169,7 @@ def test_a_directory_replaced_is_watched_anew(watch: Watch, etc: Path, how: str)
     """The old watch is dead, or follows the old directory to where it went."""
     hooks = etc / "hooks"
     hooks.mkdir()
-    watch.watch_paths([etc, hooks])
+    watch.cover([etc, hooks])
     watch.drain()
     if how == "removed":
         hooks.rmdir()
@@ -177,7 +177,7 @@ def test_a_directory_replaced_is_watched_anew(watch: Watch, etc: Path, how: str)
         hooks.rename(etc / "hooks.old")
     hooks.mkdir()
     assert hooks in watch.drain().paths
-    assert watch.watch_paths([etc, hooks])
+    assert watch.cover([etc, hooks])
     watch.drain()
     (hooks / "new").touch()
     assert watch.drain().paths == {hooks / "new"}
@@ -188,11 +188,11 @@ def test_a_parent_replaced_is_found_without_an_event(tmp_path: Path) -> None:
     hooks = tmp_path / "dhcp" / "hooks"
     hooks.mkdir(parents=True)
     watch = Watch()
-    watch.watch_paths([hooks])
+    watch.cover([hooks])
     (tmp_path / "dhcp").rename(tmp_path / "dhcp.old")
     hooks.mkdir(parents=True)
     assert not readable(watch, within=0)
-    assert watch.watch_paths([hooks])
+    assert watch.cover([hooks])
     watch.drain()
     (hooks / "new").touch()
     assert watch.drain().paths == {hooks / "new"}
@@ -203,10 +203,10 @@ def test_two_names_of_one_directory_are_both_told(watch: Watch, etc: Path, tmp_p
     """The kernel has one watch for both; whoever waits for either hears of it."""
     alias = tmp_path / "alias"
     alias.symlink_to(etc)
-    watch.watch_paths([etc, alias])
+    watch.cover([etc, alias])
     (etc / "resolv.conf").touch()
     assert watch.drain().paths == {etc / "resolv.conf", alias / "resolv.conf"}
-    watch.watch_paths([etc])
+    watch.cover([etc])
     (etc / "resolv.conf").touch()
     assert watch.drain().paths == {etc / "resolv.conf"}
 
@@ -250,7 +250,7 @@ def test_a_closed_watch_is_quiet(watch: Watch) -> None:
 def test_odd_data_is_read_as_far_as_it_goes(etc: Path) -> None:
     """Cut at any byte, filled with anything: no exception, and an end."""
     raw = Watch()
-    raw.watch_paths([etc])
+    raw.cover([etc])
     (etc / "resolv.conf").touch()
     buffer = os.read(raw.fileno(), 4096)
     raw.close()
@@ -319,11 +319,11 @@ def test_a_replaced_link_is_followed(tmp_path: Path, etc: Path) -> None:
     target = tmp_path / "run" / "resolv.conf"
     target.touch()
     watch = Watch()
-    watch.watch_paths(places(Path("/etc/resolv.conf"), root=tmp_path))
+    watch.cover(places(Path("/etc/resolv.conf"), root=tmp_path))
     (etc / "new").symlink_to("../run/resolv.conf")
     (etc / "new").rename(etc / "resolv.conf")
     assert etc / "resolv.conf" in watch.drain().paths
-    assert watch.watch_paths(places(Path("/etc/resolv.conf"), root=tmp_path))
+    assert watch.cover(places(Path("/etc/resolv.conf"), root=tmp_path))
     target.write_text(POISON)
     assert watch.drain().paths == {target}
     watch.close()
@@ -338,7 +338,7 @@ def test_a_bind_mounted_file_is_watched_itself(tmp_path: Path, etc: Path) -> Non
         found = places(Path("/etc/resolv.conf"), root=tmp_path)
         assert found == (etc, file)
         watch = Watch()
-        watch.watch_paths(found)
+        watch.cover(found)
         file.write_text(POISON)
         assert watch.drain().paths == {file}
         source.write_text(POISON)

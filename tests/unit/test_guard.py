@@ -3,21 +3,28 @@
 import json
 import os
 import time
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from property import promises
 
 from dnsguard import config
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.decide import decide_ahead
+from dnsguard.core.health import HEARTBEAT, ONE_TIME, legs
+from dnsguard.core.hold import Serves
 from dnsguard.core.model import UpstreamState
-from dnsguard.core.observation import MAX_FILE
-from dnsguard.core.plan import Plan
-from dnsguard.guard import RETRY_LATEST, Guard
-from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
+from dnsguard.core.observation import MAX_FILE, FileObservation, Trouble
+from dnsguard.core.plan import Plan, ReplaceFile
+from dnsguard.formats.address import IPAddress
+from dnsguard.guard import Guard
+from dnsguard.host.resolvfile import Replaced, identity_at
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
 from dnsguard.reporting.plan import describe
+from dnsguard.resolv_conf import RETRY_LATEST, ResolvConf
 
 POISON = b"search cluster.local corp.example\nnameserver 169.254.25.10\n"
 REAL = b"nameserver 10.0.0.2\n"
@@ -41,7 +48,7 @@ class Machine:
     def start(self) -> Guard:
         """Start the guard as the daemon does, up to the first look."""
         guard = Guard(self.paths, self.policy, self.told.append)
-        guard.set_addresses(frozenset())
+        guard.surroundings.set_addresses(frozenset(), None)
         self.turn(guard)
         return guard
 
@@ -95,16 +102,14 @@ def test_a_healthy_node_is_left_alone(machine: Machine) -> None:
     assert identity_at(machine.paths.resolv_conf) == before
 
 
-def test_a_write_that_fails_for_good_is_tried_for_good(machine: Machine) -> None:
+def test_a_write_that_fails_for_good_is_tried_for_good() -> None:
     """However often: 2.0 ** 1024 is no float, and an hour of a full disk comes to that."""
-    machine.write(POISON)
-    machine.backup()
-    guard = machine.start()
-    guard._failures = 2000
-    guard._account_for_write(
-        (), Replacement(result=Replaced.FAILED, error=OSError(28, "full")), _plan(guard)
-    )
-    assert guard.retry_at <= time.monotonic() + RETRY_LATEST
+    file = ResolvConf(Path("/proc/self/no-directory/resolv.conf"))
+    file.failures = 2000
+    missing = FileObservation(trouble=Trouble.MISSING)
+    outcome = file.write(ReplaceFile(content=POISON, seen=missing, wanted=()))
+    assert outcome.result is Replaced.FAILED
+    assert file.retry_at <= time.monotonic() + RETRY_LATEST
 
 
 def _plan(guard: Guard) -> Plan:
@@ -263,6 +268,88 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
     assert machine.servers == ["10.0.0.2"]
     etc = machine.paths.resolv_conf.parent
     assert sorted(path.name for path in etc.iterdir()) == ["resolv.conf", "resolv.conf.bak"]
+
+
+NODELOCAL, UPSTREAM = ip_address("169.254.25.10"), ip_address("10.0.0.2")
+KUBELET = "clusterDNS: [169.254.25.10]\nresolvConf: {}\n"
+
+
+def _answered(address: IPAddress, *ways: ProbeTarget, rcode: int = NOERROR) -> tuple[Answer, ...]:
+    return tuple(
+        Answer(
+            address=address,
+            outcome=Outcome.ANSWERED,
+            rtt=0.001,
+            detail="answers",
+            at=time.monotonic(),
+            kind=leg.ask,
+            tcp=leg.tcp,
+            rcode=rcode,
+            has_records=rcode == NOERROR,
+        )
+        for leg in ways
+    )
+
+
+def _hand_over(machine: Machine, said: str) -> Guard:
+    """Let all that a handover needs happen, and kubelet's file say this meanwhile."""
+    file = machine.paths.root / "etc/kubernetes/kubelet-config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(KUBELET.format("/var/lib/dnsguard/resolv.conf"))
+    machine.write(POISON)
+    machine.backup()
+    guard = machine.start()
+    guard.search()
+    guard.surroundings.set_addresses(frozenset({NODELOCAL}), None)
+    guard.look()
+    file.write_text(KUBELET.format(said))
+    guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.CLUSTER), rcode=NXDOMAIN))
+    guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.UPSTREAM)))
+    for _ in range(guard.policy.successes):
+        guard.look(_answered(NODELOCAL, *legs(guard.policy), ONE_TIME))
+    guard.apply_deferred()
+    return guard
+
+
+@pytest.mark.parametrize(
+    ("said", "serves"),
+    [("/var/lib/dnsguard/resolv.conf", Serves.NODELOCAL), ("/etc/resolv.conf", Serves.UPSTREAM)],
+)
+def test_a_node_is_handed_over_on_what_kubelets_files_say_now(
+    machine: Machine, said: str, serves: Serves
+) -> None:
+    """Not on what they said at the last refresh; the control has them say the same."""
+    assert _hand_over(machine, said).memory.serves is serves
+
+
+def test_an_answer_is_taken_in_without_a_look_only_if_it_tells_nothing_new(
+    machine: Machine,
+) -> None:
+    """Nothing is read or decided for it, and it counts all the same."""
+    guard = _hand_over(machine, "/var/lib/dnsguard/resolv.conf")
+    plan, heard = guard.plan, guard.memory.health.streak(HEARTBEAT).successes
+    (well,) = _answered(NODELOCAL, HEARTBEAT)
+    assert guard.confirm((well,))
+    assert guard.plan is plan
+    assert guard.memory.health.streak(HEARTBEAT).successes == heard + 1
+    before = guard.memory
+    assert not guard.confirm((well, replace(well, outcome=Outcome.TIMED_OUT)))
+    assert not guard.confirm(_answered(UPSTREAM, ProbeTarget(ProbeKind.UPSTREAM)))
+    assert guard.memory is before
+
+
+@pytest.mark.parametrize("text", [POISON, REAL])
+def test_a_file_that_another_has_written_is_no_rest(machine: Machine, text: bytes) -> None:
+    """Whether or not anybody was told of it: the next question is put after a look."""
+    guard = _hand_over(machine, "/var/lib/dnsguard/resolv.conf")
+    guard.look()  # at what it has written itself
+    rests = [guard.is_at_rest]
+    machine.write(text)
+    rests.append(guard.is_at_rest)
+    guard.look()
+    guard.look()
+    rests.append(guard.is_at_rest)
+    assert rests == [True, False, True]
 
 
 def test_a_preview_changes_nothing(machine: Machine) -> None:

@@ -32,7 +32,7 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     guard.apply_deferred()
     _lay_ready(guard)
     yield guard
-    guard.prepared.discard()
+    guard.file.prepared.discard()
 
 
 def _ignore(_: Event) -> None: ...
@@ -41,8 +41,8 @@ def _ignore(_: Event) -> None: ...
 def _lay_ready(guard: Guard) -> None:
     assert guard.plan is not None
     assert guard.plan.prepared is not None
-    assert guard.prepared.prepare(guard.plan.prepared)
-    guard.prepared.repair = guard.plan.prepared
+    assert guard.file.prepared.prepare(guard.plan.prepared)
+    guard.file.prepared.repair = guard.plan.prepared
 
 
 def _write(guard: Guard, text: bytes) -> None:

@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
     paths, trace = Paths(options.root), options.trace
-    policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
+    found = kubelet.look(paths.root)
+    policy = fill_policy(config.load(paths.config).policy, found)
     node = take(paths, policy)
     said = inquire(node, policy)
     data = examine(add_answers(paths.root, node, said.cluster, said.dead))
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),
     }
-    data["means"] = means.look(paths.root)
+    data["means"] = means.look(paths.root, found)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if options.json:
         terminal.say_json(data)

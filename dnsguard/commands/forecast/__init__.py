@@ -44,6 +44,12 @@ INFORM_TIMEOUT = 2.0
 """Seconds for the DHCP server to answer."""
 
 _OFF = (State.DISABLED, State.MASKED)
+_MAKERS = {
+    "NetworkManager": "NetworkManager.service",
+    "systemd-resolved": "systemd-resolved.service",
+}
+"""Who would make resolv.conf anew after dhclient. Kubespray keeps their header in the file, and
+images are made with it, where they are not even installed."""
 _POISONED, _UNTOLD = "POISONED", "can't be told"
 _EMPTY, _FINE = "NO NAMESERVER", "fine"
 _PLAIN = terminal.Page()
@@ -85,6 +91,9 @@ async def foresee(paths: Paths, settings: Config) -> Json:
             for name, one in memory.dhcp_answers.items()
             if one.told is not None
         },
+        absent=frozenset(
+            name for name, unit in _MAKERS.items() if not _is_started(paths.root, unit)
+        ),
         cluster=policy.cluster,
         configured=dhclient.find_configured(paths.root),
         unwritable=unwritable(paths.resolv_conf),
@@ -113,6 +122,10 @@ async def foresee(paths: Paths, settings: Config) -> Json:
     return {"verdict": verdict(data), **data}
 
 
+def _is_started(root: Path, unit: str) -> bool:
+    return units.state(root, unit) is State.ENABLED
+
+
 def unit_at_boot(root: Path) -> State:
     """Return whether dnsguard is started at boot; dnsguard-wait pulls it in, too."""
     found = units.state(root, "dnsguard.service")
@@ -131,7 +144,7 @@ async def _ask_dhcp_server(guard: Guard) -> Memory:
     """Return what the daemon would know by now: whom it knows, and who of them answers."""
     with suppress(OSError), closing(Addresses()) as addresses:
         bound = addresses.bound()
-        guard.set_addresses(None if isinstance(bound, Unknown) else bound)
+        guard.surroundings.set_addresses(None if isinstance(bound, Unknown) else bound, None)
     memory, plan = decide(guard.memory, guard.observe(), guard.policy)
     for _ in range(guard.policy.successes + 2):  # who is there, the streak, the proof
         if not (plan.questions or plan.dhcp_queries):

@@ -58,6 +58,8 @@ class ForecastInput:
     """Where resolv.conf leads to, if it is a symbolic link."""
     offers: Mapping[str, Offer] = field(default_factory=dict)
     """What the DHCP server said when it was asked, by interface."""
+    absent: frozenset[str] = frozenset()
+    """Programs that no boot starts here: a header of theirs is a left-over."""
     cluster: frozenset[IPAddress] = frozenset()
     configured: tuple[tuple[str, int], ...] = ()
     """The interfaces, and versions of IP, for which ifupdown starts dhclient at boot."""
@@ -104,7 +106,8 @@ def reboots(node: ForecastInput) -> tuple[Future, ...]:
 def maker_of(node: ForecastInput) -> str | None:
     """Return the program that resolv.conf belongs to, None if it is a plain file."""
     if node.link is None:
-        return find_keeper(node.content)
+        maker = find_keeper(node.content)
+        return None if maker in node.absent else maker
     return next((name for mark, name in _MAKERS if mark in node.link), None)
 
 
