@@ -93,8 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         adopt.add_argument(name, action="store_true", help=about)
     doctor = add("doctor", "find the DNS loops that exist on this node now")
     doctor.add_argument("--json", action="store_true", help="as JSON")
-    about = "ask for a one-time name, in ZONE if one is given, and count how often it is seen"
-    doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
     secure = add("secure", "make resolv.conf safe from what is known, then exit")
     about = "and put a manager's link back, wherever it leads: dnsguard is being removed"
     secure.add_argument("--give-link-back", action="store_true", help=about)
