@@ -98,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     secure.add_argument("--give-link-back", action="store_true", help=about)
     check = add("check-config", "check the configuration")
     check.add_argument("file", type=Path, nargs="?", help="instead of the installed one")
-    add("demo", "replay the incident in private namespaces; touches nothing")
     return parser
 
 
