@@ -51,15 +51,15 @@ MILESTONES = (
 
 @dataclass(frozen=True)
 class Program:
-    """A tree that everybody may read."""
+    """The demo in a tree that everybody may read."""
 
-    script: Path
+    tree: Path
     temporary: Path
     """TMPDIR of what it runs."""
 
     def demo(self, *prefix: str, stdout: int, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [*prefix, str(self.script)],
+            [*prefix, str(self.tree / "tests/demo/run")],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -84,7 +84,7 @@ def program() -> Iterator[Program]:
         temporary = base / "tmp"
         temporary.mkdir()
         temporary.chmod(0o777)
-        yield Program(base / "tests/demo/run", temporary)
+        yield Program(base, temporary)
 
 
 def _copy(base: Path) -> None:
@@ -118,6 +118,7 @@ def _host(program: Program) -> dict[str, object]:
         "named namespaces": _names(Path("/run/netns")),
         "stage": {name for name in _names(STAGE) if name in ("etc", "usr", "var", "run", "log")},
         "temporary files": _names(program.temporary),
+        "the tree": {*program.tree.glob("dnsguard/**/*"), *program.tree.glob("tests/**/*")},
     }
 
 
@@ -309,7 +310,7 @@ def test_a_daemon_that_fails_is_shown_with_its_log(program: Program, tmp_path: P
     _needs_root()
     _copy(tmp_path)
     (tmp_path / "dnsguard/host/notify.py").write_text("raise ImportError('sabotaged by a test')\n")
-    sabotaged = replace(program, script=tmp_path / "tests/demo/run")
+    sabotaged = replace(program, tree=tmp_path)
     with sabotaged.demo(stdout=subprocess.PIPE) as process:
         story, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
