@@ -93,14 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         adopt.add_argument(name, action="store_true", help=about)
     doctor = add("doctor", "find the DNS loops that exist on this node now")
     doctor.add_argument("--json", action="store_true", help="as JSON")
-    about = "ask for a fresh name, in ZONE if one is given, and count how often it is seen"
-    doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
     secure = add("secure", "make resolv.conf safe from what is known, then exit")
     about = "and put a manager's link back, wherever it leads: dnsguard is being removed"
     secure.add_argument("--give-link-back", action="store_true", help=about)
     check = add("check-config", "check the configuration")
     check.add_argument("file", type=Path, nargs="?", help="instead of the installed one")
-    add("demo", "replay the incident in private namespaces; touches nothing")
     return parser
 
 

@@ -7,7 +7,7 @@ import struct
 Program = list[tuple[int, int, int, int]]
 """Instructions: code, jump if true, jump if false, operand (linux/filter.h, struct sock_filter)."""
 
-_ATTACH_FILTER, _DETACH_FILTER = 26, 27  # asm-generic/socket.h
+_ATTACH_FILTER = 26  # asm-generic/socket.h
 
 
 def attach(one: socket.socket, program: bytes) -> None:
@@ -20,11 +20,3 @@ def attach(one: socket.socket, program: bytes) -> None:
 def pack(program: Program) -> bytes:
     """Return instructions as the kernel takes them (struct sock_filter)."""
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)
-
-
-def detach(one: socket.socket) -> None:
-    """Take the filter off.
-
-    :raises OSError: there is none, or the connection has ended.
-    """
-    one.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)

@@ -1,4 +1,4 @@
-"""``dnsguard demo`` as a person runs it: the story, and a machine that is as it was before."""
+"""``tests/demo/run`` as a person runs it: the story, and a machine that is as it was before."""
 
 import json
 import os
@@ -7,20 +7,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from demo.namespaces import STAGE
 from lab import needs
 from lab.wait import until
-
-import dnsguard
-from dnsguard.demo.namespaces import STAGE
 
 pytestmark = pytest.mark.integration
 
@@ -54,15 +51,15 @@ MILESTONES = (
 
 @dataclass(frozen=True)
 class Program:
-    """dnsguard as the .deb installs it: a script in one place, the package in another."""
+    """The demo in a tree that everybody may read."""
 
-    script: Path
+    tree: Path
     temporary: Path
     """TMPDIR of what it runs."""
 
     def demo(self, *prefix: str, stdout: int, **environment: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [*prefix, sys.executable, str(self.script), "demo"],
+            [*prefix, str(self.tree / "tests/demo/run")],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
@@ -79,22 +76,22 @@ class Program:
 
 @pytest.fixture(scope="module")
 def program() -> Iterator[Program]:
-    """Install dnsguard where everybody may read it, which a source tree need not be."""
+    """Copy what the demo consists of to where everybody may read it."""
     with tempfile.TemporaryDirectory() as made:
         base = Path(made)
         base.chmod(0o755)
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(Path(dnsguard.__file__).parent, base / "lib/dnsguard", ignore=ignore)
-        subprocess.run([sys.executable, "-m", "compileall", "-q", base / "lib"], check=True)
-        script = base / "dnsguard"
-        script.write_text(
-            f"import sys\nsys.path.insert(1, {str(base / 'lib')!r})\n"
-            "from dnsguard.cli import main\nsys.exit(main())\n"
-        )
+        _copy(base)
         temporary = base / "tmp"
         temporary.mkdir()
         temporary.chmod(0o777)
-        yield Program(script, temporary)
+        yield Program(base, temporary)
+
+
+def _copy(base: Path) -> None:
+    tree = Path(__file__).parents[2]
+    for name in ("dnsguard", "tests/demo", "tests/lab"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(tree / name, base / name, ignore=ignore)
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +116,9 @@ def _host(program: Program) -> dict[str, object]:
         "routes": _ip("-4", "route", "show", "table", "all"),
         "mounts": Path("/proc/self/mountinfo").read_text(),
         "named namespaces": _names(Path("/run/netns")),
-        "stage": {name for name in _names(STAGE) if name in ("etc", "var", "run", "log")},
+        "stage": {name for name in _names(STAGE) if name in ("etc", "usr", "var", "run", "log")},
         "temporary files": _names(program.temporary),
+        "the tree": {*program.tree.glob("dnsguard/**/*"), *program.tree.glob("tests/**/*")},
     }
 
 
@@ -310,8 +308,10 @@ def test_a_killed_story_in_a_scratch_directory_leaves_no_process(program: Progra
 def test_a_daemon_that_fails_is_shown_with_its_log(program: Program, tmp_path: Path) -> None:
     """What was expected, the daemon's log, and exit status 1."""
     _needs_root()
-    (tmp_path / "sdnotify.py").write_text("raise ImportError('sabotaged by a test')\n")
-    with program.demo(stdout=subprocess.PIPE, PYTHONPATH=str(tmp_path)) as process:
+    _copy(tmp_path)
+    (tmp_path / "dnsguard/host/notify.py").write_text("raise ImportError('sabotaged by a test')\n")
+    sabotaged = replace(program, tree=tmp_path)
+    with sabotaged.demo(stdout=subprocess.PIPE) as process:
         story, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "expected upstream verified" in errors

@@ -47,7 +47,6 @@ COMMANDS: dict[str, list[list[str]]] = {
     "doctor": [["doctor"], ["doctor", "--json"]],
     "secure": [["secure"]],
     "check-config": [["check-config"], ["check-config", f"/no{BAD}"]],
-    "demo": [],
     "run": [],
 }
 """Every command, with what is tried of it; the rest have tests of their own."""

@@ -23,18 +23,22 @@ POISON = (
 )
 """What Kubespray and dhclient leave after a reboot (FACTS.md)."""
 
-_REPOSITORY = Path(__file__).parents[2]
+TREE = Path(__file__).parents[2]
 
 
 class Node:
     """A root directory and the commands on it."""
 
-    def __init__(self, root: Path, where: Namespace, *, knows: bool = True) -> None:
+    def __init__(
+        self, root: Path, where: Namespace, *, knows: bool = True, code: Path = TREE
+    ) -> None:
         """Set up the files.
 
         :param knows: whether a backup names the upstream.
+        :param code: the directory that dnsguard is imported from.
         """
         self.root = root
+        self._code = code
         self.where = where
         self.file = root / "etc/resolv.conf"
         self.log = root / "log"
@@ -54,7 +58,7 @@ class Node:
                 capture_output=True,
                 text=True,
                 check=False,
-                env=environment(),
+                env=environment(self._code),
                 timeout=30,
             )
 
@@ -96,14 +100,22 @@ class Node:
         except TimeoutError as error:
             raise AssertionError(f"no line with {parts}\n{self.log.read_text()}") from error
 
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start one command, whose stderr is the log; the caller ends it."""
+        with self.log.open("ab") as log, self.where.inside():
+            return subprocess.Popen(
+                self.command(*arguments),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment(self._code),
+                start_new_session=True,  # ^C is for the test, which then ends it
+            )
+
     @contextmanager
     def guarded(self, *, to_end: int = signal.SIGTERM) -> Iterator["subprocess.Popen[bytes]"]:
         """Run the daemon; ``to_end`` ends it, and it must still be there to be ended."""
-        with self.log.open("ab") as log, self.where.inside():
-            before = log.tell()
-            process = subprocess.Popen(
-                self.command("run"), stderr=log, env=environment(), start_new_session=True
-            )
+        before = self.log.stat().st_size if self.log.exists() else 0
+        process = self.start("run")
         try:
             # It is told 3 s late where the file can't be written (READY_LATEST).
             self.wait_for_line("started", behind=before, within=10.0)
@@ -114,7 +126,7 @@ class Node:
             process.wait(10)
 
 
-def environment() -> dict[str, str]:
-    """Return an environment in which the tree's own code runs, and nobody is notified."""
+def environment(code: Path = TREE) -> dict[str, str]:
+    """Return an environment in which this code runs, and nobody is notified."""
     inherited = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-    return inherited | {"PYTHONPATH": str(_REPOSITORY)}
+    return inherited | {"PYTHONPATH": str(code)}

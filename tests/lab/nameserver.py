@@ -14,10 +14,11 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -29,6 +30,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from dnsguard.formats import resolvconf
 from lab.netns import Namespace
 
 CLUSTER = dns.name.from_text("cluster.local.")
@@ -39,6 +41,8 @@ NODELOCAL = "169.254.25.10"
 TTL = 5
 LATE = 0.2
 """Seconds that ``late`` waits."""
+PATIENCE = 0.2
+"""Seconds that a forwarded question may take."""
 DENYING = frozenset({"answer", "cluster", "rootless", "tcp-only"})
 """Scripts that know the cluster's names only on the node-local address."""
 FLOOD = 20_000
@@ -114,8 +118,28 @@ def nameserver(
 
     :param says: the A record of every name, so that tests can tell servers apart.
     """
-    command = [sys.executable, "-m", "lab.nameserver", address, str(port), says, script]
-    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with _run(where, address, str(port), says, script) as server:
+        yield server
+
+
+@contextmanager
+def nodelocal(
+    where: Namespace, address: str, *, says: str, resolv_conf: Path
+) -> Iterator[Nameserver]:
+    """Run a NodeLocalDNS: it answers for the cluster's names alone, whatever its address.
+
+    :param resolv_conf: whose first nameserver is asked for all other names, as
+        ``forward . /etc/resolv.conf`` does in a pod.
+    """
+    with _run(where, address, "53", says, "answer", str(resolv_conf)) as server:
+        yield server
+
+
+@contextmanager
+def _run(where: Namespace, *arguments: str) -> Iterator[Nameserver]:
+    command = [sys.executable, "-m", "lab.nameserver", *arguments]
+    places = (str(Path(__file__).parents[above]) for above in (1, 2))
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
     with where.spawn(command, environ=environ) as process:
         try:
             server = Nameserver(process)
@@ -128,10 +152,13 @@ def nameserver(
 class Stage:
     """The server as it is inside its process."""
 
-    def __init__(self, script: str, says: str, *, is_cluster: bool) -> None:
+    def __init__(
+        self, script: str, says: str, *, is_cluster: bool, resolv_conf: Path | None
+    ) -> None:
         self.script = script.split()
         self._says = says
         self._is_cluster = is_cluster
+        self._resolv_conf = resolv_conf
         self._asked: list[Asked] = []
 
     def command(self, line: str) -> str:
@@ -146,6 +173,9 @@ class Stage:
     ) -> None:
         query = dns.message.from_wire(wire)
         self._note(query, peer, transport)
+        if self._resolv_conf and not query.question[0].name.is_subdomain(CLUSTER):
+            send(await _forward(wire, self._resolv_conf))
+            return
         for step in () if self.script == ["tcp-only"] and transport == "udp" else self.script:
             if step == "late" or (step == "late-inside" and _is_inside(query)):
                 await asyncio.sleep(LATE)
@@ -157,10 +187,11 @@ class Stage:
         def send(wire: bytes) -> None:
             writer.write(len(wire).to_bytes(2, "big") + wire)
 
-        length = int.from_bytes(await reader.readexactly(2), "big")
         peer = writer.get_extra_info("peername")
-        await self.perform(await reader.readexactly(length), peer, send, "tcp")
-        await writer.drain()
+        with suppress(asyncio.IncompleteReadError):  # who asked has been killed
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            await self.perform(await reader.readexactly(length), peer, send, "tcp")
+            await writer.drain()
         writer.close()
 
     def _note(self, query: dns.message.Message, peer: tuple[str, int], transport: str) -> None:
@@ -221,6 +252,25 @@ def _is_inside(query: dns.message.Message) -> bool:
     return query.question[0].name.is_subdomain(LOCAL)
 
 
+async def _forward(wire: bytes, resolv_conf: Path) -> bytes:
+    upstream = _first_nameserver(resolv_conf)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as onward:
+        onward.setblocking(False)
+        onward.connect((upstream, 53))
+        onward.send(wire)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await asyncio.get_running_loop().sock_recv(onward, 4096)
+        except OSError:
+            reply = dns.message.make_response(dns.message.from_wire(wire))
+            reply.set_rcode(dns.rcode.SERVFAIL)
+            return reply.to_wire()
+
+
+def _first_nameserver(resolv_conf: Path) -> str:
+    return str(resolvconf.nameservers(resolv_conf.read_bytes())[0].address)
+
+
 def _refusal(step: str, name: dns.name.Name) -> dns.rcode.Rcode | None:
     """Return the code of a server that doesn't say what it knows of a name."""
     match step:
@@ -253,9 +303,12 @@ class Udp(asyncio.DatagramProtocol):
         task.add_done_callback(self._tasks.discard)
 
 
-async def serve(address: str, port: int, says: str, script: str) -> None:
+async def serve(
+    *, address: str, port: int, says: str, script: str, resolv_conf: Path | None
+) -> None:
     """Serve until stdin ends, which it does when the test is gone."""
-    stage = Stage(script, says, is_cluster=address == NODELOCAL)
+    is_cluster = address == NODELOCAL or resolv_conf is not None
+    stage = Stage(script, says, is_cluster=is_cluster, resolv_conf=resolv_conf)
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: Udp(stage), (address, port))
     await asyncio.start_server(stage.serve_tcp, address, port)
@@ -272,6 +325,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("says")
     parser.add_argument("script")
+    parser.add_argument("resolv_conf", type=Path, nargs="?")
     asyncio.run(serve(**vars(parser.parse_args())))
 
 

@@ -18,13 +18,13 @@ from lab import needs
 
 _CLONE_NEWNET = 0x40000000
 _HERE = "/proc/thread-self/ns/net"
-_libc = ctypes.CDLL(None, use_errno=True)  # os.setns and os.unshare come with Python 3.12
+LIBC = ctypes.CDLL(None, use_errno=True)  # os.setns and os.unshare come with Python 3.12
 
 
 class Namespace:
-    """A network namespace, by its descriptor."""
+    """A network namespace, by its descriptor; None is where this thread is anyway."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
     @property
@@ -35,12 +35,15 @@ class Namespace:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Move this thread inside and back."""
+        if self._descriptor is None:
+            yield
+            return
         home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-        _check(_libc.setns(self._descriptor, _CLONE_NEWNET))
+        check(LIBC.setns(self._descriptor, _CLONE_NEWNET))
         try:
             yield
         finally:
-            _check(_libc.setns(home, _CLONE_NEWNET))
+            check(LIBC.setns(home, _CLONE_NEWNET))
             os.close(home)
 
     def run(self, *command: str) -> None:
@@ -57,7 +60,14 @@ class Namespace:
         """Start a program inside, with pipes for its stdin and stdout; the caller ends it."""
         pipe = subprocess.PIPE
         with self.inside():
-            return subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, env=environ)
+            return subprocess.Popen(
+                command,
+                text=True,
+                stdin=pipe,
+                stdout=pipe,
+                env=environ,
+                process_group=0,  # ^C is for the caller, who then ends it
+            )
 
     def ip(self, command: str) -> None:
         """Run one command of iproute2 inside."""
@@ -70,6 +80,9 @@ class Namespace:
             self.ip(f"address add {address} dev {name}" + " nodad" * (":" in address))
 
 
+HERE = Namespace(None)
+
+
 @contextmanager
 def namespace() -> Iterator[Namespace]:
     """Make a network namespace with ``lo`` up and nothing else in it.
@@ -78,11 +91,11 @@ def namespace() -> Iterator[Namespace]:
     """
     needs.require("root", "namespaces")
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    _check(_libc.unshare(_CLONE_NEWNET))
+    check(LIBC.unshare(_CLONE_NEWNET))
     try:
         descriptor = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     finally:
-        _check(_libc.setns(home, _CLONE_NEWNET))
+        check(LIBC.setns(home, _CLONE_NEWNET))
         os.close(home)
     try:
         made = Namespace(descriptor)
@@ -99,7 +112,11 @@ def cable(left: Namespace, right: Namespace, *, name: str = "eth0") -> None:
         end.ip(f"link set {name} up")
 
 
-def _check(result: int) -> None:
+def check(result: int, path: str | None = None) -> None:
+    """See what a call of libc's has said.
+
+    :raises OSError: it failed.
+    """
     if result == -1:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, os.strerror(number), path)

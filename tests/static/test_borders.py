@@ -54,9 +54,6 @@ no grammar to write once more: libyaml reads it, and nodes without such a file d
 
 MOST_LINES_OF_THE_DECISION = 3000
 
-ALSO_IN_THE_DEMO = {"dns", "pyroute2"}
-"""The demo plays the world around the daemon: a DNS server and a network."""
-
 MOST_BROAD_EXCEPTS = 2
 """main() and the supervisor."""
 
@@ -108,7 +105,7 @@ LAYERS = (
     ("surroundings", "resolv_conf", "deferred", "guard"),
     ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints"),
     ("requests",),
-    ("daemon", "commands", "demo"),
+    ("daemon", "commands"),
     ("cli", "__main__"),
 )
 """From the bottom up: a module stands on those below it, and on those of its own folder."""
@@ -176,8 +173,6 @@ def test_each_library_is_imported_by_one_file(library: str) -> None:
         for module in _imports(path)
         if module.partition(".")[0] == library
     }
-    if library in ALSO_IN_THE_DEMO:
-        found = {name for name in found if not name.startswith("dnsguard/demo/")}
     assert found == {**MANDATED, **BEYOND}[library]
 
 
@@ -253,8 +248,7 @@ def test_hardly_anything_catches_everything() -> None:
 def test_nothing_sleeps_but_what_waits_before_it_ends() -> None:
     """The daemon has one loop: whoever sleeps in it, stops every repair."""
     found = {_name(path) for path in SOURCES for call in _calls(path) if call == "time.sleep"}
-    sleepy = {name for name in found if not name.startswith("dnsguard/demo/")}
-    assert sleepy <= {
+    assert found <= {
         "dnsguard/commands/secure.py",
         "dnsguard/commands/wait.py",
         "dnsguard/commands/watch.py",

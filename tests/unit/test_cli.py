@@ -56,7 +56,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         _status("--help")
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    for command in ("run", "status", "plan", "secure", "check-config", "demo"):
+    for command in ("run", "status", "plan", "secure", "check-config"):
         assert f"\n    {command}" in said
 
 

@@ -4,7 +4,7 @@ Every CoreDNS and node-cache of root's and of kube-system's pods is looked at as
 it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
 the node's file that each other pod has. No API server is asked, which may need DNS itself, and
 no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findings` is what that means,
-:mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
+:mod:`.text` is for people.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire
 from dnsguard.commands.doctor.look import add_answers, take
-from dnsguard.commands.doctor.proof import prove
 from dnsguard.commands.doctor.text import render
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError
@@ -34,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
-    paths, trace = Paths(options.root), options.trace
+    paths = Paths(options.root)
     found = kubelet.look(paths.root)
     policy = fill_policy(config.load(paths.config).policy, found)
     node = take(paths, policy)
@@ -45,14 +44,12 @@ def run(options: argparse.Namespace) -> int:
         "silent": sorted(map(str, said.dead)),
     }
     data["means"] = means.look(paths.root, found)
-    data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if options.json:
         terminal.say_json(data)
     else:
         terminal.say(*render(data))
-    is_proven = data["trace"] is not None and data["trace"]["is_loop"]
     is_found = data["loops"] or data["poisoned"] or data["looped"]
-    if is_found or is_proven or any(one["is_convicted"] for one in data["pods"]):
+    if is_found or any(one["is_convicted"] for one in data["pods"]):
         return FOUND
     if data["kubelet"] is not None and data["kubelet"]["poison"]:
         return FOUND

@@ -33,7 +33,6 @@ class ServerProcess:
     pid: int
     program: str
     pod: pods.Pod | None
-    network: int
     nameservers: tuple[IPAddress, ...]
     """Of its /etc/resolv.conf."""
     corefile: str
@@ -176,7 +175,6 @@ def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> 
         pid=process.pid,
         program=program,
         pod=pod,
-        network=network,
         nameservers=nameservers,
         corefile=conf,
         server=Server(

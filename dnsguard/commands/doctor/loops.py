@@ -140,15 +140,6 @@ def chains(
     return tuple(dict.fromkeys(islice(ways, MOST_CHAINS)))
 
 
-def most_questions(servers: Sequence[Server]) -> int:
-    """Return how often one question can be put to these servers where there is no loop.
-
-    Each may ask twice what it is asked once: over TCP again what was cut off over UDP
-    (``prefer_udp``), or another time what was lost.
-    """
-    return int(2 ** min(len(servers), 6)) - 1
-
-
 def _graph(servers: Sequence[Server], zone: str) -> Graph:
     nodes: dict[Node, Block] = {}
     takers: dict[Endpoint, list[Node | None]] = {}

@@ -33,7 +33,6 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"NOT LOOKED AT: {line}"
     yield from (f"  note: {line}" for line in data["strangers"])
     yield from _pod_notes(pods)
-    yield from _trace_lines(data["trace"])
     yield from _remedy(data)
 
 
@@ -64,19 +63,6 @@ def _kubelet_lines(given: Mapping[str, Any] | None) -> Iterator[str]:
     verdict = f"POISONED by {', '.join(given['poison'])}" if given["poison"] else "fine"
     servers = ", ".join(given["nameservers"]) or "no nameserver"
     yield f"kubelet gives new pods {given['file']} ({servers}): {verdict}"
-
-
-def _trace_lines(traced: Mapping[str, Any] | None) -> Iterator[str]:
-    if traced is None:
-        return
-    seen = f"seen {traced['seen']} times in {traced['seconds']:g} s"
-    told = f"name {traced['name']}: sent once to {traced['entry']}, {seen}"
-    if traced["is_loop"]:
-        yield f"{told}: a loop (stopped)"
-    else:
-        yield f"{told}, as a chain of that length does: no loop"
-    if traced["answered"] is None:
-        yield "  no answer came"
 
 
 def _pod_notes(pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:

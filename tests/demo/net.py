@@ -1,8 +1,11 @@
-"""The node's network: the world's nameserver and the node-local address, through pyroute2."""
+"""The node's network: the world's nameserver and the node-local address, through pyroute2.
+
+Not ip(8), which is no part of what dnsguard depends on, and takes longer to start than what
+is measured here.
+"""
 
 import socket
 from contextlib import suppress
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from pyroute2 import IPRoute, NetlinkError
@@ -18,7 +21,7 @@ _KINDS = ("dummy", "bridge")
 class Net:
     """What the demo does with rtnetlink(7). Enter the namespace first."""
 
-    def __init__(self, *, nodelocal: IPv4Address, upstream: IPv4Address) -> None:
+    def __init__(self, *, nodelocal: str, upstream: str) -> None:
         """Bring up ``lo`` with a place for the upstream, and a link for NodeLocalDNS.
 
         :raises OSError: no netlink here. NetlinkError: the kernel refuses.
@@ -63,4 +66,4 @@ class Net:
         return LOOPBACK
 
     def _address(self, what: str) -> None:
-        self._netlink.addr(what, index=self.link, address=str(self._nodelocal), prefixlen=32)
+        self._netlink.addr(what, index=self.link, address=self._nodelocal, prefixlen=32)

@@ -9,8 +9,9 @@ import shutil
 import socket
 import tempfile
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from pathlib import Path
+
+from lab.guard import NODELOCAL, UPSTREAM
 
 _DNS = 53
 _SCRATCH_CONFIG = """\
@@ -28,8 +29,8 @@ require_binding = false  # nobody adds addresses here; all of 127.0.0.0/8 answer
 class Setting:
     """Addresses, and whether the network and the processes are the demo's own."""
 
-    upstream: IPv4Address
-    nodelocal: IPv4Address
+    upstream: str
+    nodelocal: str
     is_private: bool
 
     @property
@@ -40,18 +41,14 @@ class Setting:
         return _SCRATCH_CONFIG.format(upstream=self.upstream, nodelocal=self.nodelocal)
 
 
-PRIVATE = Setting(
-    upstream=IPv4Address("192.0.2.53"), nodelocal=IPv4Address("169.254.25.10"), is_private=True
-)
-SCRATCH = Setting(
-    upstream=IPv4Address("127.0.2.53"), nodelocal=IPv4Address("127.0.25.10"), is_private=False
-)
+PRIVATE = Setting(upstream=UPSTREAM, nodelocal=NODELOCAL, is_private=True)
+SCRATCH = Setting(upstream="127.0.2.53", nodelocal="127.0.25.10", is_private=False)
 
 
 def is_scratch_possible() -> bool:
     """Tell whether this process may serve DNS on the loopback addresses, and nobody else does."""
     return all(
-        _can_bind(str(address), kind)
+        _can_bind(address, kind)
         for address in (SCRATCH.upstream, SCRATCH.nodelocal)
         for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
     )

@@ -11,15 +11,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dnsguard.demo.setting import scratch
+from lab import needs
+from lab.netns import LIBC, check
+
+from demo.setting import scratch
 from dnsguard.errors import DnsguardError
 
 _NEWNS, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 """CLONE_NEW...: clone(2). ``os.unshare`` comes with Python 3.12."""
 _MS_NOSUID, _MS_NODEV, _MS_REC, _MS_PRIVATE = 0x2, 0x4, 0x4000, 0x40000
 """mount(2)."""
-_NET_ADMIN = 12
-"""CAP_NET_ADMIN (linux/capability.h)."""
 
 STAGE = Path("/dev/shm")  # noqa: S108 -- covered by a tmpfs of our own, nothing in it is touched
 """Where the tmpfs is mounted: every Linux has the directory, and none keeps programs there."""
@@ -48,8 +49,8 @@ def enter() -> Path:
     user, group = os.geteuid(), os.getegid()
     spaces = _NEWNET | _NEWNS | _NEWPID
     try:
-        if not _may_change_networks() or not _is_done(lambda: _unshare(spaces)):
-            _unshare(_NEWUSER | spaces)
+        if not needs.may_change_links() or not _is_done(lambda: check(LIBC.unshare(spaces))):
+            check(LIBC.unshare(_NEWUSER | spaces))
             _become_root(user, group)
         if not _is_private():
             return scratch()
@@ -60,13 +61,6 @@ def enter() -> Path:
             f"demo needs namespaces of its own, the kernel refuses ({reason}): {_remedy(user)}"
         ) from error
     return STAGE
-
-
-def _may_change_networks() -> bool:
-    """Tell whether we have CAP_NET_ADMIN: root in a container often has all but that."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    capabilities = next(line for line in lines if line.startswith("CapEff:"))
-    return bool(int(capabilities.split()[1], 16) >> _NET_ADMIN & 1)
 
 
 def _is_private() -> bool:
@@ -116,20 +110,6 @@ def _is_done(step: Callable[[], None]) -> bool:
     return True
 
 
-def _unshare(flags: int) -> None:
-    _check(_libc().unshare(flags))
-
-
 def _mount(source: str | None, target: Path, kind: str | None, flags: int) -> None:
     words = (None if word is None else word.encode() for word in (source, str(target), kind))
-    _check(_libc().mount(*words, ctypes.c_ulong(flags), None), str(target))
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _check(result: int, path: str | None = None) -> None:
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
+    check(LIBC.mount(*words, ctypes.c_ulong(flags), None), str(target))

@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from dnsguard.demo import lookup, namespaces
-from dnsguard.demo.lookup import Lookup, look_up
-from dnsguard.demo.net import Net
-from dnsguard.demo.node import BACKUP, Node, UnexpectedError, node
-from dnsguard.demo.screen import Screen
-from dnsguard.demo.setting import PRIVATE, SCRATCH, Setting, is_scratch_possible, scratch
+from demo import lookup
+from demo.lookup import Lookup, look_up
+from demo.net import Net
+from demo.node import BACKUP, Node, UnexpectedError
+from demo.screen import Screen
+from demo.setting import PRIVATE, Setting
 
 WORLD = "registry.k8s.io"
 CLUSTER = "kubernetes.default.svc.cluster.local"
 WRITES = 3
 """Too few to count as a fight, or for the log to collapse their lines."""
+COMPILED = 60.0
+"""Seconds that a slow machine may take to compile dnsguard."""
 DEATH = 15.0
 """Seconds until a dead NodeLocalDNS is noticed at the latest: ``health.slow`` and some."""
 
@@ -32,36 +33,6 @@ class Times:
     death: float = 0.0
     lookups: int = 0
     removal: float = 0.0
-
-
-def play() -> int:
-    """Play it in new namespaces, or where there are none, on this machine's loopback addresses.
-
-    :raises DnsguardError: neither can be had, or it went otherwise; the log is shown then.
-    """
-    try:
-        root = namespaces.enter()
-    except namespaces.NoNamespacesError:
-        if not is_scratch_possible():
-            raise
-        return _play(scratch(), SCRATCH)
-    return _play(root, PRIVATE)
-
-
-def _play(root: Path, setting: Setting) -> int:
-    with ExitStack() as stack:
-        made = stack.enter_context(node(root, setting))
-        net = None
-        if setting.is_private:
-            net = Net(nodelocal=setting.nodelocal, upstream=setting.upstream)
-            stack.enter_context(closing(net))
-        story = Story(made, setting, net, Screen())
-        try:
-            story.tell()
-        except UnexpectedError:
-            story.screen.quote("the daemon's log:", made.log())
-            raise
-    return 0
 
 
 class Story:
@@ -80,10 +51,11 @@ class Story:
 
     def tell(self) -> None:
         self.screen.title(
-            "dnsguard demo: a Kubespray node after an unplanned reboot", self._about()
+            "dnsguard's demo: a Kubespray node after an unplanned reboot", self._about()
         )
         self._node.start_upstream()
         self._without()
+        self._node.until(self._node.is_installed, "dnsguard to be compiled", within=COMPILED)
         self._starts()
         self._is_trampled()
         kill = self._hands_over()
@@ -249,12 +221,12 @@ class Story:
         )
 
     def _is_guarding(self) -> bool:
-        return self._node.servers() == (self._setting.upstream,)
+        return self._node.servers() == [self._setting.upstream]
 
     def _await_handover(self) -> float:
         """Return the seconds until NodeLocalDNS stands first, the upstream behind it."""
         listening = time.monotonic()
-        wanted = (self._setting.nodelocal, self._setting.upstream)
+        wanted = [self._setting.nodelocal, self._setting.upstream]
         expected = f"nameservers {self._setting.nodelocal}, {self._setting.upstream} in the file"
         return self._node.until(lambda: self._node.servers() == wanted, expected) - listening
 
@@ -267,8 +239,8 @@ class Story:
 
     def _must_guard(self) -> None:
         servers = self._node.servers()
-        if servers != (self._setting.upstream,):
-            found = ", ".join(str(server) for server in servers) or "none"
+        if servers != [self._setting.upstream]:
+            found = ", ".join(servers) or "none"
             raise UnexpectedError(
                 f"demo: expected {self._setting.upstream} alone in the file, found {found}"
             )
