@@ -89,11 +89,13 @@ _REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
 
 def warn(paths: Paths, policy: Policy) -> None:
     """Say on stderr which lines send the node to cluster addresses again, if any do."""
-    from dnsguard.formats.dhclient.hazards import Kind, judge  # only now: the file is safe
+    from dnsguard.formats.dhclient.hazards import HazardKind, judge  # only now: the file is safe
     from dnsguard.host import dhclient
 
     hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
-    found = [f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is Kind.POISONS]
+    found = [
+        f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is HazardKind.POISONS
+    ]
     if found:
         more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
         named = ", ".join(found[:_MOST])

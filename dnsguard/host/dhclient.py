@@ -9,15 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from dnsguard.formats import ifupdown
-from dnsguard.formats.dhclient import conf, hooks, leases, shell
-from dnsguard.formats.dhclient.hazards import (
-    CONF,
-    ENTER,
-    EXIT,
-    DhclientFiles,
-    Hook,
-)
+from dnsguard.formats.dhclient import conf, hooks, leases
+from dnsguard.formats.dhclient.files import CONF, ENTER, EXIT, DhclientFiles, Hook
 from dnsguard.formats.dhclient.leases import Lease
+from dnsguard.formats.dhclient.shell.lexemes import MAX_BYTES
 from dnsguard.host import units
 from dnsguard.host.files import read_bounded
 
@@ -158,19 +153,19 @@ def _includes(root: Path, content: bytes) -> dict[str, bytes]:
 
 def _hooks(root: Path, path: str) -> Iterator[Hook]:
     """Yield the scripts in the order dhclient-script sources them in (``run_hook*``)."""
-    content = read_bounded(_below(root, path), hooks.MAX_BYTES)
+    content = read_bounded(_below(root, path), MAX_BYTES)
     if content is not None:
         yield Hook(path=path, content=content)
     directory = path + ".d"
     for name in _names(_below(root, directory)):
-        content = read_bounded(_below(root, f"{directory}/{name}"), hooks.MAX_BYTES)
+        content = read_bounded(_below(root, f"{directory}/{name}"), MAX_BYTES)
         if content is not None and _RUN_PARTS.fullmatch(name):
             yield Hook(path=f"{directory}/{name}", content=content)
 
 
 def _find_named(root: Path, found: Iterable[Hook]) -> Iterator[tuple[str, bytes | None]]:
     """Yield the files that hooks name: whether they are there, and what they would copy."""
-    named = dict.fromkeys(path for hook in found for path in shell.paths(hook.content))
+    named = dict.fromkeys(path for hook in found for path in hooks.find_named_files(hook.content))
     for path in list(named)[:MOST_FILES]:
         content = read_bounded(_below(root, path), _MOST_COPIED)
         is_there = content is not None or _is_there(_below(root, path))
@@ -183,7 +178,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _find_enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
-    asked = dict.fromkeys(unit for hook in found for unit in shell.units(hook.content))
+    asked = dict.fromkeys(unit for hook in found for unit in hooks.find_asked_units(hook.content))
     for unit in list(asked)[:MOST_FILES]:
         name = unit if "." in unit else f"{unit}.service"
         if units.state(root, name) is units.State.ENABLED:

@@ -20,7 +20,7 @@ from dnsguard.commands.forecast import POISONED, foresee, render, run
 from dnsguard.commands.forecast.prediction import ForecastInput, reboots, renewals
 from dnsguard.commands.plan import preview_alone
 from dnsguard.commands.plan import render as plan_lines
-from dnsguard.formats.dhclient.hazards import Kind
+from dnsguard.formats.dhclient.hazards import HazardKind
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
@@ -121,7 +121,7 @@ def test_a_poisoned_node_is_saved_by_what_the_dhcp_server_says(lab: World) -> No
     assert not reboot["with"]["poisoned"]
     assert reboot["with"]["nameservers"] == ["10.99.0.2", "10.99.0.3"]
     (hazard,) = data["hazards"]
-    assert (hazard["kind"], hazard["line"], hazard["defused"]) == (Kind.POISONS, 1, False)
+    assert (hazard["kind"], hazard["line"], hazard["defused"]) == (HazardKind.POISONS, 1, False)
 
 
 def test_after_the_clean_up_the_offer_is_asked_for(lab: World) -> None:
@@ -265,7 +265,9 @@ def test_a_hook_that_writes_is_named(lab: World) -> None:
         hook.write_bytes(WRITES_ITS_OWN)
         data = _foresee(lab)
     assert "/etc/dhcp/dhclient-enter-hooks.d/hardened-dns:4" in dict(data["reboot"][0]["because"])
-    assert [one["defused"] for one in data["hazards"] if one["kind"] == Kind.POISONS] == [True]
+    assert [one["defused"] for one in data["hazards"] if one["kind"] == HazardKind.POISONS] == [
+        True
+    ]
 
 
 def test_a_comment_owns_nothing(lab: World) -> None:

@@ -12,7 +12,7 @@ from property.text import CLUSTER
 from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient import leases
-from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.host.dhclient import Running
 from unit.formats.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS

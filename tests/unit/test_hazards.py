@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.formats.dhclient.hazards import (
-    ENTER,
-    EXIT,
-    OURS,
-    DhclientFiles,
-    Hazard,
-    Hook,
-    Kind,
-    judge,
-)
+from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.formats.dhclient.hazards import Hazard, HazardKind, judge
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.host import dhclient
 from dnsguard.host.files import read_bounded
@@ -50,7 +42,7 @@ def test_each_kubespray_is_judged(content: bytes, outcome: tuple[str, ...]) -> N
     """A hazard is where a cluster address comes out, and nowhere else; the hook defuses it."""
     poisoned = not {"169.254.25.10", "10.233.0.3"}.isdisjoint(outcome)
     hazards = _judge(replace(NODE, conf=content))
-    assert [one.kind for one in hazards] == [Kind.POISONS] * poisoned
+    assert [one.kind for one in hazards] == [HazardKind.POISONS] * poisoned
     assert all(one.defused for one in hazards)
     line = next(
         (n for n, text in enumerate(content.split(b"\n"), 1) if b"domain-name-servers" in text), 0
@@ -246,7 +238,7 @@ def test_another_hook_may_keep_dhclient_out(
     """If for certain its make_resolv_conf takes nothing of what DHCP says: no acute danger."""
     files = replace(NODE, conf=POISON, enter=enter)
     hazard = _judge(files, hook_is_active=hook_is_active)[0]
-    assert hazard.kind is Kind.POISONS
+    assert hazard.kind is HazardKind.POISONS
     assert hazard.defused == (keeper is not None)
     assert (keeper or "repairs") in hazard.why
 
@@ -286,7 +278,7 @@ def test_a_hook_that_writes_is_repaired_after_not_defused() -> None:
         (direct.path, 2, "writes resolv.conf with >"),
         (update.path, 3, "writes resolv.conf with sed -i"),
     ]
-    assert {(one.kind, one.defused) for one in hazards} == {(Kind.WRITES, False)}
+    assert {(one.kind, one.defused) for one in hazards} == {(HazardKind.WRITES, False)}
     assert all("the daemon runs, it repairs" in one.why for one in hazards)
 
 

@@ -20,19 +20,21 @@ from dnsguard.core.attribution import find_keeper
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient import script
-from dnsguard.formats.dhclient.hazards import (
-    CONF,
-    DhclientFiles,
-    find_contributing,
-    find_replaced_script,
-    writers,
-)
+from dnsguard.formats.dhclient.files import CONF, DhclientFiles
+from dnsguard.formats.dhclient.hazards import find_writers
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.offer import OPTIONS, Offer, expect_at_boot, needs_offer, under
 from dnsguard.formats.dhclient.options import DOMAIN
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason, from_lease
-from dnsguard.formats.dhclient.rehearsal import Outcome
-from dnsguard.formats.dhclient.statements import Conf, Statement, find_requested
+from dnsguard.formats.dhclient.rehearsal import rehearse_files
+from dnsguard.formats.dhclient.rehearsal.scene import Outcome
+from dnsguard.formats.dhclient.statements import (
+    Conf,
+    Statement,
+    find_contributing,
+    find_replaced_script,
+    find_requested,
+)
 from dnsguard.host.dhclient import Running
 
 Pairs = tuple[tuple[str, str], ...]
@@ -218,7 +220,7 @@ def _rehearse(node: ForecastInput, told: DhclientEvent) -> Outcome:
         return None if made is None else _text(made)
 
     current = _text(resolvconf.unguard(node.content))
-    return node.dhclient.rehearse(script.variables(told), current, own)
+    return rehearse_files(node.dhclient, script.variables(told), current, own)
 
 
 def _is_worse(node: ForecastInput, outcome: Outcome) -> int:
@@ -275,7 +277,7 @@ def _caveats(node: ForecastInput, outcome: Outcome) -> Iterator[str]:
     if replaced is not None and outcome.is_own_written:
         yield f"{replaced.path} redefines make_resolv_conf: the file may have more or other lines"
     known = {(place.path, place.line) for place in outcome.wrote}
-    for hazard in writers(node.dhclient):
+    for hazard in find_writers(node.dhclient):
         if (hazard.path, hazard.line) not in known:
             yield f"{hazard.path}:{hazard.line} may rewrite it: {hazard.what}"
 

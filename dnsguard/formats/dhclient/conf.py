@@ -15,9 +15,9 @@ from dataclasses import replace
 from dnsguard.formats.dhclient.executable import DEEPEST, Executable, Outcome, Scope
 from dnsguard.formats.dhclient.leases import Lease, read_lease
 from dnsguard.formats.dhclient.options import Names
+from dnsguard.formats.dhclient.settings import skip_key, skip_setting, take_one_of, take_policy
 from dnsguard.formats.dhclient.statements import Conf, Request, Script
 from dnsguard.formats.dhclient.tokens import MOST_TOKENS, NAMES, Kind, Tokens
-from dnsguard.formats.dhclient.values import read_ipv4, skip_expression
 
 MAX_BYTES = 1 << 16
 MOST_FILES = 16
@@ -90,16 +90,16 @@ class _Reader:
                 self.leases += [lease] if lease is not None and word == "lease" else []
             case "key":
                 tokens.next()
-                is_semi_due = _key(tokens, scope)
+                is_semi_due = skip_key(tokens, scope)
             case "ignore":
                 tokens.next()
-                is_semi_due = _policy(tokens, word)
+                is_semi_due = take_policy(tokens, word)
             case "lease-id-format":
                 tokens.next()
-                _is_one_of(tokens, "octal", "hex")
+                take_one_of(tokens, "octal", "hex")
                 is_semi_due = True
             case _:
-                is_semi_due = not _setting(tokens, word) and self._executable(tokens, scope)
+                is_semi_due = not skip_setting(tokens, word) and self._executable(tokens, scope)
         if is_semi_due:
             tokens.semi()
 
@@ -131,7 +131,7 @@ class _Reader:
 
     def _request(self, tokens: Tokens, scope: Scope, word: str) -> bool:
         if word == "require" and tokens.peek().word == "authentication":
-            return _policy(tokens, word)
+            return take_policy(tokens, word)
         self._list(tokens, scope, is_required=word == "require", is_added=False)
         return False
 
@@ -217,73 +217,3 @@ class _Reader:
                 return
             self._statement(tokens, replace(scope.inside(), interface=interface))
         tokens.next()
-
-
-def _key(tokens: Tokens, scope: Scope) -> bool:
-    """Take a key and its block; a ``;`` may follow (``parse_key``)."""
-    if scope.interface is not None:
-        tokens.fail()
-        return True
-    skip_expression(tokens)
-    if tokens.peek().is_sign(b"{"):
-        tokens.next()
-        tokens.skip_to_brace(1)
-    if tokens.peek().is_sign(b";"):
-        tokens.next()
-    return False
-
-
-def _policy(tokens: Tokens, word: str) -> bool:
-    match tokens.next().word:
-        case "authentication":
-            fits = word == "require"
-        case "bootp":
-            fits = False  # ISC's test is the wrong way round
-        case _:
-            fits = word == "ignore"
-    return fits or tokens.fail()
-
-
-def _is_one_of(tokens: Tokens, *words: str) -> bool:
-    return tokens.next().word in words or tokens.fail()
-
-
-def _setting(tokens: Tokens, word: str) -> bool:
-    """Take a setting that has nothing to do with options; say whether it was one."""
-    match word:
-        case "timeout" | "retry" | "select-timeout" | "reboot" | "backoff-cutoff":
-            is_fine = _is_number(tokens)
-        case "initial-interval" | "initial-delay":
-            is_fine = _is_number(tokens)
-        case "do-forward-update" | "do-forward-updates":
-            tokens.next()
-            is_fine = _is_one_of(tokens, "on", "true", "off", "false")
-        case "media" | "hardware" | "anycast-mac" | "omapi" | "vendor":
-            tokens.skip_to_semi()
-            return True
-        case "reject":
-            tokens.next()
-            is_fine = _is_addresses(tokens)
-        case _:
-            return False
-    if is_fine:
-        tokens.semi()
-    return True
-
-
-def _is_addresses(tokens: Tokens) -> bool:
-    """``parse_reject_statement``, up to its ``;``."""
-    while read_ipv4(tokens) is not None:
-        if tokens.peek().is_sign(b"/"):
-            tokens.next()
-            tokens.next()
-        if not tokens.peek().is_sign(b","):
-            return True
-        tokens.next()
-    return tokens.fail()
-
-
-def _is_number(tokens: Tokens) -> bool:
-    """``parse_lease_time``."""
-    tokens.next()
-    return tokens.next().kind is Kind.NUMBER or tokens.fail()

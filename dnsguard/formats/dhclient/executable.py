@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from dnsguard.formats.dhclient import options
+from dnsguard.formats.dhclient.expressions import read_constant, skip_expression
 from dnsguard.formats.dhclient.options import Names
 from dnsguard.formats.dhclient.statements import Statement, Verb
 from dnsguard.formats.dhclient.tokens import NAMES, Kind, Tokens
-from dnsguard.formats.dhclient.values import Value, read_constant, read_value, skip_expression
+from dnsguard.formats.dhclient.values import Value, read_value
 
 DEEPEST = 16
 """Blocks within each other beyond this are skipped."""

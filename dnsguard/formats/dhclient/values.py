@@ -52,62 +52,6 @@ def read_value(tokens: Tokens, form: str, value: Value) -> bool:
             at += 1
 
 
-def skip_expression(tokens: Tokens) -> None:
-    """Skip an expression (dhcp-eval(5)): operands with operators between them.
-
-    It ends where neither can follow: there a ``;`` or a brace is due.
-    """
-    while True:
-        _skip_operand(tokens)
-        is_sign = tokens.peek().is_sign(b"=!~+-*/&|^")
-        if not is_sign and tokens.peek().word not in ("and", "or"):
-            return
-        while tokens.peek().is_sign(b"=!~+-*/&|^") or tokens.peek().word in ("and", "or"):
-            tokens.next()
-
-
-def _skip_operand(tokens: Tokens) -> None:
-    while tokens.peek().word in ("not", "exists", "option", "config-option", "check", "pick"):
-        tokens.next()
-    if tokens.peek().kind is Kind.STRING:
-        tokens.next()
-    while tokens.peek().kind in (*NAMES, Kind.NUMBER):
-        tokens.next()
-        if not tokens.peek().is_sign(b".:"):
-            break
-        tokens.next()
-    if tokens.peek().is_sign(b"("):
-        _skip_parentheses(tokens)
-
-
-def _skip_parentheses(tokens: Tokens) -> None:
-    depth = 0
-    while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
-        token = tokens.next()
-        depth += token.is_sign(b"(") - token.is_sign(b")")
-        if not depth:
-            return
-
-
-def read_constant(tokens: Tokens, value: Value) -> bool:
-    """Take an expression; say whether it is the bytes of addresses: ``= 0a:00:00:01``.
-
-    A dotted address is no expression: dhclient takes its first number and complains.
-    """
-    if tokens.peek().kind not in NUMERIC:
-        skip_expression(tokens)
-        return False
-    octets = bytearray()
-    while tokens.peek().kind in NUMERIC:
-        octets.append(_hexadecimal(tokens.next().text))
-        if not tokens.peek().is_sign(b":"):
-            break
-        tokens.next()
-    whole = range(0, len(octets) - 3, 4)
-    value.addresses += [IPv4Address(bytes(octets[at : at + 4])) for at in whole]
-    return True
-
-
 def read_ipv4(tokens: Tokens) -> IPv4Address | None:
     """Take four numbers with dots between them (``parse_numeric_aggregate``).
 
@@ -135,13 +79,6 @@ def _octet(text: bytes) -> int:
     # 10**8 is a multiple of 256, and int() refuses what is very long.
     value = int(text.lstrip(b"-")[-8:])
     return (-value if text[:1] == b"-" else value) & 0xFF
-
-
-def _hexadecimal(text: bytes) -> int:
-    try:
-        return int(text[-8:], 16) & 0xFF
-    except ValueError:  # a HEX token may begin with any letter
-        return 0
 
 
 class _Reader:

@@ -1,148 +1,44 @@
-"""A hook's text as a tree of commands: as much of sh(1) as hooks of dhclient-script(8) use.
+"""A hook's text made into a tree of commands, by recursive descent.
 
 Nothing is run here; what the tree would do is gone through by
 :mod:`dnsguard.formats.dhclient.rehearsal`. What is no shell gives some tree as well.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dnsguard.formats.dhclient.hooks import MAX_BYTES, RESOLVED, lexemes
+from dnsguard.formats.dhclient.shell.lexemes import lex
+from dnsguard.formats.dhclient.shell.tree import (
+    UNKNOWN,
+    Body,
+    Case,
+    Command,
+    For,
+    Function,
+    Group,
+    If,
+    Pipeline,
+    Redirection,
+    Simple,
+    Stage,
+    Substitution,
+    While,
+)
 
-UNKNOWN = "\1"
-"""Stands in a word for what can't be told."""
 DEEPEST = 40
 """Constructs within each other; a deeper script is not understood."""
 
-_PATH = re.compile(rb"(?<![\w$}.*?/-])/(?:[\w.+@-]{1,99}/){0,9}[\w.+@-]{1,99}(?![\w/*?$])")
-_ENABLED = re.compile(rb"\bis-enabled[ \t]+(?:-[-\w]*[ \t]+){0,9}[\"']?([\w@.-]{1,99})")
-_END_OF_COMMAND = frozenset({";", ";;", ";&", ";;&", "&", "&&", "||", "|", ")", "`", "{", "}"})
 _CLOSING = frozenset({"then", "do", "else", "elif", "fi", "done", "esac"})
-
-
-@dataclass(frozen=True, slots=True)
-class Redirection:
-    """Output to a file."""
-
-    word: str
-    line: int
-    adds: bool
-    """``>>``."""
-
-
-@dataclass(slots=True)
-class Simple:
-    """A command with its words; a ``$(...)`` is a word of its own kind."""
-
-    line: int
-    words: list["str | Substitution"] = field(default_factory=list)
-    document: str | None = None
-    """The here-document."""
-    is_indented: bool = False
-    """``<<-``."""
-
-
-@dataclass(slots=True)
-class Substitution:
-    """``PREFIX$(...)``: a word that a command says."""
-
-    prefix: str
-    body: "Body"
-
-
-@dataclass(slots=True)
-class If:
-    """Conditions with what is done where they hold; None is ``else``."""
-
-    branches: list[tuple["Body | None", "Body"]]
-
-
-@dataclass(slots=True)
-class Case:
-    """A word and its patterns."""
-
-    word: str
-    branches: list[tuple[list[str], "Body"]]
-
-
-@dataclass(slots=True)
-class For:
-    """A loop over words."""
-
-    name: str
-    words: list[str]
-    body: "Body"
-
-
-@dataclass(slots=True)
-class While:
-    """A loop of which nobody knows how often."""
-
-    body: "Body"
-
-
-@dataclass(slots=True)
-class Group:
-    """``{ ...; }``, or a subshell."""
-
-    body: "Body"
-
-
-@dataclass(slots=True)
-class Function:
-    """A definition."""
-
-    name: str
-    line: int
-    body: "Body"
-
-
-Command = Simple | If | Case | For | While | Group | Function
-
-
-@dataclass(slots=True)
-class Stage:
-    """A command of a pipeline, and where its output goes."""
-
-    command: Command
-    redirections: list[Redirection] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Pipeline:
-    """Commands with ``|`` between them."""
-
-    stages: list[Stage]
-    is_negated: bool = False
-    operator: str = ""
-    """``&&`` or ``||`` where the one before it has a say in whether it is run."""
-
-
-Body = list[Pipeline]
 
 
 @lru_cache(maxsize=64)  # dhclient's hooks are looked at again and again, and seldom change
 def parse(script: bytes) -> Body | None:
     """Return a script's commands, None where they are nested too deep to be followed."""
-    text = RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
-    parser = _Parser(list(lexemes(text)))
+    parser = _Parser(list(lex(script)))
     try:
         return list(parser.everything())
     except _TooDeepError:
         return None
-
-
-def paths(script: bytes) -> tuple[str, ...]:
-    """Return the files that a script names by their whole paths."""
-    found = _PATH.findall(script[:MAX_BYTES])
-    return tuple(dict.fromkeys(path.decode("utf-8", "surrogateescape") for path in found))
-
-
-def units(script: bytes) -> tuple[str, ...]:
-    """Return the units that a script asks systemctl(1) about: whether they are enabled."""
-    return tuple(dict.fromkeys(one.decode() for one in _ENABLED.findall(script[:MAX_BYTES])))
 
 
 class _TooDeepError(Exception):

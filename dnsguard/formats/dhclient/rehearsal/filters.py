@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dnsguard.formats.dhclient.shell import UNKNOWN
+from dnsguard.formats.dhclient.shell.tree import UNKNOWN
 
 _SUBSTITUTE = re.compile(r"s([/|#,@!])((?:\\.|(?!\1)[^\\\n])*)\1((?:\\.|(?!\1)[^\\\n])*)\1([gIi]*)")
 _DELETE = re.compile(r"/((?:\\.|[^\\/])*)/d")
@@ -93,7 +93,7 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def grep(pattern: str, text: str) -> str:
+def drop_lines(pattern: str, text: str) -> str:
     """Return the lines that are left where those of a pattern are not wanted (``-v``)."""
     found = _compile(pattern)
     if found is None:
