@@ -177,14 +177,14 @@ class Guard:
         self.knowledge = replace(
             self.knowledge,
             found=sources.look(self.paths),
-            records=hook.records(self.paths.hook_records),
+            records=hook.read_records(self.paths.hook_records),
             pod_file=read_bounded(self.paths.pod_file, MAX_FILE),
         )
         self._read_kubelet()
 
     def read_records(self) -> None:
         """Take in what our hook has written down."""
-        records = hook.records(self.paths.hook_records)
+        records = hook.read_records(self.paths.hook_records)
         self.knowledge = replace(self.knowledge, records=records)
 
     def _read_kubelet(self) -> None:

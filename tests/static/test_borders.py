@@ -106,7 +106,7 @@ LAYERS = (
     ("reporting", "host"),
     ("client", "config", "log"),
     ("guard", "prober", "dhclient", "exporter", "control"),
-    ("requests",),
+    ("requests", "dry_run"),
     ("daemon", "commands", "demo"),
     ("cli", "__main__"),
 )
