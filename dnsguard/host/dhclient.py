@@ -65,7 +65,10 @@ def _read_includes(root: Path, content: bytes) -> dict[str, bytes]:
 
 
 def _read_hooks(root: Path, path: str) -> Iterator[Hook]:
-    """Yield the scripts in the order dhclient-script sources them in (``run_hook*``)."""
+    """Yield the scripts in the order dhclient-script sources them in.
+
+    ``run_hook`` and ``run_hookdir``, /sbin/dhclient-script:143 and 160.
+    """
     content = read_bounded(locate(root, path), MAX_BYTES)
     if content is not None:
         yield Hook(path=path, content=content)

@@ -21,7 +21,13 @@ from dnsguard.commands.forecast.future import (
 from dnsguard.commands.forecast.script_run import run_script
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient.files import CONF
-from dnsguard.formats.dhclient.offer import OPTIONS, Offer, expect_at_boot, needs_offer, under
+from dnsguard.formats.dhclient.offer import (
+    OPTIONS,
+    Offer,
+    apply_at_boot,
+    find_offer_in,
+    needs_offer,
+)
 from dnsguard.formats.dhclient.options import DOMAIN
 from dnsguard.formats.dhclient.records import Reason
 from dnsguard.formats.dhclient.statements import (
@@ -41,7 +47,7 @@ def foresee_reboots(node: ForecastInput) -> tuple[Future, ...]:
     maker = find_maker(node)
     if maker in ("NetworkManager", "systemd-resolved"):
         return (leave_unchanged(node, "what dhclient does at boot doesn't last"),)
-    parsed = node.dhclient.parse()
+    parsed = node.dhclient.parse_conf()
     lines = _find_lines_of_boot(node)
     if not lines:
         return (leave_unchanged(node, "no lease and no process: dhclient is not in use here"),)
@@ -62,7 +68,7 @@ def _foresee_reboot(node: ForecastInput, parsed: Conf, interface: str, version: 
         return Future(interface=interface, text=None, because=because)
     if is_needed and offer.nameservers is None:
         return Future(interface=interface, text=None, because=because)
-    told = expect_at_boot(offer, statements, interface, version)
+    told = apply_at_boot(offer, statements, interface, version)
     other = find_replaced_script(parsed, interface)
     runs = [replace(told, reason=reason) for reason in _list_reasons(node, interface, version)]
     future = run_script(node, runs, because, script_instead=other)
@@ -147,7 +153,7 @@ def _find_offer(
         return Offer(nameservers=None), f"not known: {interface} has no lease"
     else:
         path, block = lease
-        known = under(block, parsed.statements, interface)
+        known = find_offer_in(block, parsed.statements, interface)
         source = f"the newest lease in {path} names {format_servers(block.nameservers)}"
         if not node.cluster.isdisjoint(map(plain, known.nameservers or ())):
             known = replace(known, nameservers=None)

@@ -41,7 +41,7 @@ def _foresee_renewal(node: ForecastInput, running: DhclientProcess) -> Future:
     if lease is None and running.version == 4:
         missing = (since, ("lease", "none of it is found"))
         return Future(interface=interface, text=None, because=missing)
-    other = running.script or find_replaced_script(node.dhclient.parse(), interface)
+    other = running.script or find_replaced_script(node.dhclient.parse_conf(), interface)
     because: Pairs = (since,)
     if lease is not None:
         says = format_servers(lease[1].nameservers)

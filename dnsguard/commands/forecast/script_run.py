@@ -55,11 +55,11 @@ def _can_unlock(files: DhclientFiles) -> bool:
 
 def _rehearse(node: ForecastInput, told: DhclientEvent) -> Outcome:
     def own(text: str, changed: Mapping[str, str]) -> str | None:
-        made = script.resolv_conf(script.has_changed(told, changed), _encode(text))
+        made = script.make_resolv_conf(script.apply_changes(told, changed), _encode(text))
         return None if made is None else _decode(made)
 
     current = _decode(resolvconf.unguard(node.content))
-    return rehearse_files(node.dhclient, script.variables(told), current, own)
+    return rehearse_files(node.dhclient, script.list_variables(told), current, own)
 
 
 def _rate_harm(node: ForecastInput, outcome: Outcome) -> int:
@@ -80,7 +80,7 @@ def _describe_deeds(
         what = "writes its own file" if is_writer else "leaves resolv.conf alone"
         what = what if is_writer or not outcome.is_own_written else "has its own way"
         yield "make_resolv_conf", f"{replaced.path}:{replaced.line} replaces it and {what}"
-    elif replaced is None and script.resolv_conf(told, node.content) is None:
+    elif replaced is None and script.make_resolv_conf(told, node.content) is None:
         yield "dhclient-script", "has nothing to write: the file stays as it is"
     elif replaced is None and not told.nameservers:
         yield "dhclient-script", "keeps the file's nameservers"

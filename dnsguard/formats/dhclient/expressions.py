@@ -17,19 +17,19 @@ def skip_expression(tokens: Tokens) -> None:
         if not is_sign and tokens.peek().word not in ("and", "or"):
             return
         while tokens.peek().is_sign(b"=!~+-*/&|^") or tokens.peek().word in ("and", "or"):
-            tokens.next()
+            tokens.take()
 
 
 def _skip_operand(tokens: Tokens) -> None:
     while tokens.peek().word in ("not", "exists", "option", "config-option", "check", "pick"):
-        tokens.next()
+        tokens.take()
     if tokens.peek().kind is Kind.STRING:
-        tokens.next()
+        tokens.take()
     while tokens.peek().kind in (*NAMES, Kind.NUMBER):
-        tokens.next()
+        tokens.take()
         if not tokens.peek().is_sign(b".:"):
             break
-        tokens.next()
+        tokens.take()
     if tokens.peek().is_sign(b"("):
         _skip_parentheses(tokens)
 
@@ -37,7 +37,7 @@ def _skip_operand(tokens: Tokens) -> None:
 def _skip_parentheses(tokens: Tokens) -> None:
     depth = 0
     while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
-        token = tokens.next()
+        token = tokens.take()
         depth += token.is_sign(b"(") - token.is_sign(b")")
         if not depth:
             return
@@ -53,16 +53,16 @@ def read_constant(tokens: Tokens, value: Value) -> bool:
         return False
     octets = bytearray()
     while tokens.peek().kind in NUMERIC:
-        octets.append(_hexadecimal(tokens.next().text))
+        octets.append(_parse_hexadecimal(tokens.take().text))
         if not tokens.peek().is_sign(b":"):
             break
-        tokens.next()
+        tokens.take()
     whole = range(0, len(octets) - 3, 4)
     value.addresses += [IPv4Address(bytes(octets[at : at + 4])) for at in whole]
     return True
 
 
-def _hexadecimal(text: bytes) -> int:
+def _parse_hexadecimal(text: bytes) -> int:
     try:
         return int(text[-8:], 16) & 0xFF
     except ValueError:  # a HEX token may begin with any letter

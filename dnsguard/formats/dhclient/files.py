@@ -1,4 +1,4 @@
-"""What dhclient and dhclient-script(8) read and have written, as values: what was found, not yet judged."""
+"""What dhclient and dhclient-script(8) read and have written: as it was found, not yet judged."""
 
 from dataclasses import dataclass
 
@@ -46,5 +46,5 @@ class DhclientFiles:
     enabled: frozenset[str] = frozenset()
     """Units of systemd's that are enabled, of those that the hooks ask about."""
 
-    def parse(self) -> Conf:
+    def parse_conf(self) -> Conf:
         return conf.parse(self.conf, dict(self.includes))

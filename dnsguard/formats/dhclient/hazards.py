@@ -56,7 +56,7 @@ def judge(
 
     :param hook_is_active: the daemon runs and takes what our enter hook tells.
     """
-    parsed = dhclient.parse()
+    parsed = dhclient.parse_conf()
     protection = find_protection(dhclient, hook_is_active=hook_is_active)
     found = [
         _describe_statement(statement, cluster, restrict_to_hooks(protection, parsed, reached))

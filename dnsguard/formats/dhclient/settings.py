@@ -11,21 +11,21 @@ from dnsguard.formats.dhclient.values import read_ipv4
 
 
 def skip_key(tokens: Tokens, scope: Scope) -> bool:
-    """Take a key and its block; a ``;`` may follow (``parse_key``)."""
+    """Take a key and its block; a ``;`` may follow (``parse_key``, common/parse.c:2958)."""
     if scope.interface is not None:
         tokens.fail()
         return True
     skip_expression(tokens)
     if tokens.peek().is_sign(b"{"):
-        tokens.next()
+        tokens.take()
         tokens.skip_to_brace(1)
     if tokens.peek().is_sign(b";"):
-        tokens.next()
+        tokens.take()
     return False
 
 
 def take_policy(tokens: Tokens, word: str) -> bool:
-    match tokens.next().word:
+    match tokens.take().word:
         case "authentication":
             fits = word == "require"
         case "bootp":
@@ -36,7 +36,7 @@ def take_policy(tokens: Tokens, word: str) -> bool:
 
 
 def take_one_of(tokens: Tokens, *words: str) -> bool:
-    return tokens.next().word in words or tokens.fail()
+    return tokens.take().word in words or tokens.fail()
 
 
 def skip_setting(tokens: Tokens, word: str) -> bool:
@@ -47,34 +47,34 @@ def skip_setting(tokens: Tokens, word: str) -> bool:
         case "initial-interval" | "initial-delay":
             is_fine = _skip_number(tokens)
         case "do-forward-update" | "do-forward-updates":
-            tokens.next()
+            tokens.take()
             is_fine = take_one_of(tokens, "on", "true", "off", "false")
         case "media" | "hardware" | "anycast-mac" | "omapi" | "vendor":
             tokens.skip_to_semi()
             return True
         case "reject":
-            tokens.next()
+            tokens.take()
             is_fine = _skip_addresses(tokens)
         case _:
             return False
     if is_fine:
-        tokens.semi()
+        tokens.take_semi()
     return True
 
 
 def _skip_addresses(tokens: Tokens) -> bool:
-    """``parse_reject_statement``, up to its ``;``."""
+    """``parse_reject_statement`` (client/clparse.c:2233), up to its ``;``."""
     while read_ipv4(tokens) is not None:
         if tokens.peek().is_sign(b"/"):
-            tokens.next()
-            tokens.next()
+            tokens.take()
+            tokens.take()
         if not tokens.peek().is_sign(b","):
             return True
-        tokens.next()
+        tokens.take()
     return tokens.fail()
 
 
 def _skip_number(tokens: Tokens) -> bool:
-    """``parse_lease_time``."""
-    tokens.next()
-    return tokens.next().kind is Kind.NUMBER or tokens.fail()
+    """``parse_lease_time`` (common/parse.c:657)."""
+    tokens.take()
+    return tokens.take().kind is Kind.NUMBER or tokens.fail()

@@ -20,7 +20,10 @@ DEFAULT_REQUEST = (
     "dhcp6.name-servers",
     "dhcp6.domain-search",
 )
-"""What dhclient asks for without a ``request`` statement (``read_client_conf``)."""
+"""What dhclient asks for without a ``request`` statement.
+
+``read_client_conf``, client/clparse.c:58.
+"""
 
 _SCRIPTS = ("/sbin/dhclient-script", "/usr/sbin/dhclient-script")
 
@@ -133,7 +136,9 @@ def apply(
 
 
 def find_requested(requests: Iterable[Request], interface: str) -> tuple[str, ...]:
-    """Return the options that dhclient asks for on this interface (``parse_option_list``).
+    """Return the options that dhclient asks for on this interface.
+
+    ``parse_option_list``, client/clparse.c:873.
 
     A block starts with what was asked for before it; what follows it outside doesn't count.
     """

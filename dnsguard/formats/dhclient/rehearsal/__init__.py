@@ -71,7 +71,7 @@ class _DhclientScript:
         self._is_own_written = False
 
     def source(self, hook: Hook) -> None:
-        """Go through one hook (``run_hook``)."""
+        """Go through one hook (``run_hook``, /sbin/dhclient-script:143)."""
         if self._interpreter.has_ended:
             return
         self._environment.path = hook.path
@@ -82,7 +82,7 @@ class _DhclientScript:
         self._interpreter.run_to_its_end(body)
 
     def call_make_resolv_conf(self) -> None:
-        """Do what dhclient-script does between the hooks."""
+        """Do what dhclient-script does between the hooks (/sbin/dhclient-script:304, 377, 410)."""
         if self._interpreter.has_ended:
             return
         if self._interpreter.may_have_ended:

@@ -149,7 +149,7 @@ def _run_grep(call: Call, environment: Environment) -> Result | None:
         source = environment.read(arguments[1]) if arguments[1:] else call.given
         return None, filters.drop_lines(arguments[0], source)
     if "-q" in call.words and len(arguments) == 2:
-        return filters.has(arguments[0], environment.read(arguments[1])), ""
+        return filters.has_match(arguments[0], environment.read(arguments[1])), ""
     return None
 
 

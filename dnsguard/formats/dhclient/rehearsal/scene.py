@@ -1,4 +1,4 @@
-"""A rehearsal's input and its outcome: what hooks of dhclient-script(8) find, and what they leave."""
+"""A rehearsal's input and outcome: what hooks of dhclient-script(8) find, and what they leave."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

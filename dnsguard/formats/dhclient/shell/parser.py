@@ -36,7 +36,7 @@ def parse(script: bytes) -> Body | None:
     """Return a script's commands, None where they are nested too deep to be followed."""
     parser = _Parser(list(lex(script)))
     try:
-        return list(parser.everything())
+        return list(parser.parse_all())
     except _TooDeepError:
         return None
 
@@ -53,9 +53,9 @@ class _Parser:
         self._at = 0
         self._depth = 0
 
-    def everything(self) -> Iterator[Pipeline]:
+    def parse_all(self) -> Iterator[Pipeline]:
         while self._at < len(self._tokens):
-            yield from self._list(frozenset())
+            yield from self._parse_list(frozenset())
             self._at += 1  # a word that closes nothing
 
     def _peek(self, ahead: int = 0) -> tuple[str, str, int]:
@@ -76,7 +76,7 @@ class _Parser:
         while self._peek()[0] in ("line", "document"):
             self._at += 1
 
-    def _list(self, stop: frozenset[str]) -> Body:
+    def _parse_list(self, stop: frozenset[str]) -> Body:
         """Take commands up to a word of ``stop``, which is left."""
         self._depth += 1
         if self._depth > DEEPEST:
@@ -90,7 +90,7 @@ class _Parser:
             if self._is(*_CLOSING, ")", "}", ";;", ";&", ";;&", "`"):
                 break
             before = self._at
-            pipeline = self._pipeline()
+            pipeline = self._parse_pipeline()
             if pipeline is not None:
                 pipeline.operator = operator
                 found.append(pipeline)
@@ -103,7 +103,7 @@ class _Parser:
         self._depth -= 1
         return found
 
-    def _pipeline(self) -> Pipeline | None:
+    def _parse_pipeline(self) -> Pipeline | None:
         begin = self._at
         is_negated = False
         while self._take("!"):
@@ -111,57 +111,57 @@ class _Parser:
         stages = []
         while True:
             before = self._at
-            stages.append(self._stage())
+            stages.append(self._parse_stage())
             if self._at == before or not self._take("|"):
                 break
             self._skip_lines()
-        _give_document(stages)
+        _move_document(stages)
         return Pipeline(stages, is_negated) if self._at > begin else None
 
-    def _stage(self) -> Stage:  # noqa: PLR0911 -- a construct, a case
+    def _parse_stage(self) -> Stage:  # noqa: PLR0911 -- a construct, a case
         line = self._peek()[2]
         if self._take("if"):
-            return self._redirected(If(list(self._branches())))
+            return self._parse_redirections(If(list(self._parse_branches())))
         if self._take("case"):
-            return self._redirected(self._case())
+            return self._parse_redirections(self._parse_case())
         if self._take("for"):
-            return self._redirected(self._for())
+            return self._parse_redirections(self._parse_for())
         if self._take("while", "until"):
-            self._list(frozenset({"do"}))
-            return self._redirected(While(self._block("do", "done")))
+            self._parse_list(frozenset({"do"}))
+            return self._parse_redirections(While(self._parse_block("do", "done")))
         if self._is("{") or self._is("("):
-            return self._redirected(self._group())
+            return self._parse_redirections(self._parse_group())
         if self._take("function"):
             name = self._peek()[1]
             self._at += 1
             if self._take("("):
                 self._take(")")
-            return self._redirected(self._function(name, line))
+            return self._parse_redirections(self._parse_function(name, line))
         if self._peek()[0] == "word" and self._peek(1)[1:2] == ("(",) and self._peek(2)[1] == ")":
             name = self._peek()[1]
             self._at += 3
-            return self._redirected(self._function(name, line))
-        return self._simple()
+            return self._parse_redirections(self._parse_function(name, line))
+        return self._parse_simple()
 
-    def _branches(self) -> Iterator[tuple[Body | None, Body]]:
+    def _parse_branches(self) -> Iterator[tuple[Body | None, Body]]:
         while True:
-            condition = self._list(frozenset({"then"}))
+            condition = self._parse_list(frozenset({"then"}))
             self._take("then")
-            yield condition, self._list(frozenset({"elif", "else", "fi"}))
+            yield condition, self._parse_list(frozenset({"elif", "else", "fi"}))
             if not self._take("elif"):
                 break
         if self._take("else"):
-            yield None, self._list(frozenset({"fi"}))
+            yield None, self._parse_list(frozenset({"fi"}))
         self._take("fi")
 
-    def _block(self, first: str, last: str) -> Body:
+    def _parse_block(self, first: str, last: str) -> Body:
         self._skip_lines()
         self._take(first)
-        body = self._list(frozenset({last}))
+        body = self._parse_list(frozenset({last}))
         self._take(last)
         return body
 
-    def _case(self) -> Case:
+    def _parse_case(self) -> Case:
         word = self._peek()[1]
         self._at += 1
         self._skip_lines()
@@ -178,10 +178,10 @@ class _Parser:
             if not self._take(")"):
                 self._at += 1
                 continue
-            branches.append((patterns, self._list(frozenset({";;", ";&", ";;&", "esac"}))))
+            branches.append((patterns, self._parse_list(frozenset({";;", ";&", ";;&", "esac"}))))
         return Case(word, branches)
 
-    def _for(self) -> For:
+    def _parse_for(self) -> For:
         name = self._peek()[1]
         self._at += 1
         words = [UNKNOWN]
@@ -192,29 +192,31 @@ class _Parser:
                 self._at += 1
             if self._is("$(", "`"):
                 words.append(UNKNOWN)
-                self._substitution("")
+                self._parse_substitution("")
         self._take(";")
-        return For(name, words, self._block("do", "done"))
+        return For(name, words, self._parse_block("do", "done"))
 
-    def _group(self) -> Group:
+    def _parse_group(self) -> Group:
         closing = "}" if self._is("{") else ")"
         self._at += 1
-        body = self._list(frozenset({closing}))
+        body = self._parse_list(frozenset({closing}))
         self._take(closing)
         return Group(body)
 
-    def _function(self, name: str, line: int) -> Function:
+    def _parse_function(self, name: str, line: int) -> Function:
         self._skip_lines()
-        body = self._group().body if self._is("{", "(") else self._list(frozenset({"\n"}))
+        body = (
+            self._parse_group().body if self._is("{", "(") else self._parse_list(frozenset({"\n"}))
+        )
         return Function(name, line, body)
 
-    def _redirected(self, command: Command) -> Stage:
+    def _parse_redirections(self, command: Command) -> Stage:
         stage = Stage(command)
         while self._peek()[0] == "redirect":
-            self._redirect(stage)
+            self._parse_redirection(stage)
         return stage
 
-    def _simple(self) -> Stage:
+    def _parse_simple(self) -> Stage:
         command = Simple(self._peek()[2])
         stage = Stage(command)
         while True:
@@ -223,25 +225,25 @@ class _Parser:
                 command.words.append(text)
                 self._at += 1
             elif kind == "redirect":
-                self._redirect(stage)
+                self._parse_redirection(stage)
             elif kind == "control" and text in ("$(", "`"):
                 is_value = bool(command.words) and str(command.words[-1]).endswith("=")
                 prefix = str(command.words.pop()) if is_value else ""
-                command.words.append(self._substitution(prefix))
+                command.words.append(self._parse_substitution(prefix))
             elif kind == "document":
-                command.document = _document(text, is_indented=command.is_indented)
+                command.document = _cut_document(text, is_indented=command.is_indented)
                 self._at += 1
             else:
                 return stage
 
-    def _substitution(self, prefix: str) -> Substitution:
+    def _parse_substitution(self, prefix: str) -> Substitution:
         closing = ")" if self._peek()[1] == "$(" else "`"
         self._at += 1
-        body = self._list(frozenset({closing}))
+        body = self._parse_list(frozenset({closing}))
         self._take(closing)
         return Substitution(prefix, body)
 
-    def _redirect(self, stage: Stage) -> None:
+    def _parse_redirection(self, stage: Stage) -> None:
         operator = self._peek()[1]
         self._at += 1
         kind, word, line = self._peek()
@@ -255,13 +257,13 @@ class _Parser:
             stage.redirections.append(Redirection(word, line, adds=">>" in operator))
 
 
-def _document(text: str, *, is_indented: bool) -> str:
+def _cut_document(text: str, *, is_indented: bool) -> str:
     """Return a here-document without the line that ends it."""
     lines = text.removesuffix("\n").split("\n")[:-1]
     return "".join(f"{line.lstrip(chr(9)) if is_indented else line}\n" for line in lines)
 
 
-def _give_document(stages: list[Stage]) -> None:
+def _move_document(stages: list[Stage]) -> None:
     """``cat <<E | tee FILE``: it stands behind the line, and is the first command's."""
     first, last = stages[0].command, stages[-1].command
     if len(stages) > 1 and isinstance(first, Simple) and isinstance(last, Simple):
