@@ -84,4 +84,5 @@ def find_newest_lease(
 
 
 def format_servers(addresses: Sequence[IPAddress]) -> str:
+    """Return the addresses for people."""
     return ", ".join(map(str, addresses)) or "no nameserver"

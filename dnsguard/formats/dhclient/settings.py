@@ -25,6 +25,7 @@ def skip_key(tokens: Tokens, scope: Scope) -> bool:
 
 
 def take_policy(tokens: Tokens, word: str) -> bool:
+    """Take what ``require`` or ``ignore`` is about; False if that is none (client/clparse.c:525)."""
     match tokens.take().word:
         case "authentication":
             fits = word == "require"
@@ -36,6 +37,7 @@ def take_policy(tokens: Tokens, word: str) -> bool:
 
 
 def take_one_of(tokens: Tokens, *words: str) -> bool:
+    """Take one of these words; False after another one."""
     return tokens.take().word in words or tokens.fail()
 
 

@@ -87,6 +87,7 @@ class Tokens:
         return self._tokens[at] if at < self.count else self._end
 
     def take(self) -> Token:
+        """Return the next token, and be past it."""
         self.taken = self.peek()
         self._at += 1
         return self.taken

@@ -5,6 +5,7 @@ What is too long or too deep ends the rehearsal, and is said to be unclear.
 """
 
 import re
+from typing import NoReturn
 
 from dnsguard.formats.dhclient.rehearsal.commands import Call, Result, run_command
 from dnsguard.formats.dhclient.rehearsal.conditions import match_pattern
@@ -78,7 +79,7 @@ class Interpreter:
             said = (said + text)[:LONGEST]
         return status, said
 
-    def _give_up(self) -> None:
+    def _give_up(self) -> NoReturn:
         self.unclear.append("the hooks do more than can be followed")
         raise _Left(is_all=True)
 

@@ -54,6 +54,7 @@ class _Parser:
         self._depth = 0
 
     def parse_all(self) -> Iterator[Pipeline]:
+        """Yield the commands up to the end; what closes nothing is skipped."""
         while self._at < len(self._tokens):
             yield from self._parse_list(frozenset())
             self._at += 1  # a word that closes nothing
