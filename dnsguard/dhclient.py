@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.hazards import DhclientFiles, Hazard, judge
+from dnsguard.formats.dhclient.hazards import Hazard, judge
 from dnsguard.host import dhclient
-from dnsguard.host.hook import Hook
+from dnsguard.host.hook import HookLock
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
+
+if TYPE_CHECKING:
+    from dnsguard.formats.dhclient.files import DhclientFiles
 
 
 class Dhclient:
@@ -17,19 +21,19 @@ class Dhclient:
     def __init__(self, paths: Paths, journal: Callable[[Event], None]) -> None:
         self._paths = paths
         self._journal = journal
-        self._hook: Hook | None = None
+        self._lock: HookLock | None = None
         self._hazards: tuple[Hazard, ...] = ()
         self._judged: tuple[DhclientFiles, frozenset[IPAddress], bool] | None = None
         """What they were found in."""
 
     def take_lock(self, *, takes_hook: bool) -> None:
         """Have dhclient kept from resolv.conf, or not."""
-        if self._hook is not None and not takes_hook:
-            self._hook.close()
-            self._hook = None
-        elif self._hook is None and takes_hook:
+        if self._lock is not None and not takes_hook:
+            self._lock.close()
+            self._lock = None
+        elif self._lock is None and takes_hook:
             try:
-                self._hook = Hook(self._paths.hook_lock, self._paths.hook_records)
+                self._lock = HookLock(self._paths.hook_lock, self._paths.hook_records)
             except OSError as error:
                 means = "dhclient writes resolv.conf itself; what it writes is guarded"
                 details = (("error", str(error)), ("means", means))
@@ -37,7 +41,7 @@ class Dhclient:
 
     def judge(self, cluster: frozenset[IPAddress]) -> None:
         """Judge what dhclient reads at the next lease; say what is new about it, once."""
-        found = dhclient.look(self._paths.root), cluster, self._hook is not None
+        found = dhclient.look(self._paths.root), cluster, self._lock is not None
         if found == self._judged:
             return
         before, self._judged = self._hazards, found
@@ -57,7 +61,7 @@ class Dhclient:
 
     def report(self) -> dict[str, object]:
         """Return what ``status`` says of it."""
-        hook = "at rest" if self._hook is None else "active"
+        hook = "at rest" if self._lock is None else "active"
         return {
             "hook": hook if self._paths.hook.exists() else "not installed",
             "hazards": [asdict(hazard) for hazard in self._hazards],

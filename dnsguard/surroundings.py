@@ -71,7 +71,7 @@ class Surroundings:
 
     def read_records(self) -> None:
         """Take in what our hook has written down."""
-        self.known = replace(self.known, records=hook.records(self._paths.hook_records))
+        self.known = replace(self.known, records=hook.read_records(self._paths.hook_records))
 
     def read_kubelet(self) -> None:
         """Take in what the processes and files say of kubelet, as far as these were searched."""

@@ -3,18 +3,15 @@
 import argparse
 import asyncio
 from collections.abc import Mapping
-from contextlib import closing, suppress
-from dataclasses import replace
 from typing import Any
 
 from dnsguard import client, config, terminal
-from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.core.decide import decide_ahead
 from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 from dnsguard.reporting import sentences
 from dnsguard.reporting.plan import describe
-from dnsguard.reporting.status import candidates
 from dnsguard.terminal import Line, Page
 
 _PLAIN = Page()
@@ -26,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
         data: Mapping[str, Any] = client.ask(paths.socket, "plan")
     except NoDaemonError:
         guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
-        data = asyncio.run(preview_alone(guard))
+        data = asyncio.run(preview(guard))
     if options.json:
         terminal.say_json(data)
     else:
@@ -58,46 +55,13 @@ def _describe_fact(fact: str, value: str) -> str:
     return sentences.nodelocal(value) if fact == "nodelocal" else value
 
 
-def candidates_alone(guard: Guard) -> dict[str, object]:
-    """Return the candidates where no daemon runs: what one would start with."""
-    _take_in(guard)
-    seen = guard.observe()
-    memory, plan = decide(guard.memory, seen, guard.policy)
-    return {"upstreams": candidates(memory, seen, plan, guard.policy)}
+async def preview(guard: Guard) -> dict[str, object]:
+    """Return the plan where no daemon runs."""
+    # Here, not above: with a daemon, neither pyroute2 nor dnspython is needed.
+    from dnsguard import dry_run
 
-
-def _take_in(guard: Guard) -> None:
-    """Look at everything that is looked at without asking anybody."""
-    # Here, not above: the daemon's first look must not wait for pyroute2.
-    from dnsguard.host.addresses import Addresses, Unknown
-
-    with suppress(OSError), closing(Addresses()) as addresses:
-        bound = addresses.bound()
-        guard.surroundings.set_addresses(None if isinstance(bound, Unknown) else bound, None)
-    guard.search()
-    guard.refresh()
-
-
-async def preview_alone(guard: Guard) -> dict[str, object]:
-    """Return the plan where no daemon runs: look, ask, and decide as one would."""
-    from dnsguard.prober import ask
-
-    _take_in(guard)
-    seen = guard.observe()
-    memory = guard.memory
-    memory, plan = decide(memory, seen, guard.policy)
-    for _ in range(guard.policy.successes + 2):  # who is there, the streak, the proof
-        asked = [ask(query, guard.policy) for query in plan.questions]
-        if not asked:
-            break
-        answers = tuple(await asyncio.gather(*asked))
-        seen = replace(guard.observe(), answers=answers)
-        memory, plan = decide(memory, seen, guard.policy)
-        if not plan.questions and memory.health.address is not None:
-            await asyncio.sleep(guard.policy.fast)
-            seen = guard.observe()
-            memory, plan = decide(memory, seen, guard.policy)
-    later = 0.0
+    known = await dry_run.ask(guard)
+    plan, later = known.plan, 0.0
     if plan.write is None:
-        _, plan, later = decide_ahead(memory, replace(seen, answers=()), guard.policy)
-    return {"daemon": False, **describe(guard.paths, seen, plan, later)}
+        _, plan, later = decide_ahead(known.memory, known.seen, guard.policy)
+    return {"daemon": False, **describe(guard.paths, known.seen, plan, later)}

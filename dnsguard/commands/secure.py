@@ -90,7 +90,7 @@ _REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
 def warn(paths: Paths, policy: Policy) -> None:
     """Say on stderr what sends the node to cluster addresses from now on, if anything does."""
     from dnsguard.formats import resolvconf  # only now: the file is safe
-    from dnsguard.formats.dhclient.hazards import Kind, judge
+    from dnsguard.formats.dhclient.hazards import HazardKind, judge
     from dnsguard.host import dhclient, resolvfile
 
     file = resolvfile.observe(paths.resolv_conf)
@@ -102,7 +102,9 @@ def warn(paths: Paths, policy: Policy) -> None:
             f" only ({named}): tell the program that keeps it a real server"
         )
     hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
-    found = [f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is Kind.POISONS]
+    found = [
+        f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is HazardKind.POISONS
+    ]
     if found:
         more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
         named = ", ".join(found[:_MOST])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dnsguard import client, config, terminal
-from dnsguard.commands.plan import candidates_alone
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import Finding, judge_round
@@ -21,6 +20,7 @@ from dnsguard.host import kubelet
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
+from dnsguard.reporting.status import candidates
 from dnsguard.terminal import Line, Page, escape
 
 MOST_ASKED = 32
@@ -69,7 +69,15 @@ def _list(paths: Paths, policy: Policy) -> list[_Entry]:
         return _entries(client.ask(paths.socket, "upstreams"))
     except NoDaemonError:
         guard = Guard(paths, policy, lambda _: None)
-        return _entries(candidates_alone(guard))
+        return _entries({"upstreams": _list_candidates(guard)})
+
+
+def _list_candidates(guard: Guard) -> list[dict[str, object]]:
+    """Return what a daemon would start with."""
+    from dnsguard import dry_run
+
+    known = dry_run.look(guard)
+    return candidates(known.memory, known.seen, known.plan, guard.policy)
 
 
 def _entries(answer: Mapping[str, Any]) -> list[_Entry]:

@@ -147,7 +147,7 @@ def learn_records(memory: Memory, seen: Observation) -> tuple[Memory, bytes | No
         earlier = before.get((record.told.interface, record.told.version))
         if record.written < file_at or not _is_news(earlier, record):
             continue
-        text = script.resolv_conf(record.told, memory.foreign or b"")
+        text = script.make_resolv_conf(record.told, memory.foreign or b"")
         if text is not None:
             text += _find_added_options(text, memory, seen, record)
             announced = text

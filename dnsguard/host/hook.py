@@ -12,14 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from dnsguard.core.model import HookRecord
-from dnsguard.formats.dhclient import records as told
+from dnsguard.formats.dhclient import records as record_format
 from dnsguard.host import atomic
 from dnsguard.host.files import read_bounded
 
 MOST_RECORDS = 64
 
 
-class Hook:
+class HookLock:
     """The lock, held until :meth:`close` or the end of the process."""
 
     def __init__(self, lock: Path, records: Path) -> None:
@@ -41,21 +41,21 @@ class Hook:
         os.close(self._descriptor)
 
 
-def records(directory: Path) -> tuple[HookRecord, ...]:
+def read_records(directory: Path) -> tuple[HookRecord, ...]:
     """Return what the hook has written down; what can't be read is left out."""
     found = []
     with suppress(OSError):
         paths = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
         for path in paths[:MOST_RECORDS]:
-            record = _record(path)
+            record = _read_record(path)
             if record is not None:
                 found.append(record)
     return tuple(found)
 
 
-def _record(path: Path) -> HookRecord | None:
+def _read_record(path: Path) -> HookRecord | None:
     with suppress(OSError):
         written = path.stat().st_mtime
-        read = told.parse(read_bounded(path, told.MAX_BYTES) or b"")
+        read = record_format.parse(read_bounded(path, record_format.MAX_BYTES) or b"")
         return None if read is None else HookRecord(told=read, written=written)
     return None

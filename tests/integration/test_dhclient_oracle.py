@@ -322,7 +322,7 @@ def test_the_script_is_told_ipv6_addresses_as_we_write_them(lab: Lab) -> None:
     servers = "::ffff:1.2.3.4, ::1.2.3.4, ::1, ::1:0, fe80::1, fe80:1::1, 2001:db8:0:0:1::"
     environ = lab.client.ask(f"supersede dhcp6.name-servers {servers};".encode(), version=6)
     (lease,) = leases.parse(lab.client.leases.read_bytes())
-    assert script.resolv_conf(told.from_lease(lease), b"") == b"".join(
+    assert script.make_resolv_conf(told.from_lease(lease), b"") == b"".join(
         f"nameserver {server}{'%eth0' if server == 'fe80::1' else ''}\n".encode()
         for server in _servers(environ, "new_dhcp6_name_servers")
     )
@@ -458,5 +458,5 @@ def test_the_real_script_makes_the_same_file(machine: Machine, current: bytes) -
         reason = "BOUND6" if values in six else "BOUND"
         record = told.parse(_record(reason, values))
         assert record is not None
-        found = script.resolv_conf(record, current)
+        found = script.make_resolv_conf(record, current)
         assert (current if found is None else found) == machine.file.read_bytes(), values

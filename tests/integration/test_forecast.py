@@ -16,13 +16,16 @@ from lab.wait import until
 from unit.formats.samples import DEBIAN, KUBESPRAY
 
 from dnsguard import config
-from dnsguard.commands.forecast import POISONED, foresee, render, run
-from dnsguard.commands.forecast.prediction import ForecastInput, reboots, renewals
-from dnsguard.commands.plan import preview_alone
+from dnsguard.commands.forecast import POISONED, foresee, run
+from dnsguard.commands.forecast.future import ForecastInput
+from dnsguard.commands.forecast.reboot import foresee_reboots
+from dnsguard.commands.forecast.renewal import foresee_renewals
+from dnsguard.commands.forecast.text import render
+from dnsguard.commands.plan import preview
 from dnsguard.commands.plan import render as plan_lines
-from dnsguard.formats.dhclient.hazards import Kind
+from dnsguard.formats.dhclient.hazards import HazardKind
 from dnsguard.guard import Guard
-from dnsguard.host import dhclient
+from dnsguard.host import dhclient, dhclient_processes
 from dnsguard.paths import Paths
 
 pytestmark = pytest.mark.integration
@@ -53,7 +56,7 @@ def _node(machine: Machine, *started: Dhclient) -> ForecastInput:
     pids = [one.process.pid for one in started]
     return ForecastInput(
         dhclient=dhclient.look(machine.root),
-        running=tuple(one for one in dhclient.find_running(Path("/")) if one.pid in pids),
+        running=tuple(one for one in dhclient_processes.find_running(Path("/")) if one.pid in pids),
         content=machine.file.read_bytes(),
         cluster=config.load(Path("/nonexistent")).policy.cluster,
     )
@@ -67,6 +70,14 @@ def _foresee(lab: World) -> Any:  # noqa: ANN401 -- JSON
     assert json.loads(json.dumps(data)) == data
     assert render(data)
     return data
+
+
+def _preview(lab: World) -> Any:  # noqa: ANN401 -- JSON
+    """Return the plan's data, without a daemon."""
+    paths = Paths(lab.machine.root)
+    guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
+    with lab.machine.where.inside():
+        return asyncio.run(preview(guard))
 
 
 CONFS = {
@@ -93,7 +104,7 @@ def test_the_reboot_comes_as_foreseen(lab: World, conf: bytes) -> None:
         pass
     (lab.machine.dhcp / "dhclient.conf").write_bytes(conf)
     for _ in range(2):
-        (future,) = reboots(_node(lab.machine))
+        (future,) = foresee_reboots(_node(lab.machine))
         with _bound(lab.machine):
             pass
         assert lab.machine.file.read_bytes() == future.text
@@ -104,7 +115,7 @@ def test_the_renewal_comes_as_foreseen(lab: World) -> None:
     with _bound(lab.machine, DEBIAN + RENEWING) as running:
         (lab.machine.dhcp / "dhclient.conf").write_bytes(SUPERSEDE)
         lab.machine.file.write_bytes(NOBODY)
-        (future,) = renewals(_node(lab.machine, running))
+        (future,) = foresee_renewals(_node(lab.machine, running))
         assert "changed after that" in dict(future.because)["dhclient"]
         seen = len(running.events())
         running.wait_for("RENEW", times=seen + 1)
@@ -121,7 +132,15 @@ def test_a_poisoned_node_is_saved_by_what_the_dhcp_server_says(lab: World) -> No
     assert not reboot["with"]["poisoned"]
     assert reboot["with"]["nameservers"] == ["10.99.0.2", "10.99.0.3"]
     (hazard,) = data["hazards"]
-    assert (hazard["kind"], hazard["line"], hazard["defused"]) == (Kind.POISONS, 1, False)
+    assert (hazard["kind"], hazard["line"], hazard["defused"]) == (HazardKind.POISONS, 1, False)
+
+
+def test_the_plan_asks_the_dhcp_server_as_a_daemon_would(lab: World) -> None:
+    """Without one, too, it names the upstream that nothing on the node does."""
+    with _bound(lab.machine, SUPERSEDE):
+        assert b"10.99.0." not in lab.machine.file.read_bytes()
+        data = _preview(lab)
+    assert data["verdict"].endswith("it would name 10.99.0.2, 10.99.0.3")
 
 
 def test_after_the_clean_up_the_offer_is_asked_for(lab: World) -> None:
@@ -297,11 +316,7 @@ def test_a_write_that_is_put_off_is_one(lab: World, content: bytes | None) -> No
     (reboot,) = _foresee(lab)["reboot"]
     assert reboot["with"]["nameservers"] == ["10.1.1.2", "10.1.1.1"]
     assert reboot["without"]["nameservers"] == []
-    paths = Paths(lab.machine.root)
-    guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
-    with lab.machine.where.inside():
-        data: Any = asyncio.run(preview_alone(guard))
-    lines = [line.text for line in plan_lines(data)]
+    lines = [line.text for line in plan_lines(_preview(lab))]
     assert lines[0] == "resolv.conf would be written: it would name 10.1.1.2, 10.1.1.1, after 0.1 s"
     assert lines[1].startswith("No daemon runs")
     assert "+nameserver 10.1.1.2" in lines

@@ -3,8 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.formats.dhclient import shell
-from dnsguard.formats.dhclient.rehearsal import Scene, Script, rehearse
+from dnsguard.formats.dhclient import hooks
+from dnsguard.formats.dhclient.files import Hook
+from dnsguard.formats.dhclient.rehearsal import rehearse
+from dnsguard.formats.dhclient.rehearsal.scene import Scene
 
 WORDS = st.sampled_from(
     [
@@ -23,8 +25,8 @@ SCRIPTS = st.one_of(
 @given(SCRIPTS, SCRIPTS)
 def test_any_hooks_come_to_an_end(enter: bytes, leave: bytes) -> None:
     """With a text, or with the reason why it can't be told."""
-    shell.paths(enter)
-    shell.units(enter)
-    found = [[Script(path="/hook", content=one)] for one in (enter, leave)]
+    hooks.find_named_files(enter)
+    hooks.find_asked_units(enter)
+    found = [[Hook(path="/hook", content=one)] for one in (enter, leave)]
     outcome = rehearse(found[0], found[1], Scene(), "nameserver 10.1.1.1\n", lambda text, _: text)
     assert (outcome.text is None) == bool(outcome.unclear)

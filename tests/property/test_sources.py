@@ -28,6 +28,7 @@ from dnsguard.formats import (
     shell_variables,
 )
 from dnsguard.formats.dhclient import conf, hooks, leases
+from dnsguard.formats.dhclient.shell import parser
 from dnsguard.formats.dhclient.statements import Statement, Verb, apply, find_requested
 from dnsguard.formats.domain_list import read_domains
 from dnsguard.formats.endpoint import parse_endpoint
@@ -51,8 +52,8 @@ READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (conf.parse, (DEBIAN, *(one.encode() for one, _ in STATEMENTS.values()))),
     (conf.parse, tuple(content for content, _ in KUBESPRAY.values())),
     (leases.parse, (HONEST + POISONED, LEASE6, LEASE6 + HONEST)),
-    (hooks.writes_resolv_conf, (HOOK, SCRIPT)),
-    (hooks.redefines_make_resolv_conf, (HOOK, SCRIPT)),
+    (hooks.find_writes, (HOOK, SCRIPT)),
+    (parser.parse, (HOOK, SCRIPT)),
     (ifupdown.parse, (INTERFACES,)),
     (networkd.parse_lease, (LEASE,)),
     (networkd.parse_network, (NETWORK,)),

@@ -104,7 +104,7 @@ LAYERS = (
     ("client", "config", "log"),
     ("surroundings", "resolv_conf", "deferred", "guard"),
     ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints"),
-    ("requests",),
+    ("requests", "dry_run"),
     ("daemon", "commands"),
     ("cli", "__main__"),
 )

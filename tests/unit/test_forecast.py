@@ -9,12 +9,14 @@ from ipaddress import ip_address
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
+from dnsguard.commands.forecast.future import ForecastInput, Future, find_maker
+from dnsguard.commands.forecast.reboot import foresee_reboots
+from dnsguard.commands.forecast.renewal import foresee_renewals
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient import leases
-from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
-from dnsguard.host.dhclient import Running
+from dnsguard.host.dhclient_processes import DhclientProcess
 from unit.formats.samples import DEBIAN, KUBESPRAY, REAL, STATEMENTS
 
 LEASES = "/var/lib/dhcp/dhclient.eth0.leases"
@@ -40,7 +42,7 @@ def _files(conf: bytes = DEBIAN, lease: str = LEASE) -> DhclientFiles:
 
 def _node(conf: bytes = DEBIAN, lease: str = LEASE) -> ForecastInput:
     cluster = CLUSTER | {ip_address("10.233.0.3")}
-    running = (Running(pid=7, interface="eth0", started=NOW - 9),)
+    running = (DhclientProcess(pid=7, interface="eth0", started=NOW - 9),)
     return ForecastInput(
         dhclient=_files(conf, lease), running=running, content=FILE, cluster=cluster, wall=NOW
     )
@@ -62,8 +64,8 @@ def test_debians_node_stays_as_it_is() -> None:
         b"domain real.example\nsearch real.example a.example. b.example.\n"
         b"nameserver 10.99.0.2\nnameserver 10.99.0.3\n"
     )
-    assert _one(renewals(_node())).text == expected
-    assert _one(reboots(_node())).text == expected
+    assert _one(foresee_renewals(_node())).text == expected
+    assert _one(foresee_reboots(_node())).text == expected
 
 
 @pytest.mark.parametrize(("content", "outcome"), KUBESPRAY.values(), ids=KUBESPRAY)
@@ -72,16 +74,16 @@ def test_kubespray_poisons_the_reboot_and_not_the_renewal(
 ) -> None:
     """The running dhclient knows nothing of the block that was written after its start."""
     node = _node(content)
-    renewal = _one(renewals(node))
+    renewal = _one(foresee_renewals(node))
     assert _servers(renewal) == REAL
     assert "changed after that" in dict(renewal.because)["dhclient"]
-    assert _servers(_one(reboots(node))) == outcome
+    assert _servers(_one(foresee_reboots(node))) == outcome
 
 
 def test_the_file_after_the_reboot_is_the_incidents() -> None:
     """Word by word, the dots of the search list included (FACTS.md)."""
     content, _ = KUBESPRAY["2.21-2.23"]
-    assert _one(reboots(_node(content))).text == (
+    assert _one(foresee_reboots(_node(content))).text == (
         b"domain cluster.local\n"
         b"search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
         b"nameserver 169.254.25.10\n"
@@ -91,7 +93,7 @@ def test_the_file_after_the_reboot_is_the_incidents() -> None:
 @pytest.mark.parametrize(("text", "outcome"), STATEMENTS.values(), ids=STATEMENTS)
 def test_each_statement_has_its_effect_at_boot(text: str, outcome: tuple[str, ...]) -> None:
     """On the offer of the newest lease; without any nameserver the file's own are kept."""
-    future = _one(reboots(_node(text.encode())))
+    future = _one(foresee_reboots(_node(text.encode())))
     assert _servers(future) == (tuple(dict.fromkeys(outcome)) or ("10.9.9.9",))
 
 
@@ -112,7 +114,7 @@ def test_what_the_lease_has_from_dhclient_conf_is_not_added_twice(
 ) -> None:
     """A lease holds what dhclient made of the offer; the offer is found under it."""
     lease = LEASE.replace("10.99.0.2,10.99.0.3", held)
-    assert _servers(_one(reboots(_node(conf.encode(), lease)))) == outcome
+    assert _servers(_one(foresee_reboots(_node(conf.encode(), lease)))) == outcome
 
 
 def test_domains_are_made_as_dhclient_makes_them() -> None:
@@ -125,7 +127,7 @@ def test_domains_are_made_as_dhclient_makes_them() -> None:
     lease = lease.replace('"b.example."', '"b.example.", "y.example."')
     lease = lease.replace('"real.example"', '"pre.real.example"')
     for held in (LEASE, lease):
-        text = _one(reboots(_node(b"also request domain-search;" + conf, held))).text
+        text = _one(foresee_reboots(_node(b"also request domain-search;" + conf, held))).text
         assert text is not None
         assert text.splitlines()[:2] == [
             b"domain pre.real.example",
@@ -136,11 +138,11 @@ def test_domains_are_made_as_dhclient_makes_them() -> None:
 def test_a_poisoned_lease_hides_the_offer() -> None:
     """Cleaning dhclient.conf is not enough to know what comes: until the server is asked."""
     node = _node(DEBIAN, POISONED)
-    future = _one(reboots(node))
+    future = _one(foresee_reboots(node))
     assert future.text is None
     assert "not known" in dict(future.because)["offer"]
     asked = replace(node, offers={"eth0": Offer(nameservers=(ip_address("10.99.0.4"),))})
-    future = _one(reboots(asked))
+    future = _one(foresee_reboots(asked))
     assert future.text == b"nameserver 10.99.0.4\n"
     assert future.caveats == (
         f"if no DHCP server answers, the lease in {LEASES} counts: 169.254.25.10",
@@ -150,8 +152,8 @@ def test_a_poisoned_lease_hides_the_offer() -> None:
 def test_behind_supersede_the_offer_does_not_matter() -> None:
     """The poisoned node stays poisoned, whatever the server says."""
     node = _node(SUPERSEDE, POISONED)
-    assert _servers(_one(reboots(node))) == ("169.254.25.10",)
-    assert _servers(_one(renewals(node))) == ("169.254.25.10",)
+    assert _servers(_one(foresee_reboots(node))) == ("169.254.25.10",)
+    assert _servers(_one(foresee_renewals(node))) == ("169.254.25.10",)
 
 
 @pytest.mark.parametrize(
@@ -163,14 +165,14 @@ def test_behind_supersede_the_offer_does_not_matter() -> None:
 )
 def test_what_is_looked_up_or_computed_is_not_guessed(text: str) -> None:
     """It is said that it can't be told, unless it doesn't count."""
-    assert _one(reboots(_node(text.encode()))).text is None
-    assert _servers(_one(reboots(_node(text.encode() + SUPERSEDE)))) == ("169.254.25.10",)
+    assert _one(foresee_reboots(_node(text.encode()))).text is None
+    assert _servers(_one(foresee_reboots(_node(text.encode() + SUPERSEDE)))) == ("169.254.25.10",)
 
 
 def test_a_condition_is_a_caveat() -> None:
     """Whether it holds depends on the reply."""
     node = _node(b"if exists routers { prepend domain-name-servers 169.254.25.10; }")
-    future = _one(reboots(node))
+    future = _one(foresee_reboots(node))
     assert _servers(future) == REAL
     assert future.caveats == (
         "/etc/dhcp/dhclient.conf:1 counts if its condition holds, here it doesn't",
@@ -180,11 +182,11 @@ def test_a_condition_is_a_caveat() -> None:
 def test_another_script_is_not_foreseen() -> None:
     """Neither by the configuration nor by the command line."""
     node = _node(b'script "/opt/script";')
-    assert _one(reboots(node)).text is None
+    assert _one(foresee_reboots(node)).text is None
     (running,) = node.running
     node = replace(_node(), running=(replace(running, script="/opt/script"),))
-    assert _one(renewals(node)).text is None
-    assert _one(reboots(node)).text is not None
+    assert _one(foresee_renewals(node)).text is None
+    assert _one(foresee_reboots(node)).text is not None
 
 
 def test_hooks_are_told() -> None:
@@ -200,7 +202,7 @@ def test_hooks_are_told() -> None:
         ),
         exit=(Hook(path=f"{EXIT}.d/zdnsupdate", content=b"sed -i s/a/b/ /etc/resolv.conf"),),
     )
-    future = _one(reboots(replace(_node(), dhclient=files)))
+    future = _one(foresee_reboots(replace(_node(), dhclient=files)))
     assert [caveat.partition(" ")[0] for caveat in future.caveats] == [
         f"{ENTER}.d/resolvconf",
         f"{ENTER}.d/resolvconf:2",
@@ -212,8 +214,8 @@ def test_without_dhclient_nothing_moves() -> None:
     """No process and no lease: the file stays, what dnsguard added taken away."""
     content = resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
     node = ForecastInput(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
-    assert _one(renewals(node)).text == b"nameserver 169.254.25.10\n"
-    assert _one(reboots(node)).text == b"nameserver 169.254.25.10\n"
+    assert _one(foresee_renewals(node)).text == b"nameserver 169.254.25.10\n"
+    assert _one(foresee_reboots(node)).text == b"nameserver 169.254.25.10\n"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_without_dhclient_nothing_moves() -> None:
 def test_who_else_makes_the_file_is_said(content: bytes, link: str | None, maker: str) -> None:
     """What it will say is that program's to know."""
     node = ForecastInput(dhclient=_files(SUPERSEDE), content=content, link=link, wall=NOW)
-    for future in (*renewals(node), *reboots(node)):
+    for future in (*foresee_renewals(node), *foresee_reboots(node)):
         assert future.text is None
         assert maker in dict(future.because)["resolv.conf"]
 
@@ -238,13 +240,13 @@ def test_each_interface_has_its_future() -> None:
     other = LEASE.replace("eth0", "eth1").replace("option domain-name-servers", "#")
     gone = LEASE.replace("eth0", "eth2").replace("epoch 1700003600", "epoch 1600000000")
     released = LEASE.replace("eth0", "eth3").replace("expire", "released; expire")
-    futures = reboots(_node(DEBIAN, LEASE + other + gone + released))
+    futures = foresee_reboots(_node(DEBIAN, LEASE + other + gone + released))
     assert [one.interface for one in futures] == ["eth0", "eth1"]
     assert [_servers(one) for one in futures] == [REAL, ("10.9.9.9",)]
     running = tuple(
-        Running(pid=8, interface=name, started=NOW) for name in ("eth0", "eth1", "eth4")
+        DhclientProcess(pid=8, interface=name, started=NOW) for name in ("eth0", "eth1", "eth4")
     )
-    renewed = renewals(replace(_node(DEBIAN, LEASE + other), running=running))
+    renewed = foresee_renewals(replace(_node(DEBIAN, LEASE + other), running=running))
     assert [one.text is None for one in renewed] == [False, False, True]
 
 
@@ -259,20 +261,20 @@ lease6 {
 }
 """
     node = _node(b"append dhcp6.name-servers 2001:db8::99;", lease)
-    future = _one(reboots(replace(node, running=())))
+    future = _one(foresee_reboots(replace(node, running=())))
     assert future.text == (
         b"search six.example.\nnameserver fe80::1%eth0\n"
         b"nameserver 2001:db8::53\nnameserver 2001:db8::99\n"
     )
-    running = (Running(pid=9, interface="eth0", version=6, started=NOW),)
-    assert _one(renewals(replace(node, running=running))).text == FILE
+    running = (DhclientProcess(pid=9, interface="eth0", version=6, started=NOW),)
+    assert _one(foresee_renewals(replace(node, running=running))).text == FILE
 
 
 def test_the_worst_of_two_reasons_counts() -> None:
     """A lease that still counts is asked for again, REBOOT; one that was released, BOUND."""
     content = b'[ "$reason" = BOUND ] && echo nameserver 169.254.25.10 > /etc/resolv.conf\n'
     files = replace(_files(), exit=(Hook(path=f"{EXIT}.d/own", content=content),))
-    future = _one(reboots(replace(_node(), dhclient=files)))
+    future = _one(foresee_reboots(replace(_node(), dhclient=files)))
     assert _servers(future) == ("169.254.25.10",)
     assert future.caveats[0] == (
         "dhclient may run its hooks for REBOOT, not BOUND: then 10.99.0.2, 10.99.0.3"
@@ -292,33 +294,33 @@ def test_the_worst_of_two_reasons_counts() -> None:
 def test_a_comment_is_no_owner(content: bytes) -> None:
     """Only the header that a program writes, and only at the top."""
     node = replace(_node(SUPERSEDE), content=content)
-    assert maker_of(node) is None
-    assert _servers(_one(reboots(node))) == ("169.254.25.10",)
+    assert find_maker(node) is None
+    assert _servers(_one(foresee_reboots(node))) == ("169.254.25.10",)
 
 
 def test_a_header_of_what_no_boot_starts_is_a_left_over() -> None:
     """Kubespray keeps NetworkManager's in the file, and images are made with it."""
     content = b"# Generated by NetworkManager\nnameserver 10.9.9.9\n"
     node = replace(_node(SUPERSEDE), content=content)
-    assert maker_of(node) == "NetworkManager"
+    assert find_maker(node) == "NetworkManager"
     gone = replace(node, absent=frozenset({"NetworkManager"}))
-    assert maker_of(gone) is None
-    assert _servers(_one(reboots(gone))) == ("169.254.25.10",)
+    assert find_maker(gone) is None
+    assert _servers(_one(foresee_reboots(gone))) == ("169.254.25.10",)
 
 
 def test_nobody_writes_an_immutable_file() -> None:
     """Unless a hook takes the flag away."""
     node = replace(_node(SUPERSEDE), unwritable="it is immutable")
-    assert _servers(_one(reboots(node))) == ("10.9.9.9",)
+    assert _servers(_one(foresee_reboots(node))) == ("10.9.9.9",)
     unlocks = Hook(path=f"{ENTER}.d/own", content=b"chattr -i /etc/resolv.conf\n")
     files = replace(_files(SUPERSEDE), enter=(unlocks,))
-    assert _servers(_one(reboots(replace(node, dhclient=files)))) == ("169.254.25.10",)
+    assert _servers(_one(foresee_reboots(replace(node, dhclient=files)))) == ("169.254.25.10",)
 
 
 def test_what_ifupdown_starts_is_in_use() -> None:
     """Stateless DHCPv6 leaves neither a lease nor a process."""
     conf = b"supersede dhcp6.name-servers fd00:25::10;"
     node = ForecastInput(dhclient=DhclientFiles(conf=conf), content=FILE, configured=(("eth0", 6),))
-    assert _servers(_one(reboots(node))) == ("fd00:25::10",)
+    assert _servers(_one(foresee_reboots(node))) == ("fd00:25::10",)
     offered = replace(node, dhclient=DhclientFiles())
-    assert _one(reboots(offered)).text is None
+    assert _one(foresee_reboots(offered)).text is None

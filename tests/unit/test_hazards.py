@@ -8,18 +8,10 @@ from pathlib import Path
 import pytest
 from property.text import CLUSTER
 
-from dnsguard.formats.dhclient.hazards import (
-    ENTER,
-    EXIT,
-    OURS,
-    DhclientFiles,
-    Hazard,
-    Hook,
-    Kind,
-    judge,
-)
+from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles, Hook
+from dnsguard.formats.dhclient.hazards import Hazard, HazardKind, judge
 from dnsguard.formats.dhclient.leases import Lease
-from dnsguard.host import dhclient
+from dnsguard.host import dhclient, dhclient_processes
 from dnsguard.host.files import read_bounded
 from unit.formats.samples import DEBIAN, KUBESPRAY
 
@@ -50,7 +42,7 @@ def test_each_kubespray_is_judged(content: bytes, outcome: tuple[str, ...]) -> N
     """A hazard is where a cluster address comes out, and nowhere else; the hook defuses it."""
     poisoned = not {"169.254.25.10", "10.233.0.3"}.isdisjoint(outcome)
     hazards = _judge(replace(NODE, conf=content))
-    assert [one.kind for one in hazards] == [Kind.POISONS] * poisoned
+    assert [one.kind for one in hazards] == [HazardKind.POISONS] * poisoned
     assert all(one.defused for one in hazards)
     line = next(
         (n for n, text in enumerate(content.split(b"\n"), 1) if b"domain-name-servers" in text), 0
@@ -246,7 +238,7 @@ def test_another_hook_may_keep_dhclient_out(
     """If for certain its make_resolv_conf takes nothing of what DHCP says: no acute danger."""
     files = replace(NODE, conf=POISON, enter=enter)
     hazard = _judge(files, hook_is_active=hook_is_active)[0]
-    assert hazard.kind is Kind.POISONS
+    assert hazard.kind is HazardKind.POISONS
     assert hazard.defused == (keeper is not None)
     assert (keeper or "repairs") in hazard.why
 
@@ -272,9 +264,9 @@ def test_what_ifupdown_starts_is_found(tmp_path: Path) -> None:
     """DHCPv4, DHCPv6, and stateless DHCPv6 beside router advertisements."""
     _write(tmp_path, "etc/network/interfaces", b"iface eth0 inet dhcp\niface eth1 inet6 auto\n")
     _write(tmp_path, "etc/network/interfaces.d/more", b"iface eth2 inet6 auto\n  dhcp 1\n")
-    assert dhclient.find_configured(tmp_path) == (("eth0", 4), ("eth2", 6))
+    assert dhclient_processes.find_configured(tmp_path) == (("eth0", 4), ("eth2", 6))
     (tmp_path / "usr/sbin").mkdir(parents=True)
-    assert dhclient.find_configured(tmp_path) == ()
+    assert dhclient_processes.find_configured(tmp_path) == ()
 
 
 def test_a_hook_that_writes_is_repaired_after_not_defused() -> None:
@@ -286,7 +278,7 @@ def test_a_hook_that_writes_is_repaired_after_not_defused() -> None:
         (direct.path, 2, "writes resolv.conf with >"),
         (update.path, 3, "writes resolv.conf with sed -i"),
     ]
-    assert {(one.kind, one.defused) for one in hazards} == {(Kind.WRITES, False)}
+    assert {(one.kind, one.defused) for one in hazards} == {(HazardKind.WRITES, False)}
     assert all("the daemon runs, it repairs" in one.why for one in hazards)
 
 
@@ -331,7 +323,7 @@ def test_the_files_are_found_as_dhclient_finds_them(tmp_path: Path) -> None:
 def test_a_node_without_dhclient_has_nothing(tmp_path: Path) -> None:
     """No file, no hazard, no process."""
     assert dhclient.look(tmp_path) == DhclientFiles()
-    assert dhclient.find_running(tmp_path) == ()
+    assert dhclient_processes.find_running(tmp_path) == ()
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
@@ -370,7 +362,7 @@ def test_processes_are_read_from_proc(tmp_path: Path) -> None:
         _write(tmp_path, f"proc/{pid}/cmdline", command.replace(" ", "\0").encode() + b"\0")
         fields = f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0\n"
         _write(tmp_path, f"proc/{pid}/stat", fields.encode())
-    found = dhclient.find_running(tmp_path)
+    found = dhclient_processes.find_running(tmp_path)
     assert [(one.pid, one.interface, one.version, one.script) for one in found] == [
         (10, "eth0", 4, None),
         (11, "eth0", 6, "/opt/script"),

@@ -1,63 +1,57 @@
 """``dnsguard forecast``: resolv.conf after the next renewal and after a reboot.
 
-What dhclient will write is told by :mod:`dnsguard.commands.forecast.prediction`, what becomes of it with
-dnsguard is decided by the daemon's own policy. Only reads and asks, changes nothing.
+What dhclient will write is told by :mod:`~dnsguard.commands.forecast.renewal` and
+:mod:`~dnsguard.commands.forecast.reboot`, what becomes of it with dnsguard is decided by
+the daemon's own policy. Only reads and asks, changes nothing.
 """
 
 import argparse
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnsguard import client, config, prober, terminal
-from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
+from dnsguard import client, config, dry_run, terminal
+from dnsguard.commands.forecast.future import ForecastInput, Future, find_maker
+from dnsguard.commands.forecast.reboot import foresee_reboots
+from dnsguard.commands.forecast.renewal import foresee_renewals
+from dnsguard.commands.forecast.text import make_verdict, render
 from dnsguard.config import Config
 from dnsguard.core.backoff import RepairBackoff
 from dnsguard.core.choice import sort_nameservers
-from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.core.decide import decide_ahead
 from dnsguard.core.eligibility import find_exclusions
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode
-from dnsguard.core.observation import FileObservation, Identity
+from dnsguard.core.observation import FileObservation, Identity, Observation
 from dnsguard.core.plan import ReplaceFile
+from dnsguard.core.policy import Policy
+from dnsguard.dry_run import DryRun
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
 from dnsguard.guard import Guard
-from dnsguard.host import dhclient, dhcp_query, units
-from dnsguard.host.addresses import Addresses, Unknown
+from dnsguard.host import dhclient, dhclient_processes, units
 from dnsguard.host.files import unwritable
 from dnsguard.host.units import State
 from dnsguard.paths import Paths
 
 POISONED = 2
 """The exit status where not even dnsguard knows a real nameserver."""
-INFORM_TIMEOUT = 2.0
-"""Seconds for the DHCP server to answer."""
 
-_OFF = (State.DISABLED, State.MASKED)
 _MAKERS = {
     "NetworkManager": "NetworkManager.service",
     "systemd-resolved": "systemd-resolved.service",
 }
 """Who would make resolv.conf anew after dhclient. Kubespray keeps their header in the file, and
 images are made with it, where they are not even installed."""
-_POISONED, _UNTOLD = "POISONED", "can't be told"
-_EMPTY, _FINE = "NO NAMESERVER", "fine"
-_PLAIN = terminal.Page()
 Json = dict[str, Any]
-_EVENTS = (
-    ("renewal", "After the next DHCP renewal"),
-    ("reboot", "After a reboot"),
-)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,56 +71,37 @@ async def foresee(paths: Paths, settings: Config) -> Json:
     """Look, ask, and return the forecast as data."""
     guard = Guard(paths, settings.policy, lambda _: None)
     is_running = _is_running(paths)
-    guard.refresh()
-    policy = guard.policy
-    memory = await _ask_dhcp_server(guard)
-    seen = guard.observe()
-    node = ForecastInput(
-        dhclient=dhclient.look(paths.root),
-        running=dhclient.find_running(paths.root),
-        content=seen.file.content,
-        link=seen.file.link,
-        offers={
-            name: _offer(one.told)
-            for name, one in memory.dhcp_answers.items()
-            if one.told is not None
-        },
-        absent=frozenset(
-            name for name, unit in _MAKERS.items() if not _is_started(paths.root, unit)
-        ),
-        cluster=policy.cluster,
-        configured=dhclient.find_configured(paths.root),
-        unwritable=unwritable(paths.resolv_conf),
-        wall=seen.wall,
-    )
-    unit = unit_at_boot(paths.root)
+    known = await dry_run.ask(guard)
+    node = _collect(guard, known)
+    unit = find_state_at_boot(paths.root)
     starts = unit in (State.ENABLED, State.ABSENT)
     hook_is_active = is_running and settings.takes_hook
-    hazards = judge(node.dhclient, policy.cluster, hook_is_active=hook_is_active)
+    hazards = judge(node.dhclient, node.cluster, hook_is_active=hook_is_active)
+    can_write = node.unwritable is None
     data = {
         "daemon": is_running,
         "unit": unit,
-        "maker": maker_of(node),
+        "maker": find_maker(node),
         "immutable": node.unwritable,
         "renewal": [
-            _both(guard, memory, one, is_boot=False, can_act=node.unwritable is None)
-            for one in renewals(node)
+            _compare(guard, known, one, is_boot=False, can_act=can_write)
+            for one in foresee_renewals(node)
         ],
         "reboot": [
-            _both(guard, memory, one, is_boot=True, can_act=starts and node.unwritable is None)
-            for one in reboots(node)
+            _compare(guard, known, one, is_boot=True, can_act=starts and can_write)
+            for one in foresee_reboots(node)
         ],
         "hazards": [asdict(hazard) for hazard in hazards],
         "at": round(time.time(), 3),
     }
-    return {"verdict": verdict(data), **data}
+    return {"verdict": make_verdict(data), **data}
 
 
 def _is_started(root: Path, unit: str) -> bool:
     return units.state(root, unit) is State.ENABLED
 
 
-def unit_at_boot(root: Path) -> State:
+def find_state_at_boot(root: Path) -> State:
     """Return whether dnsguard is started at boot; dnsguard-wait pulls it in, too."""
     found = units.state(root, "dnsguard.service")
     waits = units.state(root, "dnsguard-wait.service") is State.ENABLED
@@ -140,55 +115,48 @@ def _is_running(paths: Paths) -> bool:
     return False
 
 
-async def _ask_dhcp_server(guard: Guard) -> Memory:
-    """Return what the daemon would know by now: whom it knows, and who of them answers."""
-    with suppress(OSError), closing(Addresses()) as addresses:
-        bound = addresses.bound()
-        guard.surroundings.set_addresses(None if isinstance(bound, Unknown) else bound, None)
-    memory, plan = decide(guard.memory, guard.observe(), guard.policy)
-    for _ in range(guard.policy.successes + 2):  # who is there, the streak, the proof
-        if not (plan.questions or plan.dhcp_queries):
-            break
-        asked = [prober.ask(one, guard.policy) for one in plan.questions]
-        told = [dhcp_query.query(lease, timeout=INFORM_TIMEOUT) for lease in plan.dhcp_queries]
-        answers, informed = await asyncio.gather(asyncio.gather(*asked), asyncio.gather(*told))
-        seen = replace(guard.observe(), answers=tuple(answers), dhcp_answers=tuple(informed))
-        memory, plan = decide(memory, seen, guard.policy)
-        if not plan.questions and memory.health.address is not None:
-            await asyncio.sleep(guard.policy.fast)
-            memory, plan = decide(memory, guard.observe(), guard.policy)
-    return memory
+def _collect(guard: Guard, known: DryRun) -> ForecastInput:
+    root, seen = guard.paths.root, known.seen
+    return ForecastInput(
+        dhclient=dhclient.look(root),
+        running=dhclient_processes.find_running(root),
+        content=seen.file.content,
+        link=seen.file.link,
+        offers={
+            name: _make_offer(one.told)
+            for name, one in known.memory.dhcp_answers.items()
+            if one.told is not None
+        },
+        absent=frozenset(name for name, unit in _MAKERS.items() if not _is_started(root, unit)),
+        cluster=guard.policy.cluster,
+        configured=dhclient_processes.find_configured(root),
+        unwritable=unwritable(guard.paths.resolv_conf),
+        wall=seen.wall,
+    )
 
 
-def _offer(reply: Reply) -> Offer:
+def _make_offer(reply: Reply) -> Offer:
     return Offer(nameservers=reply.nameservers, domain=reply.domain, search=reply.search)
 
 
-def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_act: bool) -> Json:
+def _compare(guard: Guard, known: DryRun, future: Future, *, is_boot: bool, can_act: bool) -> Json:
     """Return a future without and with dnsguard.
 
     Where the text can't be told, dnsguard is given the worst: cluster addresses alone.
 
     :param can_act: dnsguard is started, and able to write the file.
     """
-    policy, seen = guard.policy, guard.observe()
+    policy = guard.policy
     worst = b"".join(b"nameserver %s\n" % str(one).encode() for one in policy.nodelocal)
     text = worst if future.text is None else future.text
-    memory = replace(memory, fight=RepairBackoff(), written=None, records=())
-    if is_boot:
-        # NodeLocalDNS isn't up yet: its address comes with its pod.
-        memory = replace(memory, health=Health(), serves=Serves.UPSTREAM, mode_since=None)
-        bound = (memory.bound or frozenset()) - frozenset(policy.nodelocal)
-        seen = replace(seen, bound=bound, hold=None)
-    identity = Identity(device=0, inode=0, size=len(text), mtime_ns=0, ctime_ns=0)
-    seen = replace(seen, file=FileObservation(content=text, identity=identity), records=())
-    border = find_exclusions(memory, seen, policy)
+    memory, seen = _imagine(known, policy, text, is_boot=is_boot)
+    exclusions = find_exclusions(memory, seen, policy)
     after, plan, _ = decide_ahead(memory, seen, policy)
-    left = plan.write.content if isinstance(plan.write, ReplaceFile) else text
-    left = left if can_act else text
+    written = plan.write.content if isinstance(plan.write, ReplaceFile) else text
+    left = written if can_act else text
 
     def is_poisoned(content: bytes) -> bool:
-        reading = sort_nameservers(content, border)
+        reading = sort_nameservers(content, exclusions)
         return bool(reading.poison) or not reading.real
 
     is_handed_over = after.mode is Mode.HANDED_OVER and can_act
@@ -196,11 +164,11 @@ def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_ac
     return {
         "interface": future.interface,
         "because": [list(pair) for pair in future.because],
-        "without": _file(future.text)
+        "without": _describe_file(future.text)
         | {"poisoned": None if future.text is None else is_poisoned(text)},
-        "with": _file(None if future.text is None else left)
+        "with": _describe_file(None if future.text is None else left)
         | {
-            "nameservers": _nameservers(left) if is_told else None,
+            "nameservers": _list_nameservers(left) if is_told else None,
             "mode": plan.mode,
             "because": [list(pair) for pair in plan.because],
             "poisoned": not is_handed_over and is_poisoned(left) if is_told else None,
@@ -209,116 +177,28 @@ def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_ac
     }
 
 
-def _file(content: bytes | None) -> Json:
+def _imagine(
+    known: DryRun, policy: Policy, text: bytes, *, is_boot: bool
+) -> tuple[Memory, Observation]:
+    """Return what a daemon would know and see with this text in the file."""
+    memory = replace(known.memory, fight=RepairBackoff(), written=None, records=())
+    identity = Identity(device=0, inode=0, size=len(text), mtime_ns=0, ctime_ns=0)
+    file = FileObservation(content=text, identity=identity)
+    seen = replace(known.seen, file=file, records=())
+    if is_boot:
+        # NodeLocalDNS isn't up yet: its address comes with its pod.
+        memory = replace(memory, health=Health(), serves=Serves.UPSTREAM, mode_since=None)
+        bound = (memory.bound or frozenset()) - frozenset(policy.nodelocal)
+        seen = replace(seen, bound=bound, hold=None)
+    return memory, seen
+
+
+def _describe_file(content: bytes | None) -> Json:
     if content is None:
         return {"text": None, "nameservers": None}
     text = content.decode("utf-8", "backslashreplace")
-    return {"text": text, "nameservers": _nameservers(content)}
+    return {"text": text, "nameservers": _list_nameservers(content)}
 
 
-def _nameservers(content: bytes) -> list[str]:
+def _list_nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
-
-
-def render(data: Mapping[str, Any], layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
-    """Return the forecast's lines for people."""
-    return tuple(one for line in _lines(data) for one in layout.indent(line))
-
-
-def verdict(data: Mapping[str, Any]) -> str:
-    """Return in a line what comes, as the node is now, and what dnsguard has to do with it."""
-    is_kept = {"renewal": data["daemon"], "reboot": data["unit"] in _STARTED[data["daemon"]]}
-    with_it = {key: _worst([one["with"] for one in data[key]]) for key in is_kept}
-    without = {key: _worst([one["without"] for one in data[key]]) for key in is_kept}
-    comes = {key: (with_it if is_kept[key] else without)[key] for key in is_kept}
-    said = "; ".join(f"{key}: {state}" for key, state in comes.items())
-    others = [
-        f"{'without' if is_kept[key] else 'with'} dnsguard: {other}"
-        for key in is_kept
-        for other in [(without if is_kept[key] else with_it)[key]]
-        if other != comes[key]
-    ]
-    return said + (f" ({'; '.join(dict.fromkeys(others))})" if others else "")
-
-
-_STARTED = {True: (State.ENABLED, State.ABSENT), False: (State.ENABLED,)}
-"""What dnsguard's unit is where a boot starts it, by whether it runs now: one that runs and
-whose unit nobody knows is started by something else."""
-
-
-def _worst(files: Sequence[Mapping[str, Any]]) -> str:
-    states = {_state(one) for one in files}
-    return next(one for one in (_POISONED, _EMPTY, _UNTOLD, _FINE) if one in states)
-
-
-def _state(file: Mapping[str, Any]) -> str:
-    if file["poisoned"] is None:
-        return _UNTOLD
-    if not file["poisoned"]:
-        return _FINE
-    return _POISONED if file["nameservers"] else _EMPTY
-
-
-def _lines(data: Mapping[str, Any]) -> Iterator[str]:
-    yield data["verdict"]
-    if not data["daemon"]:
-        yield "No daemon runs: until one does, it will be as without dnsguard."
-    if data["unit"] in _OFF:
-        remedy = "unmask" if data["unit"] == State.MASKED else "enable"
-        yield f"dnsguard.service is {data['unit']}, no boot starts it: systemctl {remedy} dnsguard"
-    if data["immutable"]:
-        yield f"Nobody can write it, dnsguard neither: {data['immutable']}"
-    yield ""
-    for key, title in _EVENTS:
-        for future in data[key]:
-            yield title + (f" ({future['interface']})" if future["interface"] else "") + ":"
-            can_act = not data["immutable"] and (key == "renewal" or data["unit"] not in _OFF)
-            yield from _future(future, can_act=can_act)
-            yield ""
-    if data["hazards"]:
-        yield "Dangers in dhclient's files:"
-    for hazard in data["hazards"]:
-        where = f" (interface {hazard['interface']})" if hazard["interface"] else ""
-        yield f"  {hazard['path']}:{hazard['line']}: {hazard['what']}{where}"
-        why = hazard["why"]
-        yield f"      {why if hazard['defused'] else f'not blocked: {why}'}"
-    if not data["hazards"]:
-        yield "No danger in dhclient's files."
-
-
-def _future(future: Mapping[str, Any], *, can_act: bool) -> Iterator[str]:
-    without, guarded = future["without"], future["with"]
-    for fact, value in future["because"]:
-        yield f"  {fact}: {value}"
-    if without["text"] is None:
-        yield f"  without dnsguard: {_UNTOLD}"
-        servers = ", ".join(guarded["nameservers"] or ()) or "none"
-        if guarded["poisoned"] is None:
-            yield f"  with dnsguard as it is: {_UNTOLD}"
-        else:
-            yield f"  with dnsguard, whatever comes, at least: {servers}"
-    else:
-        yield f"  without dnsguard: {_state(without)}"
-        yield from _indent(without["text"])
-        is_same = guarded["text"] == without["text"]
-        yield (
-            "  with dnsguard: "
-            + _verdict(guarded, can_act=can_act)
-            + (", the same" if is_same else "")
-        )
-        yield from () if is_same else _indent(guarded["text"])
-    yield f"      upstream: {dict(guarded['because'])['upstream']}"
-    for caveat in future["caveats"]:
-        yield f"  but {caveat}"
-
-
-def _verdict(guarded: Mapping[str, Any], *, can_act: bool) -> str:
-    if guarded["poisoned"]:
-        remedy = ": set upstream.servers in /etc/dnsguard/dnsguard.toml" if can_act else ""
-        return _state(guarded) + remedy
-    return "NodeLocalDNS answers" if guarded["mode"] == Mode.HANDED_OVER else _FINE
-
-
-def _indent(text: str) -> Iterator[str]:
-    for line in text.removesuffix("\n").split("\n"):
-        yield f"      {line}"

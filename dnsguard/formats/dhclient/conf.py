@@ -6,18 +6,19 @@ statements after it along. ``tests/integration/test_dhclient_oracle.py`` compare
 with the real one.
 
 The file is read from its top, at most :data:`MAX_BYTES` of it, and with what it includes
-:data:`~dnsguard.formats.dhclient.tokens.MOST_TOKENS`. Expressions (dhcp-eval(5)) are taken to be right and are not computed.
+:data:`~dnsguard.formats.dhclient.tokens.MOST_TOKENS`. Expressions (dhcp-eval(5)) are taken to
+be right and are not computed.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dnsguard.formats.dhclient.executable import DEEPEST, Executable, Outcome, Scope
+from dnsguard.formats.dhclient.executable import DEEPEST, ParseResult, Scope, StatementReader
 from dnsguard.formats.dhclient.leases import Lease, read_lease
 from dnsguard.formats.dhclient.options import Names
+from dnsguard.formats.dhclient.settings import skip_key, skip_setting, take_one_of, take_policy
 from dnsguard.formats.dhclient.statements import Conf, Request, Script
 from dnsguard.formats.dhclient.tokens import MOST_TOKENS, NAMES, Kind, Tokens
-from dnsguard.formats.dhclient.values import read_ipv4, skip_expression
 
 MAX_BYTES = 1 << 16
 MOST_FILES = 16
@@ -52,65 +53,67 @@ class _Reader:
         self._files_left = MOST_FILES
         self._tokens_left = MOST_TOKENS
         self._names = Names()
-        self.executable = Executable(self._names)
+        self.executable = StatementReader(self._names)
 
     def read_file(self, content: bytes, scope: Scope) -> None:
-        """Read one file (``read_client_conf_file``)."""
+        """Read one file (``read_client_conf_file``, client/clparse.c:259)."""
         tokens = Tokens(content[:MAX_BYTES], self._tokens_left)
         self._tokens_left -= tokens.count
         while tokens.peek().kind is not Kind.END:
-            self._statement(tokens, scope)
+            self._read_statement(tokens, scope)
 
-    def _statement(self, tokens: Tokens, scope: Scope) -> None:  # noqa: C901 -- a keyword, a case
-        """Take one statement (``parse_client_statement``)."""
+    def _read_statement(self, tokens: Tokens, scope: Scope) -> None:  # noqa: C901 -- a keyword, a case
+        """Take one statement (``parse_client_statement``, client/clparse.c:402)."""
         is_semi_due = False
         word = tokens.peek().word if tokens.peek().kind in NAMES else ""
         match word:
             case "request" | "require":
-                tokens.next()
-                is_semi_due = self._request(tokens, scope, word)
+                tokens.take()
+                is_semi_due = self._read_request(tokens, scope, word)
             case "also":
-                tokens.next()
-                self._also(tokens, scope)
+                tokens.take()
+                self._read_also(tokens, scope)
             case "interface" | "pseudo":
-                tokens.next()
-                self._interface(tokens, scope, is_pseudo=word == "pseudo")
+                tokens.take()
+                self._read_interface(tokens, scope, is_pseudo=word == "pseudo")
             case "option":
-                tokens.next()
-                is_semi_due = self._option(tokens, scope)
+                tokens.take()
+                is_semi_due = self._read_option(tokens, scope)
             case "include":
-                tokens.next()
-                self._include(tokens, scope)
+                tokens.take()
+                self._read_include(tokens, scope)
             case "script":
-                tokens.next()
-                self._script(tokens, scope)
+                tokens.take()
+                self._read_script(tokens, scope)
             case "lease" | "alias":
-                tokens.next()
-                lease = read_lease(tokens, version=4, at=tokens.line())
+                tokens.take()
+                lease = read_lease(tokens, version=4, at=tokens.find_line())
                 self.leases += [lease] if lease is not None and word == "lease" else []
             case "key":
-                tokens.next()
-                is_semi_due = _key(tokens, scope)
+                tokens.take()
+                is_semi_due = skip_key(tokens, scope)
             case "ignore":
-                tokens.next()
-                is_semi_due = _policy(tokens, word)
+                tokens.take()
+                is_semi_due = take_policy(tokens, word)
             case "lease-id-format":
-                tokens.next()
-                _is_one_of(tokens, "octal", "hex")
+                tokens.take()
+                take_one_of(tokens, "octal", "hex")
                 is_semi_due = True
             case _:
-                is_semi_due = not _setting(tokens, word) and self._executable(tokens, scope)
+                is_semi_due = not skip_setting(tokens, word) and self._read_executable(
+                    tokens, scope
+                )
         if is_semi_due:
-            tokens.semi()
+            tokens.take_semi()
 
-    def _executable(self, tokens: Tokens, scope: Scope) -> bool:
+    def _read_executable(self, tokens: Tokens, scope: Scope) -> bool:
         outcome = self.executable.take(tokens, scope)
-        if outcome is Outcome.NONE:
+        if outcome is ParseResult.NONE:
             tokens.fail()
-        return outcome is not Outcome.TAKEN
+        return outcome is not ParseResult.TAKEN
 
-    def _include(self, tokens: Tokens, scope: Scope) -> None:
-        token = tokens.next()
+    def _read_include(self, tokens: Tokens, scope: Scope) -> None:
+        token = tokens.take()
         if token.kind is not Kind.STRING:
             tokens.fail()
             return
@@ -120,24 +123,26 @@ class _Reader:
         if content is not None and self._files_left:
             self._files_left -= 1
             self.read_file(content, replace(scope, path=path))
-        tokens.semi()
+        tokens.take_semi()
 
-    def _also(self, tokens: Tokens, scope: Scope) -> None:
-        word = tokens.next().word
+    def _read_also(self, tokens: Tokens, scope: Scope) -> None:
+        word = tokens.take().word
         if word in ("request", "require"):
-            self._list(tokens, scope, is_required=word == "require", is_added=True)
+            self._read_list(tokens, scope, is_required=word == "require", is_added=True)
         else:
             tokens.fail()
 
-    def _request(self, tokens: Tokens, scope: Scope, word: str) -> bool:
+    def _read_request(self, tokens: Tokens, scope: Scope, word: str) -> bool:
         if word == "require" and tokens.peek().word == "authentication":
-            return _policy(tokens, word)
-        self._list(tokens, scope, is_required=word == "require", is_added=False)
+            return take_policy(tokens, word)
+        self._read_list(tokens, scope, is_required=word == "require", is_added=False)
         return False
 
-    def _list(self, tokens: Tokens, scope: Scope, *, is_required: bool, is_added: bool) -> None:
-        line = tokens.line()
-        names = self._option_list(tokens)
+    def _read_list(
+        self, tokens: Tokens, scope: Scope, *, is_required: bool, is_added: bool
+    ) -> None:
+        line = tokens.find_line()
+        names = self._read_option_list(tokens)
         if names is None and (is_added or is_required or self.requests):
             return
         # A wrong first ``request`` leaves nothing of the default either.
@@ -150,12 +155,12 @@ class _Reader:
         )
         self.requests.append(request)
 
-    def _option_list(self, tokens: Tokens) -> tuple[str, ...] | None:
-        """Take names up to a ``;`` (``parse_option_list``)."""
+    def _read_option_list(self, tokens: Tokens) -> tuple[str, ...] | None:
+        """Take names up to a ``;`` (``parse_option_list``, client/clparse.c:873)."""
         names: list[str] = []
         while not tokens.peek().is_sign(b";"):
             if tokens.peek().kind not in NAMES:
-                tokens.next()
+                tokens.take()
                 tokens.fail()
                 return None
             name = self._names.read(tokens)
@@ -164,17 +169,17 @@ class _Reader:
             names.append(name)
             if tokens.peek().is_sign(b";"):
                 break
-            if not tokens.next().is_sign(b","):
+            if not tokens.take().is_sign(b","):
                 tokens.fail()
                 return None
-        tokens.next()
+        tokens.take()
         return tuple(names)
 
-    def _option(self, tokens: Tokens, scope: Scope) -> bool:
+    def _read_option(self, tokens: Tokens, scope: Scope) -> bool:
         """Take ``option NAME code ...`` or ``option space ...``: no value at this level."""
         is_inside = scope.interface is not None
         if tokens.peek().kind in NAMES and tokens.peek().word == "space":
-            tokens.next()
+            tokens.take()
             if not is_inside:
                 self._names.add_space(tokens.peek().word)
             tokens.skip_to_semi()
@@ -182,25 +187,25 @@ class _Reader:
         name = self._names.read(tokens, allocate=True)
         if name is None:
             return False
-        if tokens.next().word != "code" or is_inside:
+        if tokens.take().word != "code" or is_inside:
             tokens.fail()
             return False
         self._names.define(tokens, name)
         return False
 
-    def _script(self, tokens: Tokens, scope: Scope) -> None:
-        token, line = tokens.next(), tokens.line()
+    def _read_script(self, tokens: Tokens, scope: Scope) -> None:
+        token, line = tokens.take(), tokens.find_line()
         if token.kind is not Kind.STRING:
             tokens.fail()
-        elif tokens.semi():
+        elif tokens.take_semi():
             path = token.text.decode("utf-8", "surrogateescape")
             self.scripts.append(Script(path=path, interface=scope.interface, line=line))
 
-    def _interface(self, tokens: Tokens, scope: Scope, *, is_pseudo: bool) -> None:
-        """Take a name and a block (``parse_interface_declaration``)."""
-        name = tokens.next().text if is_pseudo else b""
-        token = tokens.next()
-        if token.kind is not Kind.STRING or not tokens.next().is_sign(b"{"):
+    def _read_interface(self, tokens: Tokens, scope: Scope, *, is_pseudo: bool) -> None:
+        """Take a name and a block (``parse_interface_declaration``, client/clparse.c:947)."""
+        name = tokens.take().text if is_pseudo else b""
+        token = tokens.take()
+        if token.kind is not Kind.STRING or not tokens.take().is_sign(b"{"):
             tokens.fail()
             return
         if scope.depth == DEEPEST:
@@ -209,81 +214,15 @@ class _Reader:
         interface = (name or token.text).decode("utf-8", "replace")
         # It takes over what is asked for so far; this marks the place.
         start = Request(
-            is_required=False, is_added=True, options=(), interface=interface, line=tokens.line()
+            is_required=False,
+            is_added=True,
+            options=(),
+            interface=interface,
+            line=tokens.find_line(),
         )
         self.requests.append(start)
         while not tokens.peek().is_sign(b"}"):
             if tokens.peek().kind is Kind.END:
                 return
-            self._statement(tokens, replace(scope.inside(), interface=interface))
-        tokens.next()
-
-
-def _key(tokens: Tokens, scope: Scope) -> bool:
-    """Take a key and its block; a ``;`` may follow (``parse_key``)."""
-    if scope.interface is not None:
-        tokens.fail()
-        return True
-    skip_expression(tokens)
-    if tokens.peek().is_sign(b"{"):
-        tokens.next()
-        tokens.skip_to_brace(1)
-    if tokens.peek().is_sign(b";"):
-        tokens.next()
-    return False
-
-
-def _policy(tokens: Tokens, word: str) -> bool:
-    match tokens.next().word:
-        case "authentication":
-            fits = word == "require"
-        case "bootp":
-            fits = False  # ISC's test is the wrong way round
-        case _:
-            fits = word == "ignore"
-    return fits or tokens.fail()
-
-
-def _is_one_of(tokens: Tokens, *words: str) -> bool:
-    return tokens.next().word in words or tokens.fail()
-
-
-def _setting(tokens: Tokens, word: str) -> bool:
-    """Take a setting that has nothing to do with options; say whether it was one."""
-    match word:
-        case "timeout" | "retry" | "select-timeout" | "reboot" | "backoff-cutoff":
-            is_fine = _is_number(tokens)
-        case "initial-interval" | "initial-delay":
-            is_fine = _is_number(tokens)
-        case "do-forward-update" | "do-forward-updates":
-            tokens.next()
-            is_fine = _is_one_of(tokens, "on", "true", "off", "false")
-        case "media" | "hardware" | "anycast-mac" | "omapi" | "vendor":
-            tokens.skip_to_semi()
-            return True
-        case "reject":
-            tokens.next()
-            is_fine = _is_addresses(tokens)
-        case _:
-            return False
-    if is_fine:
-        tokens.semi()
-    return True
-
-
-def _is_addresses(tokens: Tokens) -> bool:
-    """``parse_reject_statement``, up to its ``;``."""
-    while read_ipv4(tokens) is not None:
-        if tokens.peek().is_sign(b"/"):
-            tokens.next()
-            tokens.next()
-        if not tokens.peek().is_sign(b","):
-            return True
-        tokens.next()
-    return tokens.fail()
-
-
-def _is_number(tokens: Tokens) -> bool:
-    """``parse_lease_time``."""
-    tokens.next()
-    return tokens.next().kind is Kind.NUMBER or tokens.fail()
+            self._read_statement(tokens, replace(scope.descend(), interface=interface))
+        tokens.take()

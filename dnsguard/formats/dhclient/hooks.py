@@ -8,7 +8,7 @@ functions and ``$(...)``, for nobody knows which are called. Not seen: what anot
 program or a sourced file does, a path put together from pieces, a function's ``$1``.
 Comments, here-documents and quoted text are no commands.
 
-At most :data:`MAX_BYTES` of a script are read.
+At most :data:`~dnsguard.formats.dhclient.shell.lexemes.MAX_BYTES` of a script are read.
 """
 
 import re
@@ -16,30 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
-MAX_BYTES = 1 << 15
+from dnsguard.formats.dhclient.shell.lexemes import MAX_BYTES, lex, unquote
 
 _FUNCTION = "make_resolv_conf"
-_LEX = re.compile(
-    r"""
-    (?P<blank>(?:[ \t\r]|\\\n)+)
-  | (?P<comment>\#[^\n]*)
-  | (?P<line>\n)
-  | (?P<redirect>[0-9]*(?:<<<|<<-?|>>|>\||>&|<&|<>|&>>|&>|>|<))
-  | (?P<control>;;&|;;|;&|;|&&|&|\|\||\||\$\(|`|\(|\)|\{(?=\s)|\}(?=[\s;)]|\Z))
-  | (?P<word>(?:[^\s;&|<>()`'"\\$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\()|['"\\])+)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)([^}]{0,99})\})")
-RESOLVED = re.compile(
-    r"(?:\$\(|`)[ \t]*[/\w]*(?:readlink|realpath)(?:[ \t]+-[-\w]*){0,9}"
-    r"[ \t]+([^\s)`>|;&]{1,99})[^)`\n]{0,99}[)`]"
-)
-"""``$(readlink -f FILE)``, which is FILE to us."""
 _LONGEST = 1024
 """Characters; a longer word is no path."""
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)([^}]{0,99})\})")
 _PATH = re.compile(r"(?:/etc/|/run/resolvconf/|/var/run/resolvconf/|(?:.*\$.*/)?)resolv\.conf")
+_NAMED = re.compile(rb"(?<![\w$}.*?/-])/(?:[\w.+@-]{1,99}/){0,9}[\w.+@-]{1,99}(?![\w/*?$])")
+_ENABLED = re.compile(rb"\bis-enabled[ \t]+(?:-[-\w]*[ \t]+){0,9}[\"']?([\w@.-]{1,99})")
 _PREFIXES = frozenset(
     {
         *("then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "time"),
@@ -64,35 +50,29 @@ class Write:
     """The command: ``>``, ``tee``, ``sed -i``, ..."""
 
 
-def writes_resolv_conf(script: bytes) -> tuple[int, ...]:
-    """Return the lines of a hook that seem to write to resolv.conf, each once."""
-    return tuple(sorted({write.line for write in writes(script)}))
-
-
-def writes(script: bytes) -> tuple[Write, ...]:
+def find_writes(script: bytes) -> tuple[Write, ...]:
     """Return the places where a hook seems to write to resolv.conf."""
     if b"resolv" not in script[:MAX_BYTES]:
         return ()
-    commands = tuple(_commands(script))
+    commands = tuple(_split_commands(script))
     judge = _Judge(redefines=any(command.defines == _FUNCTION for command in commands))
     return tuple(write for command in commands for write in judge.judge(command))
-
-
-def redefines_make_resolv_conf(script: bytes) -> int | None:
-    """Return the line where a hook puts its own function in the place of dhclient-script's.
-
-    An enter hook that does keeps dhclient from resolv.conf, unless another hook, sourced
-    after it in the order of run-parts(8), does the same.
-    """
-    for command in _commands(script):
-        if command.defines == _FUNCTION:
-            return command.line
-    return None
 
 
 def names_resolv_conf(path: str) -> bool:
     """Tell whether a path is resolv.conf's, as far as it is known."""
     return bool(_PATH.fullmatch(path))
+
+
+def find_named_files(script: bytes) -> tuple[str, ...]:
+    """Return the files that a script names by their whole paths."""
+    found = _NAMED.findall(script[:MAX_BYTES])
+    return tuple(dict.fromkeys(path.decode("utf-8", "surrogateescape") for path in found))
+
+
+def find_asked_units(script: bytes) -> tuple[str, ...]:
+    """Return the units that a script asks systemctl(1) about: whether they are enabled."""
+    return tuple(dict.fromkeys(one.decode() for one in _ENABLED.findall(script[:MAX_BYTES])))
 
 
 @dataclass(slots=True)
@@ -105,12 +85,11 @@ class _Command:
     defines: str | None = None
 
 
-def _commands(script: bytes) -> Iterator[_Command]:
+def _split_commands(script: bytes) -> Iterator[_Command]:
     """Cut a script into simple commands; what doesn't fit is skipped."""
-    text = RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
     command = _Command(1)
     redirect = ""
-    for kind, lexeme, line in lexemes(text):
+    for kind, lexeme, line in lex(script):
         match kind:
             case "redirect":
                 redirect = lexeme.lstrip("0123456789")
@@ -133,43 +112,6 @@ def _commands(script: bytes) -> Iterator[_Command]:
     yield command
 
 
-def lexemes(text: str) -> Iterator[tuple[str, str, int]]:
-    """Return the kind, the text and the line of all that matters.
-
-    A here-document comes where the line ends that it begins behind.
-    """
-    line, at = 1, 0
-    delimiters: list[str] = []
-    is_delimiter = False
-    while at < len(text):
-        match = _LEX.match(text, at)
-        if match is None:
-            at += 1
-            continue
-        kind, found = str(match.lastgroup), match.group()
-        if is_delimiter and kind == "word":
-            delimiters.append(_unquote(found))
-        begin, at = at, match.end()
-        if kind == "line" and delimiters:
-            at, delimiters = _after_documents(text, at, delimiters), []
-            yield "document", text[match.end() : at], line
-        if kind not in ("blank", "comment"):
-            is_delimiter = kind == "redirect" and found.lstrip("0123456789") in ("<<", "<<-")
-            yield kind, found, line
-        line += text.count("\n", begin, at)
-
-
-def _after_documents(text: str, at: int, delimiters: Sequence[str]) -> int:
-    """Return where the here-documents that begin here end."""
-    for delimiter in delimiters:
-        is_within = True
-        while is_within and at < len(text):
-            line, _, _ = text[at : at + _LONGEST].partition("\n")
-            is_within = line.lstrip("\t").rstrip(" \t") != delimiter
-            at = text.find("\n", at) + 1 or len(text)
-    return at
-
-
 class _Judge:
     """Goes through the commands of a script and remembers its variables."""
 
@@ -186,15 +128,15 @@ class _Judge:
             # Once is enough: which branch of an if was taken, nobody knows.
             if match is not None and self._is_target(match[2]):
                 self._paths.add(match[1])
-        how = self._how(list(dropwhile(_is_prefix, command.words)))
+        how = self._find_how(list(dropwhile(_is_prefix, command.words)))
         if how is not None and command.defines is None:
             yield Write(command.line, how)
 
-    def _how(self, words: Sequence[str]) -> str | None:
+    def _find_how(self, words: Sequence[str]) -> str | None:
         """Return how a command writes to resolv.conf, None if it doesn't."""
-        name = _name(words[0]) if words else ""
+        name = _get_name(words[0]) if words else ""
         arguments = [word for word in words[1:] if not word.startswith("-")]
-        flags = [_unquote(word) for word in words[1:] if word.startswith("-")]
+        flags = [unquote(word) for word in words[1:] if word.startswith("-")]
         is_write = False
         if name == _FUNCTION:
             is_write = not self._redefines
@@ -214,7 +156,7 @@ class _Judge:
         """Tell whether a word names resolv.conf, itself or by a variable."""
         if len(word) > _LONGEST:
             return False
-        text = _VARIABLE.sub(self._expand, _unquote(word))
+        text = _VARIABLE.sub(self._expand, unquote(word))
         return text == _MARK or bool(_PATH.fullmatch(text))
 
     def _expand(self, match: re.Match[str]) -> str:
@@ -226,12 +168,8 @@ class _Judge:
 
 def _is_prefix(word: str) -> bool:
     """Tell whether a command may still begin behind this word."""
-    return _name(word) in _PREFIXES or _ASSIGNMENT.fullmatch(word) is not None
+    return _get_name(word) in _PREFIXES or _ASSIGNMENT.fullmatch(word) is not None
 
 
-def _name(word: str) -> str:
-    return _unquote(word).rpartition("/")[2]
-
-
-def _unquote(word: str) -> str:
-    return word.replace('"', "").replace("'", "").replace("\\", "")
+def _get_name(word: str) -> str:
+    return unquote(word).rpartition("/")[2]

@@ -62,14 +62,14 @@ def parse(content: bytes) -> tuple[Lease, ...]:
     line = content.count(b"\n", 0, edges[0])
     found: list[Lease] = []
     for begin, end in pairwise(edges):
-        found += _leases(Tokens(content[begin:end]), line)
+        found += _read_leases(Tokens(content[begin:end]), line)
         line += content.count(b"\n", begin, end)
     return tuple(found)
 
 
-def _leases(tokens: Tokens, line: int) -> Iterator[Lease]:
-    while (token := tokens.next()).kind is not Kind.END:
-        begins_at = line + tokens.line()
+def _read_leases(tokens: Tokens, line: int) -> Iterator[Lease]:
+    while (token := tokens.take()).kind is not Kind.END:
+        begins_at = line + tokens.find_line()
         if token.word not in ("lease", "lease6") or token.kind is not Kind.NAME:
             tokens.skip_to_semi()
         elif lease := read_lease(tokens, version=6 if token.word == "lease6" else 4, at=begins_at):
@@ -85,18 +85,20 @@ class _Draft:
     starts: float = 0.0
     is_released: bool = False
 
-    def addresses(self, *names: str) -> tuple[IPAddress, ...]:
-        return tuple(one for name in names for one in self._value(name).addresses)
+    def list_addresses(self, *names: str) -> tuple[IPAddress, ...]:
+        return tuple(one for name in names for one in self._get_value(name).addresses)
 
-    def texts(self, *names: str) -> tuple[str, ...]:
-        return tuple(one for name in names for one in self._value(name).texts)
+    def list_texts(self, *names: str) -> tuple[str, ...]:
+        return tuple(one for name in names for one in self._get_value(name).texts)
 
-    def _value(self, name: str) -> Value:
+    def _get_value(self, name: str) -> Value:
         return self.values.get(name) or Value()
 
 
 def read_lease(tokens: Tokens, *, version: int, at: int) -> Lease | None:
-    """Take a block behind its keyword; None if it isn't whole (``parse_client_lease_statement``).
+    """Take a block behind its keyword; None if it isn't whole.
+
+    ``parse_client_lease_statement``, client/clparse.c:1098.
 
     :param at: the line of the keyword.
     """
@@ -108,23 +110,23 @@ def read_lease(tokens: Tokens, *, version: int, at: int) -> Lease | None:
         line=at,
         interface=draft.interface,
         address=draft.address,
-        nameservers=draft.addresses(options.SERVERS, options.SERVERS6),
-        domain=next(iter(draft.texts(options.DOMAIN)), None),
-        search=draft.texts(options.SEARCH, options.SEARCH6),
-        routers=draft.addresses(options.ROUTERS),
-        server=next(iter(draft.addresses(options.SERVER_ID)), None),
+        nameservers=draft.list_addresses(options.SERVERS, options.SERVERS6),
+        domain=next(iter(draft.list_texts(options.DOMAIN)), None),
+        search=draft.list_texts(options.SEARCH, options.SEARCH6),
+        routers=draft.list_addresses(options.ROUTERS),
+        server=next(iter(draft.list_addresses(options.SERVER_ID)), None),
         expires=draft.expires,
         is_released=draft.is_released,
     )
 
 
 def _read_block(tokens: Tokens, draft: _Draft, depth: int) -> bool:
-    if not tokens.next().is_sign(b"{"):
+    if not tokens.take().is_sign(b"{"):
         return tokens.fail()
     if depth == _DEEPEST:
         tokens.skip_to_brace(1)
         return True
-    while not (token := tokens.next()).is_sign(b"}"):
+    while not (token := tokens.take()).is_sign(b"}"):
         if token.kind is Kind.END:
             return False
         declare = _DECLARATIONS.get(token.word) if token.kind is not Kind.STRING else None
@@ -138,64 +140,68 @@ def _read_block(tokens: Tokens, draft: _Draft, depth: int) -> bool:
 
 
 def _read_association(tokens: Tokens, draft: _Draft, depth: int) -> None:
-    """``ia-na IAID { ... iaaddr ADDRESS { ... } }`` (``parse_client6_ia_na_statement``)."""
+    """``ia-na IAID { ... iaaddr ADDRESS { ... } }``.
+
+    ``parse_client6_ia_na_statement``, client/clparse.c:1607.
+    """
     identity = Value()
     if tokens.peek().kind is not Kind.STRING and tokens.peek(1).is_sign(b":"):
         text = b""
         while not tokens.peek().is_sign(b"{/;}") and tokens.peek().kind is not Kind.END:
-            text += tokens.next().text
+            text += tokens.take().text
         read_value(Tokens(text), "6", identity)
     while not tokens.peek().is_sign(b"{;}") and tokens.peek().kind is not Kind.END:
-        tokens.next()
+        tokens.take()
     if draft.address is None and identity.addresses:
         draft.address = identity.addresses[0]
     if tokens.peek().is_sign(b"{"):
         _read_block(tokens, draft, depth + 1)
 
 
-def _interface(tokens: Tokens, draft: _Draft) -> None:
-    token = tokens.next()
+def _read_interface(tokens: Tokens, draft: _Draft) -> None:
+    token = tokens.take()
     if token.kind is Kind.STRING:
         draft.interface = token.text.decode("utf-8", "replace")
-        tokens.semi()
+        tokens.take_semi()
     else:
         tokens.fail(taken=token)
 
 
-def _fixed_address(tokens: Tokens, draft: _Draft) -> None:
+def _read_fixed_address(tokens: Tokens, draft: _Draft) -> None:
     address = read_ipv4(tokens)
     if address is not None:
         draft.address = address
-        tokens.semi()
+        tokens.take_semi()
 
 
-def _option(tokens: Tokens, draft: _Draft) -> None:
-    """``option NAME VALUE;``; of two the later counts (``save_option``)."""
-    name = tokens.next().word
+def _read_option(tokens: Tokens, draft: _Draft) -> None:
+    """``option NAME VALUE;``; of two the later counts (``save_option``, common/options.c:2771)."""
+    name = tokens.take().word
     if tokens.peek().is_sign(b"."):
-        tokens.next()
-        name += "." + tokens.next().word
+        tokens.take()
+        name += "." + tokens.take().word
     value = Value()
     form = FORMATS.get(name)
     if form is None:
         tokens.skip_to_semi()
-    elif read_value(tokens, form, value) and tokens.semi():
+    elif read_value(tokens, form, value) and tokens.take_semi():
         draft.values[name] = value
 
 
-def _expire(tokens: Tokens, draft: _Draft) -> None:
-    draft.expires = _date(tokens)
-    tokens.semi()
+def _read_expiry(tokens: Tokens, draft: _Draft) -> None:
+    draft.expires = _read_date(tokens)
+    tokens.take_semi()
 
 
-def _date(tokens: Tokens) -> float | None:
+def _read_date(tokens: Tokens) -> float | None:
     """``never``, ``epoch SECONDS``, or ``WEEKDAY YEAR/MONTH/DAY HOUR:MINUTE:SECOND [OFFSET]``.
 
-    Dates are in UTC unless they have an offset in seconds (``parse_date_core``).
+    Dates are in UTC unless they have an offset in seconds (``parse_date_core``,
+    common/parse.c:943).
     """
     words = []
     while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
-        words.append(tokens.next())
+        words.append(tokens.take())
     if words and words[0].word == "never":
         return NEVER
     # What is that long is no date, and int() refuses what is longer still.
@@ -214,35 +220,35 @@ def _date(tokens: Tokens) -> float | None:
     return moment.timestamp() + offset
 
 
-def _starts(tokens: Tokens, draft: _Draft) -> None:
-    draft.starts = _seconds(tokens)
+def _read_start(tokens: Tokens, draft: _Draft) -> None:
+    draft.starts = _read_seconds(tokens)
 
 
-def _max_life(tokens: Tokens, draft: _Draft) -> None:
+def _read_max_life(tokens: Tokens, draft: _Draft) -> None:
     """Count the valid lifetime of an address (RFC 8415, 21.6) from its ``starts``."""
-    draft.expires = max(draft.expires or 0.0, draft.starts + _seconds(tokens))
+    draft.expires = max(draft.expires or 0.0, draft.starts + _read_seconds(tokens))
 
 
-def _seconds(tokens: Tokens) -> float:
-    token = tokens.next()
+def _read_seconds(tokens: Tokens) -> float:
+    token = tokens.take()
     is_number = token.kind is Kind.NUMBER and len(token.text) < 12
     if not token.is_sign(b";"):
-        tokens.semi()
+        tokens.take_semi()
     return float(int(token.text)) if is_number else 0.0
 
 
-def _find_released(tokens: Tokens, draft: _Draft) -> None:
+def _read_released(tokens: Tokens, draft: _Draft) -> None:
     draft.is_released = True
-    tokens.semi()
+    tokens.take_semi()
 
 
 _DECLARATIONS: dict[str, Callable[[Tokens, _Draft], None]] = {
-    "interface": _interface,
-    "fixed-address": _fixed_address,
-    "option": _option,
-    "expire": _expire,
-    "starts": _starts,
-    "max-life": _max_life,
-    "released": _find_released,
-    "abandoned": _find_released,
+    "interface": _read_interface,
+    "fixed-address": _read_fixed_address,
+    "option": _read_option,
+    "expire": _read_expiry,
+    "starts": _read_start,
+    "max-life": _read_max_life,
+    "released": _read_released,
+    "abandoned": _read_released,
 }

@@ -12,7 +12,7 @@ from typing import TypeVar
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.options import DOMAIN, SEARCH, SEARCH6, SERVERS, SERVERS6
-from dnsguard.formats.dhclient.records import DhclientEvent, Reason, zoned
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason, add_zones
 from dnsguard.formats.dhclient.statements import Statement, apply
 
 OPTIONS = {4: (SERVERS, SEARCH), 6: (SERVERS6, SEARCH6)}
@@ -39,25 +39,27 @@ def needs_offer(statements: Sequence[Statement], interface: str, version: int) -
     return _OFFERED in apply(statements, interface, (_OFFERED,), option=option)
 
 
-def under(lease: Lease, statements: Sequence[Statement], interface: str) -> Offer:
+def find_offer_in(lease: Lease, statements: Sequence[Statement], interface: str) -> Offer:
     """Return what was offered, from a lease that has what dhclient.conf adds to it."""
     servers, search = OPTIONS[lease.version]
     nameservers = lease.nameservers
     made = apply(statements, interface, (_OFFERED,), option=servers)
     if _OFFERED in made:
         place = made.index(_OFFERED)
-        nameservers = _between(nameservers, made[:place], made[place + 1 :])
-    first, _, last = _around(statements, interface, DOMAIN, is_offered=True)
+        nameservers = _strip_ends(nameservers, made[:place], made[place + 1 :])
+    first, _, last = _split_around_offer(statements, interface, DOMAIN, is_offered=True)
     domain = (lease.domain or "").removeprefix("".join(first)).removesuffix("".join(last))
-    first, _, last = _around(statements, interface, search, is_offered=True)
+    first, _, last = _split_around_offer(statements, interface, search, is_offered=True)
     return Offer(
         nameservers=nameservers,
         domain=domain or None,
-        search=_between(_root(lease.search), _root(first), _root(last)),
+        search=_strip_ends(
+            _add_root_dots(lease.search), _add_root_dots(first), _add_root_dots(last)
+        ),
     )
 
 
-def expect_at_boot(
+def apply_at_boot(
     offer: Offer, statements: Sequence[Statement], interface: str, version: int
 ) -> DhclientEvent:
     """Return what dhclient tells its script of an offer; one that isn't known is empty."""
@@ -66,13 +68,13 @@ def expect_at_boot(
     return DhclientEvent(
         reason=Reason.BOUND if version == 4 else Reason.BOUND6,
         interface=interface,
-        nameservers=zoned(nameservers, interface),
-        domain=_domain(statements, interface, offer.domain) if version == 4 else None,
-        search=_search(statements, interface, search, offer.search),
+        nameservers=add_zones(nameservers, interface),
+        domain=_make_domain(statements, interface, offer.domain) if version == 4 else None,
+        search=_make_search(statements, interface, search, offer.search),
     )
 
 
-def _between(
+def _strip_ends(
     values: tuple[_Value, ...], first: Sequence[_Value], last: Sequence[_Value]
 ) -> tuple[_Value, ...]:
     """Take what was added away from both ends, where it is there."""
@@ -83,7 +85,7 @@ def _between(
     return values
 
 
-def _around(
+def _split_around_offer(
     statements: Sequence[Statement], interface: str, option: str, *, is_offered: bool
 ) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
     """Return the texts before the offered ones, whether those stay, and the texts behind.
@@ -103,19 +105,25 @@ def _around(
     return texts(made[:place]), _OFFERED in made, texts(made[place + 1 :])
 
 
-def _domain(statements: Sequence[Statement], interface: str, offered: str | None) -> str | None:
+def _make_domain(
+    statements: Sequence[Statement], interface: str, offered: str | None
+) -> str | None:
     """Join the texts: of this option dhclient makes one string."""
-    first, stays, last = _around(statements, interface, DOMAIN, is_offered=offered is not None)
+    first, stays, last = _split_around_offer(
+        statements, interface, DOMAIN, is_offered=offered is not None
+    )
     return "".join((*first, (offered or "") * stays, *last)) or None
 
 
-def _search(
+def _make_search(
     statements: Sequence[Statement], interface: str, option: str, offered: tuple[str, ...]
 ) -> tuple[str, ...]:
-    first, stays, last = _around(statements, interface, option, is_offered=bool(offered))
-    return _root((*first, *(offered * stays), *last))
+    first, stays, last = _split_around_offer(
+        statements, interface, option, is_offered=bool(offered)
+    )
+    return _add_root_dots((*first, *(offered * stays), *last))
 
 
-def _root(names: Sequence[str]) -> tuple[str, ...]:
+def _add_root_dots(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names as dhclient writes them: from its wire format, with the root's dot."""
     return tuple(name if name.endswith(".") else f"{name}." for name in names)

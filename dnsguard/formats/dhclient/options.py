@@ -125,14 +125,14 @@ class Names:
 
     def define(self, tokens: Tokens, name: str) -> None:
         """Take what follows ``option NAME code``; it may replace one of dhclient's own."""
-        form = _definition(tokens)
+        form = _read_definition(tokens)
         if form is not None:
             self._own[name] = form
 
     def add_space(self, space: str) -> None:
         self._spaces.add(space)
 
-    def format(self, name: str | None) -> str | None:
+    def find_format(self, name: str | None) -> str | None:
         """Return the format of an option, None if dhclient doesn't know it."""
         if name is None:
             return None
@@ -143,18 +143,18 @@ class Names:
         return known
 
     def read(self, tokens: Tokens, *, allocate: bool = False) -> str | None:
-        """Take an option's name, or skip (``parse_option_name``).
+        """Take an option's name, or skip (``parse_option_name``, common/parse.c:1173).
 
         :param allocate: an unknown name is fine: it may be about to be defined.
         """
-        token = tokens.next()
+        token = tokens.take()
         if token.kind not in NAMES:
             tokens.fail(taken=token)
             return None
         name = token.word
         if tokens.peek().is_sign(b"."):
-            tokens.next()
-            token = tokens.next()
+            tokens.take()
+            token = tokens.take()
             if token.kind not in NAMES:
                 tokens.fail(taken=token)
                 return None
@@ -163,7 +163,7 @@ class Names:
                 return None
             name = token.word if name == "dhcp" else f"{name}.{token.word}"
         name = _BY_CODE.get(name, name)
-        if not allocate and self.format(name) is None:
+        if not allocate and self.find_format(name) is None:
             tokens.fail()
             return None
         return name
@@ -182,22 +182,22 @@ _TYPES = {
 _WIDTHS = {"8": "b", "16": "s", "32": "l"}
 
 
-def _definition(tokens: Tokens) -> str | None:
+def _read_definition(tokens: Tokens) -> str | None:
     """Take ``NUMBER = [array of] TYPE;`` or a record of types in braces.
 
-    The format, None after an error (``parse_option_code_definition``).
+    The format, None after an error (``parse_option_code_definition``, common/parse.c:1537).
     """
-    if tokens.next().kind is not Kind.NUMBER or not tokens.next().is_sign(b"="):
+    if tokens.take().kind is not Kind.NUMBER or not tokens.take().is_sign(b"="):
         tokens.fail()
         return None
-    suffix = _array(tokens, "A")
+    suffix = _read_array(tokens, "A")
     is_record = tokens.peek().is_sign(b"{")
     form = ""
     while True:
         if is_record:
-            tokens.next()
-        last = _array(tokens, "a") if is_record else ""
-        letters = _type(tokens)
+            tokens.take()
+        last = _read_array(tokens, "a") if is_record else ""
+        letters = _read_type(tokens)
         if letters is None or (is_record and not tokens.peek().is_sign(b",}")):
             tokens.skip_to_brace(int(is_record))
             if is_record:
@@ -207,8 +207,8 @@ def _definition(tokens: Tokens) -> str | None:
         if not is_record or tokens.peek().is_sign(b"}"):
             break
     if is_record:
-        tokens.next()
-    if not tokens.semi():
+        tokens.take()
+    if not tokens.take_semi():
         tokens.fail()
         if is_record:
             tokens.skip_to_semi()
@@ -216,25 +216,25 @@ def _definition(tokens: Tokens) -> str | None:
     return form + suffix
 
 
-def _array(tokens: Tokens, letter: str) -> str:
+def _read_array(tokens: Tokens, letter: str) -> str:
     if tokens.peek().word != "array":
         return ""
-    tokens.next()
+    tokens.take()
     if tokens.peek().word == "of":
-        tokens.next()
+        tokens.take()
     return letter
 
 
-def _type(tokens: Tokens) -> str | None:
-    word = tokens.next().word
+def _read_type(tokens: Tokens) -> str | None:
+    word = tokens.take().word
     if word == "encapsulate":
-        return "E." if tokens.next().kind in NAMES else None
+        return "E." if tokens.take().kind in NAMES else None
     if word == "domain-list" and tokens.peek().word == "compressed":
-        tokens.next()
+        tokens.take()
         return "Dc"
     if word not in ("signed", "unsigned", "integer"):
         return _TYPES.get(word)
-    if word != "integer" and tokens.next().word != "integer":
+    if word != "integer" and tokens.take().word != "integer":
         return None
-    letter = _WIDTHS.get(tokens.next().word)
+    letter = _WIDTHS.get(tokens.take().word)
     return letter.upper() if letter is not None and word == "unsigned" else letter

@@ -89,12 +89,12 @@ def parse(content: bytes) -> DhclientEvent | None:
     return DhclientEvent(
         reason=Reason(values["reason"]),
         interface=interface,
-        address=_first(values.get("address")),
-        nameservers=zoned(addresses(values.get("nameservers")), interface),
-        domain=_domain(values.get("domain")),
-        search=_domains(values.get("search")),
-        routers=addresses(values.get("routers")),
-        server=_first(values.get("server")),
+        address=_parse_first(values.get("address")),
+        nameservers=add_zones(parse_addresses(values.get("nameservers")), interface),
+        domain=_check_domain(values.get("domain")),
+        search=_check_domains(values.get("search")),
+        routers=parse_addresses(values.get("routers")),
+        server=_parse_first(values.get("server")),
         # What is longer is no date.
         expires=float(expiry) if re.fullmatch("[0-9]{1,11}", expiry) else None,
     )
@@ -110,21 +110,21 @@ def from_lease(lease: "Lease", *, reason: Reason | None = None) -> DhclientEvent
         reason=reason or (Reason.BOUND if lease.version == 4 else Reason.BOUND6),
         interface=interface,
         address=lease.address,
-        nameservers=zoned(lease.nameservers, interface),
-        domain=_domain(lease.domain),
-        search=_domains(" ".join(lease.search)),
+        nameservers=add_zones(lease.nameservers, interface),
+        domain=_check_domain(lease.domain),
+        search=_check_domains(" ".join(lease.search)),
         routers=lease.routers,
         server=lease.server,
         expires=lease.expires,
     )
 
 
-def zoned(addresses: tuple[IPAddress, ...], interface: str) -> tuple[IPAddress, ...]:
+def add_zones(addresses: tuple[IPAddress, ...], interface: str) -> tuple[IPAddress, ...]:
     """Return the addresses, link-local ones of IPv6 with the zone they are in (RFC 4007)."""
-    return tuple(_zoned(address, interface) for address in addresses)
+    return tuple(_add_zone(address, interface) for address in addresses)
 
 
-def _zoned(address: IPAddress, interface: str) -> IPAddress:
+def _add_zone(address: IPAddress, interface: str) -> IPAddress:
     if not isinstance(address, IPv6Address) or not address.is_link_local or address.scope_id:
         return address
     with suppress(ValueError):  # a name with a % in it
@@ -132,7 +132,7 @@ def _zoned(address: IPAddress, interface: str) -> IPAddress:
     return address
 
 
-def addresses(text: str | None) -> tuple[IPAddress, ...]:
+def parse_addresses(text: str | None) -> tuple[IPAddress, ...]:
     """Return the addresses in a list with blanks between them."""
     found = []
     for word in (text or "").split():
@@ -141,25 +141,29 @@ def addresses(text: str | None) -> tuple[IPAddress, ...]:
     return tuple(found)
 
 
-def _first(text: str | None) -> IPAddress | None:
-    return next(iter(addresses(text)), None)
+def _parse_first(text: str | None) -> IPAddress | None:
+    return next(iter(parse_addresses(text)), None)
 
 
-def _domain(text: str | None) -> str | None:
-    return text if _domains(text) else None
+def _check_domain(text: str | None) -> str | None:
+    return text if _check_domains(text) else None
 
 
-def _domains(text: str | None) -> tuple[str, ...]:
+def _check_domains(text: str | None) -> tuple[str, ...]:
     """Return the names of a list, none if one of them is bad.
 
-    dhclient says nothing of such a list (``check_domain_name_list()``), but a lease may.
+    dhclient says nothing of such a list (``check_domain_name_list``,
+    client/dhclient.c:5529), but a lease may.
     """
     names = tuple(name for name in (text or "").split(" ") if name)
     return names if all(map(_is_domain, names)) else ()
 
 
 def _is_domain(name: str) -> bool:
-    """``check_domain_name()``: a dot may be the last, and what stands behind none may be long."""
+    """Take what dhclient takes: a dot may be the last, and what stands behind none may be long.
+
+    ``check_domain_name``, client/dhclient.c:5497.
+    """
     *labels, last = name.split(".")
     return (
         len(name) <= 256

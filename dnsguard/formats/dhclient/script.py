@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient.records import DhclientEvent, Reason, addresses, zoned
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason, add_zones, parse_addresses
 
 _WRITES = frozenset(
     {
@@ -32,26 +32,28 @@ _OLD = re.compile(rb"^w*(?i:nameserver)[^\n]*\n?", re.MULTILINE)
 _VARIABLES = {4: ("new_", "domain_name_servers"), 6: ("new_dhcp6_", "name_servers")}
 
 
-def resolv_conf(told: DhclientEvent, current: bytes) -> bytes | None:
+def make_resolv_conf(told: DhclientEvent, current: bytes) -> bytes | None:
     """Return what the script makes of the file, None where it doesn't touch it.
+
+    ``make_resolv_conf``, /sbin/dhclient-script:40, and the reasons that call it, from 231 on.
 
     :param current: the file as it is; a missing one is empty.
     """
     if told.reason not in _WRITES:
         return None
-    head = _head4(told) if told.version == 4 else _head6(told)
+    head = _list_head4(told) if told.version == 4 else _list_head6(told)
     if not head and not told.nameservers:
         return None
-    lines = "".join(f"{line}\n" for line in (*head, *_nameservers(told)))
+    lines = "".join(f"{line}\n" for line in (*head, *_list_nameservers(told)))
     kept = b"" if told.nameservers else b"".join(_OLD.findall(current))
     return lines.encode() + kept
 
 
-def has_changed(told: DhclientEvent, values: Mapping[str, str]) -> DhclientEvent:
+def apply_changes(told: DhclientEvent, values: Mapping[str, str]) -> DhclientEvent:
     """Return what the script is told where hooks have set its variables to something else."""
     prefix, servers = _VARIABLES[told.version]
     if (text := values.get(prefix + servers)) is not None:
-        told = replace(told, nameservers=zoned(addresses(text), told.interface))
+        told = replace(told, nameservers=add_zones(parse_addresses(text), told.interface))
     if (text := values.get(f"{prefix}domain_search")) is not None:
         told = replace(told, search=tuple(text.split()))
     if (text := values.get("new_domain_name")) is not None and told.version == 4:
@@ -59,7 +61,7 @@ def has_changed(told: DhclientEvent, values: Mapping[str, str]) -> DhclientEvent
     return told
 
 
-def variables(told: DhclientEvent) -> dict[str, str]:
+def list_variables(told: DhclientEvent) -> dict[str, str]:
     """Return the variables that its hooks find, as far as they are known."""
     prefix, servers = _VARIABLES[told.version]
     known = {
@@ -71,12 +73,12 @@ def variables(told: DhclientEvent) -> dict[str, str]:
         "new_dhcp6_name_servers": "",
         "new_dhcp6_domain_search": "",
     }
-    known[prefix + servers] = " ".join(map(_text, told.nameservers))
+    known[prefix + servers] = " ".join(map(_format_address, told.nameservers))
     known[f"{prefix}domain_search"] = " ".join(told.search)
     return known
 
 
-def _head4(told: DhclientEvent) -> Sequence[str]:
+def _list_head4(told: DhclientEvent) -> Sequence[str]:
     domain, search = told.domain, " ".join(told.search)
     if not domain:
         return [f"search {search}"] if search else []
@@ -87,19 +89,19 @@ def _head4(told: DhclientEvent) -> Sequence[str]:
     return [f"domain {domain.partition(' ')[0]}".rstrip(), f"search {search}"]
 
 
-def _head6(told: DhclientEvent) -> Sequence[str]:
+def _list_head6(told: DhclientEvent) -> Sequence[str]:
     return [f"search {' '.join(told.search)}"] if told.search else []
 
 
-def _nameservers(told: DhclientEvent) -> Iterator[str]:
+def _list_nameservers(told: DhclientEvent) -> Iterator[str]:
     for address in told.nameservers:
-        text = _text(address)
+        text = _format_address(address)
         if told.version == 6 and text.startswith("fe80::"):
             text += f"%{told.interface}"
         yield f"nameserver {text}"
 
 
-def _text(address: IPAddress) -> str:
+def _format_address(address: IPAddress) -> str:
     """Return an address without its zone as inet_ntop(3) writes it: IPv4 inside IPv6 dotted."""
     if not isinstance(address, IPv6Address):
         return str(address)

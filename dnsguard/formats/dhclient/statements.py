@@ -1,8 +1,9 @@
 """What dhclient.conf(5) says about nameservers, as values, and what that makes of an offer."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import IPv6Address
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import options
@@ -19,7 +20,12 @@ DEFAULT_REQUEST = (
     "dhcp6.name-servers",
     "dhcp6.domain-search",
 )
-"""What dhclient asks for without a ``request`` statement (``read_client_conf``)."""
+"""What dhclient asks for without a ``request`` statement.
+
+``read_client_conf``, client/clparse.c:58.
+"""
+
+_SCRIPTS = ("/sbin/dhclient-script", "/usr/sbin/dhclient-script")
 
 
 class Verb(StrEnum):
@@ -130,7 +136,9 @@ def apply(
 
 
 def find_requested(requests: Iterable[Request], interface: str) -> tuple[str, ...]:
-    """Return the options that dhclient asks for on this interface (``parse_option_list``).
+    """Return the options that dhclient asks for on this interface.
+
+    ``parse_option_list``, client/clparse.c:873.
 
     A block starts with what was asked for before it; what follows it outside doesn't count.
     """
@@ -145,3 +153,32 @@ def find_requested(requests: Iterable[Request], interface: str) -> tuple[str, ..
             own = (asked if own is None else own) if one.is_added else ()
             own += one.options
     return asked if own is None else own
+
+
+def find_contributing(
+    statements: tuple[Statement, ...], interface: str, option: str
+) -> Iterator[Statement]:
+    """Yield the statements whose values come out in the end, in the order of the values.
+
+    Each gets an address that tells it from the others. What stands within ``if`` may
+    count, but can't be relied on to override anything: so it only adds.
+    """
+    marked = [
+        replace(
+            one,
+            addresses=(IPv6Address(index),),
+            texts=(),
+            is_conditional=False,
+            verb=Verb.APPEND if one.is_conditional and one.verb is not Verb.SEND else one.verb,
+        )
+        for index, one in enumerate(statements)
+        if one.option == option and one.interface in (None, interface)
+    ]
+    for mark in apply(marked, interface, (), option=option):
+        yield statements[int(mark)]
+
+
+def find_replaced_script(parsed: Conf, interface: str | None) -> str | None:
+    """Return the program that a ``script`` statement puts in dhclient-script's place."""
+    own = [one.path for one in parsed.scripts if one.interface in (None, interface)]
+    return own[-1] if own and own[-1] not in _SCRIPTS else None

@@ -55,7 +55,10 @@ class Token(NamedTuple):
 
     @property
     def word(self) -> str:
-        """The text as dhclient compares it: case does not count (``intern``)."""
+        """The text as dhclient compares it: case does not count.
+
+        ``intern``, common/conflex.c:724.
+        """
         return self.text.decode("latin-1").lower()
 
     def is_sign(self, signs: bytes) -> bool:
@@ -83,12 +86,13 @@ class Tokens:
         at = self._at + ahead
         return self._tokens[at] if at < self.count else self._end
 
-    def next(self) -> Token:
+    def take(self) -> Token:
+        """Return the next token, and be past it."""
         self.taken = self.peek()
         self._at += 1
         return self.taken
 
-    def line(self) -> int:
+    def find_line(self) -> int:
         """Return the line of the token last taken, from 1."""
         if self._newlines is None:
             self._newlines = [match.start() for match in re.finditer(rb"\n", self._content)]
@@ -105,9 +109,9 @@ class Tokens:
         self.skip_to_brace(0)
 
     def skip_to_brace(self, depth: int) -> None:
-        """Skip past this many closing braces (``skip_to_rbrace``)."""
+        """Skip past this many closing braces (``skip_to_rbrace``, common/parse.c:98)."""
         while (token := self.peek()).kind is not Kind.END:
-            self.next()
+            self.take()
             if token.kind is not Kind.SIGN:
                 continue
             if token.text == b"}":
@@ -119,9 +123,9 @@ class Tokens:
             elif token.text == b";" and depth == 0:
                 return
 
-    def semi(self) -> bool:
-        """Take the ``;`` that is due, or skip (``parse_semi``)."""
-        if self.next().is_sign(b";"):
+    def take_semi(self) -> bool:
+        """Take the ``;`` that is due, or skip (``parse_semi``, common/parse.c:139)."""
+        if self.take().is_sign(b";"):
             return True
         return self.fail()
 
@@ -146,10 +150,10 @@ def _lex(content: bytes) -> Iterator[Token]:
 
 def _unescape(text: bytes) -> bytes:
     inner = text[1:-1] if len(text) > 1 and text[-1:] == b'"' else text[1:]
-    return _ESCAPE.sub(_character, inner) if b"\\" in inner else inner
+    return _ESCAPE.sub(_decode_escape, inner) if b"\\" in inner else inner
 
 
-def _character(match: re.Match[bytes]) -> bytes:
+def _decode_escape(match: re.Match[bytes]) -> bytes:
     octal, hexadecimal, letter = match.groups()
     if octal is not None:
         return bytes([int(octal, 8)])

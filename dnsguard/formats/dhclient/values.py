@@ -20,7 +20,7 @@ class Value:
 
 
 def read_value(tokens: Tokens, form: str, value: Value) -> bool:
-    """Take a value of this format up to its ``;`` (``parse_option_data``).
+    """Take a value of this format up to its ``;`` (``parse_option_data``, common/parse.c:4774).
 
     False after a value that is none; dhclient has then skipped what is skipped here.
 
@@ -28,7 +28,7 @@ def read_value(tokens: Tokens, form: str, value: Value) -> bool:
     """
     if form == ANY:
         while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
-            tokens.next()
+            tokens.take()
         return True
     letters = form + "\0"
     at = 0
@@ -44,7 +44,7 @@ def read_value(tokens: Tokens, form: str, value: Value) -> bool:
         if letters[at] == "\0":
             return True
         if tokens.peek().is_sign(b","):
-            tokens.next()
+            tokens.take()
             at = 0 if letters[at] == "A" else at - 1
         elif letters[at] == "A" or letters[at + 1] == "\0":
             return True
@@ -52,96 +52,33 @@ def read_value(tokens: Tokens, form: str, value: Value) -> bool:
             at += 1
 
 
-def skip_expression(tokens: Tokens) -> None:
-    """Skip an expression (dhcp-eval(5)): operands with operators between them.
-
-    It ends where neither can follow: there a ``;`` or a brace is due.
-    """
-    while True:
-        _skip_operand(tokens)
-        is_sign = tokens.peek().is_sign(b"=!~+-*/&|^")
-        if not is_sign and tokens.peek().word not in ("and", "or"):
-            return
-        while tokens.peek().is_sign(b"=!~+-*/&|^") or tokens.peek().word in ("and", "or"):
-            tokens.next()
-
-
-def _skip_operand(tokens: Tokens) -> None:
-    while tokens.peek().word in ("not", "exists", "option", "config-option", "check", "pick"):
-        tokens.next()
-    if tokens.peek().kind is Kind.STRING:
-        tokens.next()
-    while tokens.peek().kind in (*NAMES, Kind.NUMBER):
-        tokens.next()
-        if not tokens.peek().is_sign(b".:"):
-            break
-        tokens.next()
-    if tokens.peek().is_sign(b"("):
-        _skip_parentheses(tokens)
-
-
-def _skip_parentheses(tokens: Tokens) -> None:
-    depth = 0
-    while not tokens.peek().is_sign(b";{}") and tokens.peek().kind is not Kind.END:
-        token = tokens.next()
-        depth += token.is_sign(b"(") - token.is_sign(b")")
-        if not depth:
-            return
-
-
-def read_constant(tokens: Tokens, value: Value) -> bool:
-    """Take an expression; say whether it is the bytes of addresses: ``= 0a:00:00:01``.
-
-    A dotted address is no expression: dhclient takes its first number and complains.
-    """
-    if tokens.peek().kind not in NUMERIC:
-        skip_expression(tokens)
-        return False
-    octets = bytearray()
-    while tokens.peek().kind in NUMERIC:
-        octets.append(_hexadecimal(tokens.next().text))
-        if not tokens.peek().is_sign(b":"):
-            break
-        tokens.next()
-    whole = range(0, len(octets) - 3, 4)
-    value.addresses += [IPv4Address(bytes(octets[at : at + 4])) for at in whole]
-    return True
-
-
 def read_ipv4(tokens: Tokens) -> IPv4Address | None:
-    """Take four numbers with dots between them (``parse_numeric_aggregate``).
+    """Take four numbers with dots between them (``parse_numeric_aggregate``, common/parse.c:701).
 
     Each counts modulo 256, as for dhclient, which complains and goes on.
     """
     octets = bytearray()
     while True:
-        token = tokens.next()
+        token = tokens.take()
         if token.kind is not Kind.NUMBER:
             tokens.fail()
             return None
-        octets.append(_octet(token.text))
+        octets.append(_parse_octet(token.text))
         if len(octets) == 4:
             return IPv4Address(bytes(octets))
         token = tokens.peek()
         if not token.is_sign(b"."):
             if not token.is_sign(b"{}"):
-                tokens.next()
+                tokens.take()
             tokens.fail(taken=token)
             return None
-        tokens.next()
+        tokens.take()
 
 
-def _octet(text: bytes) -> int:
+def _parse_octet(text: bytes) -> int:
     # 10**8 is a multiple of 256, and int() refuses what is very long.
     value = int(text.lstrip(b"-")[-8:])
     return (-value if text[:1] == b"-" else value) & 0xFF
-
-
-def _hexadecimal(text: bytes) -> int:
-    try:
-        return int(text[-8:], 16) & 0xFF
-    except ValueError:  # a HEX token may begin with any letter
-        return 0
 
 
 class _Reader:
@@ -153,29 +90,32 @@ class _Reader:
         self._is_optional = is_optional
 
     def read(self, letter: str) -> bool:  # noqa: C901, PLR0911 -- a letter, a case
-        """Take what one letter of a format stands for (``parse_option_token``)."""
+        """Take what one letter of a format stands for.
+
+        ``parse_option_token``, common/parse.c:4940.
+        """
         match letter:
             case "I":
-                return self._ipv4_or_host()
+                return self._read_ipv4_or_host()
             case "6":
-                return self._ipv6()
+                return self._read_ipv6()
             case "D":
-                return self._domain_list()
+                return self._read_domain_list()
             case "d":
-                return self._domain()
+                return self._read_domain()
             case "t" | "U":
-                return self._text()
+                return self._read_text()
             case "X" | "E":
-                return self._data()
+                return self._read_data()
             case "N":
-                return self._tokens.next().kind in NAMES or self._tokens.fail()
+                return self._tokens.take().kind in NAMES or self._tokens.fail()
             case "f":
-                return self._word("true", "on", "false", "off", "ignore")
+                return self._read_word("true", "on", "false", "off", "ignore")
             case "T":
-                return self._word("infinite") if self._is_name() else self._number()
+                return self._read_word("infinite") if self._is_name() else self._read_number()
             case "Z":
                 return self._tokens.peek().is_sign(b";") or not self._tokens.fail()
-        return self._number()
+        return self._read_number()
 
     def _is_name(self) -> bool:
         return self._tokens.peek().kind is Kind.NAME
@@ -185,8 +125,11 @@ class _Reader:
         taken = self._tokens.taken
         return not self._is_optional and self._tokens.fail(taken=taken)
 
-    def _ipv4_or_host(self) -> bool:
-        """``parse_ip_addr_or_hostname``: after a bad address it takes the next words for a name."""
+    def _read_ipv4_or_host(self) -> bool:
+        """After a bad address it takes the next words for a name.
+
+        ``parse_ip_addr_or_hostname``, common/parse.c:268.
+        """
         tokens = self._tokens
         token = tokens.peek()
         is_number = token.kind is Kind.NUMBER
@@ -197,9 +140,9 @@ class _Reader:
                 return True
         elif not is_number and token.kind not in NAMES:
             if not token.is_sign(b"{}"):
-                tokens.next()
+                tokens.take()
             return tokens.fail(taken=token)
-        name = _host_name(tokens)
+        name = _read_host_name(tokens)
         address = inet_aton(name)
         if address is not None:  # gethostbyname(3) takes it as one, in all its notations
             self._value.addresses.append(address)
@@ -207,15 +150,15 @@ class _Reader:
             self._value.texts.append(name)
         return bool(name)
 
-    def _ipv6(self) -> bool:
-        """``parse_ip6_addr``: what hangs together goes to inet_pton(3)."""
+    def _read_ipv6(self) -> bool:
+        """``parse_ip6_addr`` (common/parse.c:372): what hangs together goes to inet_pton(3)."""
         tokens = self._tokens
         text = ""
         end = tokens.peek().start
         while tokens.peek().start == end and (
             tokens.peek().kind in NUMERIC or tokens.peek().is_sign(b".:")
         ):
-            token = tokens.next()
+            token = tokens.take()
             text += token.word
             end = token.end
         try:
@@ -224,11 +167,11 @@ class _Reader:
             return tokens.fail()
         return True
 
-    def _domain_list(self) -> bool:
-        """``parse_domain_list``: strings, each a domain name."""
+    def _read_domain_list(self) -> bool:
+        """``parse_domain_list`` (common/parse.c:5650): strings, each a domain name."""
         tokens = self._tokens
         while True:
-            token = tokens.next()
+            token = tokens.take()
             name = token.text.decode("latin-1")
             if token.kind is not Kind.STRING or not _is_domain(name):
                 # Whatever was taken, even a ``;``: skipped up to the next one.
@@ -236,50 +179,53 @@ class _Reader:
             self._value.texts.append(name)
             if not tokens.peek().is_sign(b","):
                 return True
-            tokens.next()
+            tokens.take()
 
-    def _domain(self) -> bool:
-        name = _host_name(self._tokens)
+    def _read_domain(self) -> bool:
+        name = _read_host_name(self._tokens)
         if not name or not _is_domain(name):
             return self._tokens.fail()
         self._value.texts.append(name)
         return True
 
-    def _text(self) -> bool:
-        token = self._tokens.next()
+    def _read_text(self) -> bool:
+        token = self._tokens.take()
         if token.kind is not Kind.STRING and token.kind not in NAMES:
             return self._fail()
         self._value.texts.append(token.text.decode("latin-1"))
         return True
 
-    def _number(self) -> bool:
-        return self._tokens.next().kind in NUMERIC or self._fail()
+    def _read_number(self) -> bool:
+        return self._tokens.take().kind in NUMERIC or self._fail()
 
-    def _word(self, *words: str) -> bool:
-        token = self._tokens.next()
+    def _read_word(self, *words: str) -> bool:
+        token = self._tokens.take()
         return (token.kind in NAMES and token.word in words) or self._fail()
 
-    def _data(self) -> bool:
-        """Take a string, or hexadecimal numbers with colons between them (``parse_cshl``)."""
+    def _read_data(self) -> bool:
+        """Take a string, or hexadecimal numbers with colons between them.
+
+        ``parse_cshl``, common/parse.c:2002.
+        """
         tokens = self._tokens
         if tokens.peek().kind not in NUMERIC:
-            is_string = tokens.next().kind is Kind.STRING
+            is_string = tokens.take().kind is Kind.STRING
             return is_string or (not self._is_optional and tokens.fail())
-        while tokens.next().kind in NUMERIC:
+        while tokens.take().kind in NUMERIC:
             if not tokens.peek().is_sign(b":"):
                 return True
-            tokens.next()
+            tokens.take()
         return tokens.fail()
 
 
-def _host_name(tokens: Tokens) -> str:
-    """Take names with dots between them (``parse_host_name``)."""
+def _read_host_name(tokens: Tokens) -> str:
+    """Take names with dots between them (``parse_host_name``, common/parse.c:196)."""
     parts = []
     while tokens.peek().kind in (*NAMES, Kind.NUMBER):
-        parts.append(tokens.next().text.decode("latin-1"))
+        parts.append(tokens.take().text.decode("latin-1"))
         if not tokens.peek().is_sign(b"."):
             break
-        tokens.next()
+        tokens.take()
     return ".".join(parts)
 
 

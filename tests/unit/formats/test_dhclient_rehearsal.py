@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from dnsguard.formats.dhclient.rehearsal import Outcome, Scene, Script, rehearse
+from dnsguard.formats.dhclient.files import Hook
+from dnsguard.formats.dhclient.rehearsal import rehearse
+from dnsguard.formats.dhclient.rehearsal.scene import Outcome, Scene
 from unit.formats.test_dhclient_hooks import DEBIAN, KUBESPRAY, RESOLVED
 
 POISON = "nameserver 169.254.25.10\n"
@@ -50,7 +52,7 @@ def _rehearse(
 ) -> Outcome:
     given = scene or Scene()
     whole = Scene(values=VALUES | values, files=given.files, enabled=given.enabled)
-    first, last = Script(path="/enter", content=enter), Script(path="/exit", content=leave)
+    first, last = Hook(path="/enter", content=enter), Hook(path="/exit", content=leave)
     return rehearse([first], [last], whole, BEFORE, _own)
 
 
@@ -183,3 +185,21 @@ def test_the_reason_counts() -> None:
 def test_a_hook_without_an_end_has_one(script: bytes) -> None:
     """It can't be told what it does; nothing is exhausted by it."""
     assert _rehearse(script).text is None
+
+
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        (DEBIAN, 2),
+        (RESOLVED, 3),
+        (b"#!/bin/sh\nfunction make_resolv_conf {\n:\n}", 2),
+        (b"make_resolv_conf ( ) {\n:\n}", 1),
+        (KUBESPRAY, None),
+        (b"make_resolv_conf", None),
+        (b"# make_resolv_conf() { :; }", None),
+    ],
+)
+def test_a_function_of_that_name_is_found(script: bytes, line: int | None) -> None:
+    """Who defines make_resolv_conf last has the say."""
+    outcome = rehearse([Hook(path="/hook", content=script)], [], Scene(), "", None)
+    assert (outcome.replaced and outcome.replaced.line) == line

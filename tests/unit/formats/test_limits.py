@@ -30,7 +30,7 @@ BOUND = 0.1
 READERS: dict[str, Callable[[bytes], object]] = {
     "conf": conf.parse,
     "leases": leases.parse,
-    "hooks": hooks.writes_resolv_conf,
+    "hooks": hooks.find_writes,
     "ifupdown": ifupdown.parse,
     "networkd network": networkd.parse_network,
     "networkmanager": networkmanager.parse,

@@ -43,13 +43,15 @@ def _told(reason: Reason = Reason.RENEW, /, **values: str) -> DhclientEvent:
 )
 def test_ipv4_rewrites_the_whole_file(values: dict[str, str], expected: bytes) -> None:
     """Only nameservers are kept, and only where there are no new ones."""
-    assert script.resolv_conf(_told(**values), FILE) == expected
+    assert script.make_resolv_conf(_told(**values), FILE) == expected
 
 
 def test_ipv6_gives_link_local_servers_their_zone() -> None:
     """Those below fe80::/64, by their text."""
     nameservers = "fe80::1 fe80:1::1 ::ffff:1.2.3.4 ::1.2.3.4 ::1"
-    found = script.resolv_conf(_told(Reason.BOUND6, nameservers=nameservers, search="a."), FILE)
+    found = script.make_resolv_conf(
+        _told(Reason.BOUND6, nameservers=nameservers, search="a."), FILE
+    )
     assert found == (
         b"search a.\nnameserver fe80::1%eth0\nnameserver fe80:1::1\n"
         b"nameserver ::ffff:1.2.3.4\nnameserver ::1.2.3.4\nnameserver ::1\n"
@@ -59,13 +61,13 @@ def test_ipv6_gives_link_local_servers_their_zone() -> None:
 @pytest.mark.parametrize("reason", ["EXPIRE", "FAIL", "RELEASE", "STOP", "DEPREF6", "STOP6"])
 def test_a_lease_that_goes_leaves_the_file(reason: str) -> None:
     """Its nameservers stay, whether they are reachable or not."""
-    assert script.resolv_conf(_told(Reason(reason), nameservers="1.1.1.1"), FILE) is None
+    assert script.make_resolv_conf(_told(Reason(reason), nameservers="1.1.1.1"), FILE) is None
 
 
 def test_who_says_nothing_leaves_the_file() -> None:
     """A server without any of these options."""
-    assert script.resolv_conf(_told(routers="10.99.0.1"), FILE) is None
-    assert script.resolv_conf(_told(Reason.BOUND6), FILE) is None
+    assert script.make_resolv_conf(_told(routers="10.99.0.1"), FILE) is None
+    assert script.make_resolv_conf(_told(Reason.BOUND6), FILE) is None
 
 
 def test_a_poisoned_lease_poisons_the_file() -> None:
@@ -73,7 +75,7 @@ def test_a_poisoned_lease_poisons_the_file() -> None:
     (lease,) = leases.parse(b"""lease { interface "eth0"; fixed-address 10.99.0.58;
         option domain-name-servers 169.254.25.10; option domain-name "cluster.local";
         option domain-search "default.svc.cluster.local.", "svc.cluster.local."; }""")
-    assert script.resolv_conf(records.from_lease(lease), FILE) == (
+    assert script.make_resolv_conf(records.from_lease(lease), FILE) == (
         b"domain cluster.local\n"
         b"search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
         b"nameserver 169.254.25.10\n"
@@ -84,6 +86,6 @@ def test_a_poisoned_lease_poisons_the_file() -> None:
 @given(st.binary(max_size=200))
 def test_any_file_will_do(current: bytes) -> None:
     """What is kept of it are whole lines of it."""
-    found = script.resolv_conf(_told(search="a"), current)
+    found = script.make_resolv_conf(_told(search="a"), current)
     assert found is not None
     assert set(found.removeprefix(b"search a\n").split(b"\n")) <= {b"", *current.split(b"\n")}

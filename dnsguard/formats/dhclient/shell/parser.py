@@ -1,148 +1,44 @@
-"""A hook's text as a tree of commands: as much of sh(1) as hooks of dhclient-script(8) use.
+"""A hook's text made into a tree of commands, by recursive descent.
 
 Nothing is run here; what the tree would do is gone through by
 :mod:`dnsguard.formats.dhclient.rehearsal`. What is no shell gives some tree as well.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
-from dnsguard.formats.dhclient.hooks import MAX_BYTES, RESOLVED, lexemes
+from dnsguard.formats.dhclient.shell.lexemes import lex
+from dnsguard.formats.dhclient.shell.tree import (
+    UNKNOWN,
+    Body,
+    Case,
+    Command,
+    For,
+    Function,
+    Group,
+    If,
+    Pipeline,
+    Redirection,
+    Simple,
+    Stage,
+    Substitution,
+    While,
+)
 
-UNKNOWN = "\1"
-"""Stands in a word for what can't be told."""
 DEEPEST = 40
 """Constructs within each other; a deeper script is not understood."""
 
-_PATH = re.compile(rb"(?<![\w$}.*?/-])/(?:[\w.+@-]{1,99}/){0,9}[\w.+@-]{1,99}(?![\w/*?$])")
-_ENABLED = re.compile(rb"\bis-enabled[ \t]+(?:-[-\w]*[ \t]+){0,9}[\"']?([\w@.-]{1,99})")
-_END_OF_COMMAND = frozenset({";", ";;", ";&", ";;&", "&", "&&", "||", "|", ")", "`", "{", "}"})
 _CLOSING = frozenset({"then", "do", "else", "elif", "fi", "done", "esac"})
-
-
-@dataclass(frozen=True, slots=True)
-class Redirection:
-    """Output to a file."""
-
-    word: str
-    line: int
-    adds: bool
-    """``>>``."""
-
-
-@dataclass(slots=True)
-class Simple:
-    """A command with its words; a ``$(...)`` is a word of its own kind."""
-
-    line: int
-    words: list["str | Substitution"] = field(default_factory=list)
-    document: str | None = None
-    """The here-document."""
-    is_indented: bool = False
-    """``<<-``."""
-
-
-@dataclass(slots=True)
-class Substitution:
-    """``PREFIX$(...)``: a word that a command says."""
-
-    prefix: str
-    body: "Body"
-
-
-@dataclass(slots=True)
-class If:
-    """Conditions with what is done where they hold; None is ``else``."""
-
-    branches: list[tuple["Body | None", "Body"]]
-
-
-@dataclass(slots=True)
-class Case:
-    """A word and its patterns."""
-
-    word: str
-    branches: list[tuple[list[str], "Body"]]
-
-
-@dataclass(slots=True)
-class For:
-    """A loop over words."""
-
-    name: str
-    words: list[str]
-    body: "Body"
-
-
-@dataclass(slots=True)
-class While:
-    """A loop of which nobody knows how often."""
-
-    body: "Body"
-
-
-@dataclass(slots=True)
-class Group:
-    """``{ ...; }``, or a subshell."""
-
-    body: "Body"
-
-
-@dataclass(slots=True)
-class Function:
-    """A definition."""
-
-    name: str
-    line: int
-    body: "Body"
-
-
-Command = Simple | If | Case | For | While | Group | Function
-
-
-@dataclass(slots=True)
-class Stage:
-    """A command of a pipeline, and where its output goes."""
-
-    command: Command
-    redirections: list[Redirection] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Pipeline:
-    """Commands with ``|`` between them."""
-
-    stages: list[Stage]
-    is_negated: bool = False
-    operator: str = ""
-    """``&&`` or ``||`` where the one before it has a say in whether it is run."""
-
-
-Body = list[Pipeline]
 
 
 @lru_cache(maxsize=64)  # dhclient's hooks are looked at again and again, and seldom change
 def parse(script: bytes) -> Body | None:
     """Return a script's commands, None where they are nested too deep to be followed."""
-    text = RESOLVED.sub(r"\1", script[:MAX_BYTES].decode("utf-8", "replace"))
-    parser = _Parser(list(lexemes(text)))
+    parser = _Parser(list(lex(script)))
     try:
-        return list(parser.everything())
+        return list(parser.parse_all())
     except _TooDeepError:
         return None
-
-
-def paths(script: bytes) -> tuple[str, ...]:
-    """Return the files that a script names by their whole paths."""
-    found = _PATH.findall(script[:MAX_BYTES])
-    return tuple(dict.fromkeys(path.decode("utf-8", "surrogateescape") for path in found))
-
-
-def units(script: bytes) -> tuple[str, ...]:
-    """Return the units that a script asks systemctl(1) about: whether they are enabled."""
-    return tuple(dict.fromkeys(one.decode() for one in _ENABLED.findall(script[:MAX_BYTES])))
 
 
 class _TooDeepError(Exception):
@@ -157,9 +53,10 @@ class _Parser:
         self._at = 0
         self._depth = 0
 
-    def everything(self) -> Iterator[Pipeline]:
+    def parse_all(self) -> Iterator[Pipeline]:
+        """Yield the commands up to the end; what closes nothing is skipped."""
         while self._at < len(self._tokens):
-            yield from self._list(frozenset())
+            yield from self._parse_list(frozenset())
             self._at += 1  # a word that closes nothing
 
     def _peek(self, ahead: int = 0) -> tuple[str, str, int]:
@@ -180,7 +77,7 @@ class _Parser:
         while self._peek()[0] in ("line", "document"):
             self._at += 1
 
-    def _list(self, stop: frozenset[str]) -> Body:
+    def _parse_list(self, stop: frozenset[str]) -> Body:
         """Take commands up to a word of ``stop``, which is left."""
         self._depth += 1
         if self._depth > DEEPEST:
@@ -194,7 +91,7 @@ class _Parser:
             if self._is(*_CLOSING, ")", "}", ";;", ";&", ";;&", "`"):
                 break
             before = self._at
-            pipeline = self._pipeline()
+            pipeline = self._parse_pipeline()
             if pipeline is not None:
                 pipeline.operator = operator
                 found.append(pipeline)
@@ -207,7 +104,7 @@ class _Parser:
         self._depth -= 1
         return found
 
-    def _pipeline(self) -> Pipeline | None:
+    def _parse_pipeline(self) -> Pipeline | None:
         begin = self._at
         is_negated = False
         while self._take("!"):
@@ -215,57 +112,57 @@ class _Parser:
         stages = []
         while True:
             before = self._at
-            stages.append(self._stage())
+            stages.append(self._parse_stage())
             if self._at == before or not self._take("|"):
                 break
             self._skip_lines()
-        _give_document(stages)
+        _move_document(stages)
         return Pipeline(stages, is_negated) if self._at > begin else None
 
-    def _stage(self) -> Stage:  # noqa: PLR0911 -- a construct, a case
+    def _parse_stage(self) -> Stage:  # noqa: PLR0911 -- a construct, a case
         line = self._peek()[2]
         if self._take("if"):
-            return self._redirected(If(list(self._branches())))
+            return self._parse_redirections(If(list(self._parse_branches())))
         if self._take("case"):
-            return self._redirected(self._case())
+            return self._parse_redirections(self._parse_case())
         if self._take("for"):
-            return self._redirected(self._for())
+            return self._parse_redirections(self._parse_for())
         if self._take("while", "until"):
-            self._list(frozenset({"do"}))
-            return self._redirected(While(self._block("do", "done")))
+            self._parse_list(frozenset({"do"}))
+            return self._parse_redirections(While(self._parse_block("do", "done")))
         if self._is("{") or self._is("("):
-            return self._redirected(self._group())
+            return self._parse_redirections(self._parse_group())
         if self._take("function"):
             name = self._peek()[1]
             self._at += 1
             if self._take("("):
                 self._take(")")
-            return self._redirected(self._function(name, line))
+            return self._parse_redirections(self._parse_function(name, line))
         if self._peek()[0] == "word" and self._peek(1)[1:2] == ("(",) and self._peek(2)[1] == ")":
             name = self._peek()[1]
             self._at += 3
-            return self._redirected(self._function(name, line))
-        return self._simple()
+            return self._parse_redirections(self._parse_function(name, line))
+        return self._parse_simple()
 
-    def _branches(self) -> Iterator[tuple[Body | None, Body]]:
+    def _parse_branches(self) -> Iterator[tuple[Body | None, Body]]:
         while True:
-            condition = self._list(frozenset({"then"}))
+            condition = self._parse_list(frozenset({"then"}))
             self._take("then")
-            yield condition, self._list(frozenset({"elif", "else", "fi"}))
+            yield condition, self._parse_list(frozenset({"elif", "else", "fi"}))
             if not self._take("elif"):
                 break
         if self._take("else"):
-            yield None, self._list(frozenset({"fi"}))
+            yield None, self._parse_list(frozenset({"fi"}))
         self._take("fi")
 
-    def _block(self, first: str, last: str) -> Body:
+    def _parse_block(self, first: str, last: str) -> Body:
         self._skip_lines()
         self._take(first)
-        body = self._list(frozenset({last}))
+        body = self._parse_list(frozenset({last}))
         self._take(last)
         return body
 
-    def _case(self) -> Case:
+    def _parse_case(self) -> Case:
         word = self._peek()[1]
         self._at += 1
         self._skip_lines()
@@ -282,10 +179,10 @@ class _Parser:
             if not self._take(")"):
                 self._at += 1
                 continue
-            branches.append((patterns, self._list(frozenset({";;", ";&", ";;&", "esac"}))))
+            branches.append((patterns, self._parse_list(frozenset({";;", ";&", ";;&", "esac"}))))
         return Case(word, branches)
 
-    def _for(self) -> For:
+    def _parse_for(self) -> For:
         name = self._peek()[1]
         self._at += 1
         words = [UNKNOWN]
@@ -296,29 +193,31 @@ class _Parser:
                 self._at += 1
             if self._is("$(", "`"):
                 words.append(UNKNOWN)
-                self._substitution("")
+                self._parse_substitution("")
         self._take(";")
-        return For(name, words, self._block("do", "done"))
+        return For(name, words, self._parse_block("do", "done"))
 
-    def _group(self) -> Group:
+    def _parse_group(self) -> Group:
         closing = "}" if self._is("{") else ")"
         self._at += 1
-        body = self._list(frozenset({closing}))
+        body = self._parse_list(frozenset({closing}))
         self._take(closing)
         return Group(body)
 
-    def _function(self, name: str, line: int) -> Function:
+    def _parse_function(self, name: str, line: int) -> Function:
         self._skip_lines()
-        body = self._group().body if self._is("{", "(") else self._list(frozenset({"\n"}))
+        body = (
+            self._parse_group().body if self._is("{", "(") else self._parse_list(frozenset({"\n"}))
+        )
         return Function(name, line, body)
 
-    def _redirected(self, command: Command) -> Stage:
+    def _parse_redirections(self, command: Command) -> Stage:
         stage = Stage(command)
         while self._peek()[0] == "redirect":
-            self._redirect(stage)
+            self._parse_redirection(stage)
         return stage
 
-    def _simple(self) -> Stage:
+    def _parse_simple(self) -> Stage:
         command = Simple(self._peek()[2])
         stage = Stage(command)
         while True:
@@ -327,25 +226,25 @@ class _Parser:
                 command.words.append(text)
                 self._at += 1
             elif kind == "redirect":
-                self._redirect(stage)
+                self._parse_redirection(stage)
             elif kind == "control" and text in ("$(", "`"):
                 is_value = bool(command.words) and str(command.words[-1]).endswith("=")
                 prefix = str(command.words.pop()) if is_value else ""
-                command.words.append(self._substitution(prefix))
+                command.words.append(self._parse_substitution(prefix))
             elif kind == "document":
-                command.document = _document(text, is_indented=command.is_indented)
+                command.document = _cut_document(text, is_indented=command.is_indented)
                 self._at += 1
             else:
                 return stage
 
-    def _substitution(self, prefix: str) -> Substitution:
+    def _parse_substitution(self, prefix: str) -> Substitution:
         closing = ")" if self._peek()[1] == "$(" else "`"
         self._at += 1
-        body = self._list(frozenset({closing}))
+        body = self._parse_list(frozenset({closing}))
         self._take(closing)
         return Substitution(prefix, body)
 
-    def _redirect(self, stage: Stage) -> None:
+    def _parse_redirection(self, stage: Stage) -> None:
         operator = self._peek()[1]
         self._at += 1
         kind, word, line = self._peek()
@@ -359,13 +258,13 @@ class _Parser:
             stage.redirections.append(Redirection(word, line, adds=">>" in operator))
 
 
-def _document(text: str, *, is_indented: bool) -> str:
+def _cut_document(text: str, *, is_indented: bool) -> str:
     """Return a here-document without the line that ends it."""
     lines = text.removesuffix("\n").split("\n")[:-1]
     return "".join(f"{line.lstrip(chr(9)) if is_indented else line}\n" for line in lines)
 
 
-def _give_document(stages: list[Stage]) -> None:
+def _move_document(stages: list[Stage]) -> None:
     """``cat <<E | tee FILE``: it stands behind the line, and is the first command's."""
     first, last = stages[0].command, stages[-1].command
     if len(stages) > 1 and isinstance(first, Simple) and isinstance(last, Simple):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dnsguard.formats.dhclient.shell import UNKNOWN
+from dnsguard.formats.dhclient.shell.tree import UNKNOWN
 
 _SUBSTITUTE = re.compile(r"s([/|#,@!])((?:\\.|(?!\1)[^\\\n])*)\1((?:\\.|(?!\1)[^\\\n])*)\1([gIi]*)")
 _DELETE = re.compile(r"/((?:\\.|[^\\/])*)/d")
@@ -46,21 +46,21 @@ def apply_sed(programs: Sequence[str], text: str) -> str:
     """Return what sed(1) makes of a text, UNKNOWN where it may be about nameservers."""
     for program in programs:
         lines = text.split("\n")
-        if program.startswith("1s") and (change := _change(program[1:])) is not None:
+        if program.startswith("1s") and (change := _parse_change(program[1:])) is not None:
             text = "\n".join((change(lines[0]), *lines[1:]))
         elif (match := _INSERT.fullmatch(program)) is not None:
             new = match[3].split("\\n")
             last = lines[:-1] if lines[-1] == "" else lines
             at = {"1i": 0, "1a": 1, "$i": len(last) - 1}.get(match[1] + match[2], len(last))
             text = "\n".join((*last[:at], *new, *last[at:], ""))
-        elif (change := _change(program)) is not None:
+        elif (change := _parse_change(program)) is not None:
             text = change(text)
         elif re.search(r"nameserver|[0-9]\.[0-9]", program):
             text = UNKNOWN
     return text
 
 
-def _change(program: str) -> Callable[[str], str] | None:
+def _parse_change(program: str) -> Callable[[str], str] | None:
     """Return what a ``s/.../.../`` or a ``/.../d`` does, None if it is none that is understood."""
     substitute, delete = _SUBSTITUTE.fullmatch(program), _DELETE.fullmatch(program)
     gone = None if delete is None else _compile(delete[1])
@@ -93,7 +93,7 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
         return None
 
 
-def grep(pattern: str, text: str) -> str:
+def drop_lines(pattern: str, text: str) -> str:
     """Return the lines that are left where those of a pattern are not wanted (``-v``)."""
     found = _compile(pattern)
     if found is None:
@@ -101,7 +101,7 @@ def grep(pattern: str, text: str) -> str:
     return "".join(f"{line}\n" for line in text.splitlines() if not found.search(line))
 
 
-def has(pattern: str, text: str) -> bool | None:
+def has_match(pattern: str, text: str) -> bool | None:
     """Tell whether a line has a pattern (``grep -q``), None where that can't be told."""
     found = _compile(pattern)
     if found is None or UNKNOWN in text:
