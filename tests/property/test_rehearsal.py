@@ -14,9 +14,15 @@ WORDS = st.sampled_from(
         *("/etc/resolv.conf", "nameserver 10.0.0.2", "E", "sed", "-i", "s/a*/b/", "cat", "'", '"'),
     ]
 )
+
+
+def _spaced(words: list[str]) -> bytes:
+    return " ".join(words).encode()
+
+
 SCRIPTS = st.one_of(
     st.binary(max_size=200),
-    st.lists(WORDS, max_size=60).map(lambda words: " ".join(words).encode()),
+    st.lists(WORDS, max_size=60).map(_spaced),
 )
 
 

@@ -121,7 +121,7 @@ def test_a_broken_lease_spoils_no_other(broken: bytes) -> None:
 
 _ADDRESSES: st.SearchStrategy[tuple[IPv4Address, ...]] = st.lists(
     st.sampled_from([IPv4Address(f"10.0.0.{last}") for last in range(1, 9)]), max_size=3
-).map(lambda addresses: tuple(addresses))  # noqa: PLW0108 -- mypy 1.0 needs its type
+).map(tuple)
 
 
 @st.composite
