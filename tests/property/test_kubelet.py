@@ -13,6 +13,7 @@ from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
+from property.examples import many_examples
 
 NAMES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", POD_FILE, "/a", "x")
 
@@ -88,6 +89,7 @@ def json_configurations(draw: st.DrawFn) -> str:
     return f'{{{gap}{key}{gap}"kind":{gap}"KubeletConfiguration",{gap}"a": {{"b": ["c"]}}{gap}}}\n'
 
 
+@many_examples
 @given(text=configurations() | json_configurations())
 def test_adopting_changes_one_key_and_one_line(text: str) -> None:
     """What can't be done so is refused; done twice is done once; undone it is as before."""
@@ -132,6 +134,7 @@ def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after:
     assert core.undo(adopted, text, adopted) == text
 
 
+@many_examples
 @given(
     files=st.dictionaries(
         st.sampled_from(

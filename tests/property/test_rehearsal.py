@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from dnsguard.formats.dhclient import shell
 from dnsguard.formats.dhclient.rehearsal import Scene, Script, rehearse
+from property.examples import many_examples
 
 WORDS = st.sampled_from(
     [
@@ -26,6 +27,7 @@ SCRIPTS = st.one_of(
 )
 
 
+@many_examples
 @given(SCRIPTS, SCRIPTS)
 def test_any_hooks_come_to_an_end(enter: bytes, leave: bytes) -> None:
     """With a text, or with the reason why it can't be told."""
