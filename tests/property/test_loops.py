@@ -24,7 +24,9 @@ OUTSIDE = tuple(Endpoint(address=ip_address(f"192.0.2.{n}")) for n in (1, 2))
 
 _zone = st.sampled_from(NAMES)
 _some: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, max_size=2).map(tuple)
-_local = st.builds(Local, plugin=st.just("kubernetes"), zones=_some.filter(bool), falls=_some)
+# Not _some.filter(bool): hypothesis 6.170 trips over a filter behind map(tuple).
+_one_or_two: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, min_size=1, max_size=2).map(tuple)
+_local = st.builds(Local, plugin=st.just("kubernetes"), zones=_one_or_two, falls=_some)
 
 
 def _servers(doors: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
