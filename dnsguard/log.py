@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from dnsguard import terminal
+from dnsguard import page, terminal
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
 from dnsguard.reporting import sentences
 from dnsguard.reporting.events import Event, Level, Repeats
@@ -118,6 +118,4 @@ def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
 
     python3-systemd refuses what can't be encoded, and a name on the disk may be such.
     """
-    return {
-        key: terminal.escape(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()
-    }
+    return {key: page.escape(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dnsguard import config, terminal
+from dnsguard import config, text_diff
 from dnsguard.commands.kubelet import POD_FILE, servers
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, UsageError
@@ -176,7 +176,7 @@ def _text(path: Path) -> str:
 def diff(change: Change) -> list[str]:
     """Return the change as a unified diff."""
     before, after = os.fsencode(change.before), os.fsencode(change.after)
-    return terminal.diff(before, after, change.name, change.name)
+    return text_diff.diff(before, after, change.name, change.name)
 
 
 def _apply(change: Change) -> None:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config, terminal
+from dnsguard import config, page, terminal
 from dnsguard.core.policy import fill_policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -27,7 +27,7 @@ CANT_TELL = 1
 
 _MOST = 1 << 16
 
-_PLAIN = terminal.Page()
+_PLAIN = page.Page()
 Json = dict[str, Any]
 
 
@@ -83,7 +83,7 @@ def servers(root: Path, name: str) -> list[IPAddress]:
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json, layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
+def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
     """Return the data's lines for people."""
     return tuple(one for line in _lines(data) for one in layout.indent(line))
 

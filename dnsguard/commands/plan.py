@@ -11,10 +11,10 @@ from dnsguard import client, config, terminal
 from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
+from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
 from dnsguard.reporting.plan import describe
 from dnsguard.reporting.status import candidates
-from dnsguard.terminal import Line, Page
 
 _PLAIN = Page()
 

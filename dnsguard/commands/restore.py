@@ -15,7 +15,7 @@ from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
-from dnsguard.terminal import diff
+from dnsguard.text_diff import diff
 
 
 def run(options: argparse.Namespace) -> int:

@@ -100,11 +100,11 @@ def test_the_tree_is_seen() -> None:
 
 
 LAYERS = (
-    ("", "errors", "paths", "terminal"),
+    ("", "errors", "page", "paths", "screen", "terminal", "text_diff"),
     ("formats",),
     ("core",),
     ("reporting", "host"),
-    ("client", "config", "log"),
+    ("client", "config", "config_values", "log"),
     ("guard", "prober", "dhclient", "exporter", "control"),
     ("requests",),
     ("daemon", "commands", "demo"),

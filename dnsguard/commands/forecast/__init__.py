@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dnsguard import client, config, prober, terminal
+from dnsguard import client, config, page, prober, terminal
 from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config
 from dnsguard.core.backoff import RepairBackoff
@@ -45,7 +45,7 @@ INFORM_TIMEOUT = 2.0
 _OFF = (State.DISABLED, State.MASKED)
 _POISONED, _UNTOLD = "POISONED", "can't be told"
 _EMPTY, _FINE = "NO NAMESERVER", "fine"
-_PLAIN = terminal.Page()
+_PLAIN = page.Page()
 Json = dict[str, Any]
 _EVENTS = (
     ("renewal", "After the next DHCP renewal"),
@@ -206,7 +206,7 @@ def _nameservers(content: bytes) -> list[str]:
     return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
 
 
-def render(data: Mapping[str, Any], layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
+def render(data: Mapping[str, Any], layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
     """Return the forecast's lines for people."""
     return tuple(one for line in _lines(data) for one in layout.indent(line))
 
