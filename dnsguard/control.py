@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import RefusedError
-from dnsguard.host.listener import Client, Listener, Terms
+from dnsguard.host.listener import Client, Listener
+from dnsguard.host.listener_terms import Terms
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""

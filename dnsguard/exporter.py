@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dnsguard.host import atomic
-from dnsguard.host.listener import Client, Listener, Terms
+from dnsguard.host.listener import Client, Listener
+from dnsguard.host.listener_terms import Terms
 from dnsguard.host.path_walk import ForeignPlaceError
 
 FILE = "dnsguard.prom"

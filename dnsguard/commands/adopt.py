@@ -16,10 +16,11 @@ from dnsguard.commands.kubelet import POD_FILE, servers
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
+from dnsguard.formats import kubelet_edits
 from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting
 from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
-from dnsguard.host.atomic import Attributes
+from dnsguard.host.attributes import Attributes
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths
 from dnsguard.terminal import say
@@ -122,13 +123,13 @@ def _change(root: Path, kubelet: Kubelet) -> Change | None:
 def _edit(before: str, *, is_flag: bool) -> str | None:
     """Return the text with our file in it and nothing else changed, None where it can't be."""
     if is_flag:
-        return core.with_flag(before, core.RESOLV_CONF_FLAG, POD_FILE)
+        return kubelet_edits.with_flag(before, core.RESOLV_CONF_FLAG, POD_FILE)
     document = yaml_text.load(os.fsencode(before))
     if not isinstance(document, dict):
         return None
     wanted = {**document, RESOLV_CONF: POD_FILE}
     # A second mention of a key would be an error to kubelet.
-    texts_with = core.with_key if RESOLV_CONF in document else core.with_new_key
+    texts_with = kubelet_edits.with_key if RESOLV_CONF in document else kubelet_edits.with_new_key
     texts = texts_with(before, RESOLV_CONF, POD_FILE)
     return next((one for one in texts if yaml_text.load(os.fsencode(one)) == wanted), None)
 
@@ -143,7 +144,7 @@ def _undo(root: Path, setting: Setting) -> Change | None:
         raise DnsguardError(f"{setting.path}: no backup beside it; dnsguard has not adopted it")
     before = _text(backups[-1])
     after = _edit(before, is_flag=setting.is_flag)
-    restored = None if after is None else core.undo(current, before, after)
+    restored = None if after is None else kubelet_edits.undo(current, before, after)
     if restored is None:
         raise DnsguardError(f"{setting.path} has changed too much; it was {backups[-1]}")
     return Change(

@@ -20,9 +20,11 @@ import select
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from dnsguard.host.listener_terms import Terms, find_crowder
 
 BACKLOG = 128
 SLICE = 0.0005
@@ -31,26 +33,6 @@ _ACCEPTED = 8
 """Connections at a time; then those who are in have their turn."""
 _NO_DESCRIPTORS = 0.1
 """Seconds until accept(2) is tried again where it fails for good (EMFILE)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a client is granted."""
-
-    end: bytes
-    """What ends a question."""
-    longest: int
-    """Bytes of a question."""
-    patience: float
-    """Seconds to say and to hear everything."""
-    share: int
-    """Connections of one peer."""
-    most: int
-    """Connections of all who aren't trusted."""
-    trusted: Mapping[int, int] = field(default_factory=dict)
-    """The shares of peers who have nothing to do with that number."""
-    rest: float = 19.0
-    """What the work for clients is followed by, in times of its length."""
 
 
 @dataclass(eq=False, slots=True)
@@ -63,16 +45,6 @@ class Client:
     heard: bytearray = field(default_factory=bytearray)
     has_asked: bool = False
     unsaid: bytes | memoryview = b""
-
-
-def crowding(counts: Mapping[int, int], newcomer: int, terms: Terms) -> int | None:
-    """Return who makes room for one more connection of this peer, None if there is room."""
-    if counts.get(newcomer, 0) >= terms.trusted.get(newcomer, terms.share):
-        return newcomer
-    others = {peer: count for peer, count in counts.items() if peer not in terms.trusted}
-    if newcomer in terms.trusted or sum(others.values()) < terms.most:
-        return None
-    return max(others, key=lambda peer: others[peer])
 
 
 class Listener:
@@ -183,7 +155,7 @@ class Listener:
             connection.close()
             return
         client = Client(connection, peer, self._loop.time() + self._terms.patience)
-        crowded = crowding(self._counts, peer, self._terms)
+        crowded = find_crowder(self._counts, peer, self._terms)
         self._clients[connection.fileno()] = client
         self._counts[peer] += 1
         self._ready.register(connection, select.EPOLLIN)

@@ -17,7 +17,7 @@ import struct
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 import dns.exception
 import dns.flags
@@ -27,18 +27,14 @@ import dns.rdatatype
 
 from dnsguard.core.answers import Answer, Outcome, Question
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dns_message import read_answers
+from dnsguard.host.sockaddr import Sockaddr, make_sockaddr
 
 _EDNS_PAYLOAD = 1232
 """Fits IPv6's least MTU of 1280, so it needs no fragments (DNS flag day 2020)."""
 
 _LENGTH = struct.Struct("!H")
-_HEADER = struct.Struct("!6H")
-_FIXED = struct.Struct("!HHIH")
-"""Of a record, behind its name: type, class, TTL, length (RFC 1035, 3.2.1)."""
-_MOST_RECORDS = 64
-_A, _AAAA = 1, 28
 
-Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 
 _KNOWING = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
@@ -65,10 +61,10 @@ async def ask(
     exchange = _Stream(question) if tcp else _Exchange(question)
     try:
         with exchange.open(address) as sock:
-            outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
+            outcome, detail = await exchange.run(sock, make_sockaddr(address, port), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, unreachable(error)
-    if exchange.told.is_truncated and outcome is Outcome.ANSWERED and not tcp:
+    if exchange.reply.is_truncated and outcome is Outcome.ANSWERED and not tcp:
         left = timeout - (time.monotonic() - exchange.sent_at)
         whole = await ask(address, question, timeout=max(left, 0.0), port=port, tcp=True)
         detail = f"{detail} and {whole.detail} over TCP"
@@ -86,11 +82,11 @@ async def ask(
         at=now,
         kind=question.ask,
         tcp=tcp,
-        rcode=exchange.told.rcode if answered else None,
-        has_records=bool(exchange.told.types),
-        has_asked_type=dns.rdatatype.from_text(question.rdtype) in exchange.told.types,
-        records=exchange.told.addresses,
-        is_authoritative=exchange.told.is_authoritative,
+        rcode=exchange.reply.rcode if answered else None,
+        has_records=bool(exchange.reply.types),
+        has_asked_type=dns.rdatatype.from_text(question.rdtype) in exchange.reply.types,
+        records=exchange.reply.addresses,
+        is_authoritative=exchange.reply.is_authoritative,
     )
 
 
@@ -110,7 +106,7 @@ def unreachable(error: OSError) -> str:
     """Return why nobody was reached, for people."""
     if error.errno == errno.ECONNREFUSED:
         return "refused: nothing listens there"
-    return f"is unreachable ({_name(error)})"
+    return f"is unreachable ({_name_error(error)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ class _Exchange:
         except dns.exception.DNSException as error:
             raise ValueError(f"no DNS question: {question.name} {question.rdtype}") from error
         self.sent_at = 0.0
-        self.told = Reply()
+        self.reply = Reply()
         self._strangers = 0
 
     def open(self, address: IPAddress) -> socket.socket:
@@ -202,7 +198,7 @@ class _Exchange:
         if reply is None:
             self._strangers += 1
         else:
-            self.told = _told(reply, wire)
+            self.reply = _make_reply(reply, wire)
         return reply
 
 
@@ -217,14 +213,14 @@ class _Stream(_Exchange):
         self.sent_at = time.monotonic()
         await loop.sock_sendall(sock, _LENGTH.pack(len(wire)) + wire)
         while True:
-            (length,) = _LENGTH.unpack(await _exactly(sock, _LENGTH.size))
-            message = await _exactly(sock, length)
+            (length,) = _LENGTH.unpack(await _receive_exactly(sock, _LENGTH.size))
+            message = await _receive_exactly(sock, length)
             reply = self._take(message)
             if reply is not None:
                 return reply
 
 
-async def _exactly(sock: socket.socket, count: int) -> bytes:
+async def _receive_exactly(sock: socket.socket, count: int) -> bytes:
     """Return so many bytes of a stream.
 
     :raises ConnectionResetError: it ends before.
@@ -237,26 +233,6 @@ async def _exactly(sock: socket.socket, count: int) -> bytes:
             raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         read += piece
     return read
-
-
-def _sockaddr(address: IPAddress, port: int) -> Sockaddr:
-    if not isinstance(address, IPv6Address):
-        return str(address), port
-    return str(address).partition("%")[0], port, 0, _zone_index(address.scope_id)
-
-
-def _zone_index(zone: str | None) -> int:
-    """Return the index of the link that a zone names, 0 where there is no zone (RFC 4007).
-
-    :raises OSError: ENODEV, there is no such link.
-    """
-    if zone is None or zone.isdecimal():
-        return int(zone or 0)
-    try:
-        return socket.if_nametoindex(zone)
-    except OSError as error:
-        # Python 3.11 raises it without a number.
-        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
 
 
 def _does_match(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
@@ -273,8 +249,8 @@ def _does_match(query: dns.message.Message, wire: bytes) -> dns.message.Message 
         return None
 
 
-def _told(reply: dns.message.Message, wire: bytes) -> Reply:
-    types, addresses = _count_answers(wire)
+def _make_reply(reply: dns.message.Message, wire: bytes) -> Reply:
+    types, addresses = read_answers(wire)
     return Reply(
         rcode=reply.rcode(),
         is_truncated=bool(reply.flags & dns.flags.TC),
@@ -282,41 +258,6 @@ def _told(reply: dns.message.Message, wire: bytes) -> Reply:
         types=types,
         addresses=addresses,
     )
-
-
-def _count_answers(wire: bytes) -> tuple[frozenset[int], frozenset[IPAddress]]:
-    """Return the types and addresses in the answer section (RFC 1035, 4.1).
-
-    Read by hand: see :func:`_match`. What is cut off or mangled counts as far as it goes.
-    """
-    types: set[int] = set()
-    addresses: set[IPAddress] = set()
-    _, _, questions, answers, _, _ = _HEADER.unpack_from(wire)
-    try:
-        at = _HEADER.size
-        for _ in range(questions):
-            at = _behind_name(wire, at) + 4
-        for _ in range(min(answers, _MOST_RECORDS)):
-            at = _behind_name(wire, at)
-            rdtype, _, _, length = _FIXED.unpack_from(wire, at)
-            at += _FIXED.size + length
-            types.add(rdtype)
-            if (rdtype, length) == (_A, 4):
-                addresses.add(IPv4Address(wire[at - 4 : at]))
-            elif (rdtype, length) == (_AAAA, 16):
-                addresses.add(IPv6Address(wire[at - 16 : at]))
-    except (struct.error, IndexError, ValueError):
-        pass
-    return frozenset(types), frozenset(addresses)
-
-
-def _behind_name(wire: bytes, at: int) -> int:
-    """Return the place behind a name: labels, up to an empty one or a pointer."""
-    while length := wire[at]:
-        if length >= 0xC0:
-            return at + 2
-        at += length + 1
-    return at + 1
 
 
 def _judge(reply: dns.message.Message) -> tuple[Outcome, str]:
@@ -327,7 +268,7 @@ def _judge(reply: dns.message.Message) -> tuple[Outcome, str]:
     return (Outcome.ANSWERED if rcode in _KNOWING else Outcome.FAILED), detail
 
 
-def _name(error: OSError) -> str:
+def _name_error(error: OSError) -> str:
     """Return an error's symbolic name, ECONNREFUSED."""
     number = error.errno or 0
     return errno.errorcode.get(number, os.strerror(number))

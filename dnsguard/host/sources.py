@@ -9,13 +9,11 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
-from itertools import groupby, islice
 from pathlib import Path
 
 from dnsguard.core import candidates
@@ -26,6 +24,7 @@ from dnsguard.formats import backups, resolvconf, routes
 from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
+from dnsguard.host.patterns import expand_all, list_names
 from dnsguard.host.places import (
     COPIES,
     ELSEWHERE,
@@ -40,8 +39,6 @@ from dnsguard.paths import Paths
 
 MOST_FILES = 64
 """Of one place, the newest."""
-MOST_NAMES = 1024
-"""That a pattern stands for."""
 MOST_INCLUDES = 16
 
 _STUBS = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
@@ -78,7 +75,7 @@ class _Node:
 
     def files(self) -> Iterator[NotedFile]:
         for place in PLACES:
-            yield from self._read(place, _matching(self._root, self._patterns(place)))
+            yield from self._read(place, expand_all(self._root, self._patterns(place)))
 
     def _patterns(self, place: SourceSpec) -> Iterator[str]:
         for pattern in place.patterns:
@@ -89,7 +86,7 @@ class _Node:
         """Yield the copies of resolv.conf, each a tier, those that name nobody left out."""
         found = self._copies()
         for place in (RESOLVCONF, *ORIGINALS):
-            found += self._read(place, _matching(self._root, place.patterns))
+            found += self._read(place, expand_all(self._root, place.patterns))
         return (replace(file, tier=tier) for tier, file in enumerate(found))
 
     def _copies(self) -> list[NotedFile]:
@@ -97,13 +94,13 @@ class _Node:
         found: list[tuple[bool, str, NotedFile]] = []
         undated: list[str] = []
         for directory, name in self._homes():
-            dated, others = backups.by_date(backups.copies(name, _names(directory)))
+            dated, others = backups.by_date(backups.copies(name, list_names(directory)))
             undated += [f"{directory}/{one}" for one in others]
             for date, one in dated:
                 for file in self._read(COPIES, [f"{directory}/{one}"]):
                     seen = min(file.seen, _seconds(date))
                     found.append((file.notes[0].is_marked, date, replace(file, seen=seen)))
-        undated += _matching(self._root, ELSEWHERE)
+        undated += expand_all(self._root, ELSEWHERE)
         found.sort(key=lambda one: one[:2])
         return [*(file for *_, file in found), *self._read(COPIES, undated)]
 
@@ -181,7 +178,7 @@ class _Node:
             os.path.normpath(one if one.startswith("/") else f"{directory}/{one}").lstrip("/")
             for one in includes[:MOST_INCLUDES]
         ]
-        return _matching(self._root, tuple(patterns))
+        return expand_all(self._root, tuple(patterns))
 
     def _interface(self, place: SourceSpec, path: str) -> str | None:
         name = path.rpartition("/")[2]
@@ -208,47 +205,6 @@ def _parse(path: str, _version: tuple[int, ...], place: SourceSpec) -> NamedServ
     return replace(said, notes=tuple(replace(note, line=None) for note in said.notes))
 
 
-def _matching(root: str, patterns: Iterable[str]) -> list[str]:
-    return [path for pattern in patterns for path in _expand(root, pattern)]
-
-
-def _expand(root: str, pattern: str) -> list[str]:
-    """Return the names that match, hidden ones left out; what has no pattern need not exist.
-
-    glob(3) as in Python asks for each name whether it is there, which takes three times as long.
-    """
-    found = [root]
-    for part, is_pattern in _parts(pattern):
-        if is_pattern:
-            matching = (
-                f"{directory}/{name}"
-                for directory in found
-                for name in _names(directory)
-                if name[0] != "." and fnmatchcase(name, part)
-            )
-            found = list(islice(matching, MOST_NAMES))
-        else:
-            found = [f"{directory}/{part}" for directory in found]
-    return found
-
-
-@lru_cache(maxsize=256)
-def _parts(pattern: str) -> tuple[tuple[str, bool], ...]:
-    """Return the parts of a path, those without a pattern joined, and which are patterns."""
-    groups = groupby(pattern.split("/"), key=lambda part: bool(set(part) & set("*?[")))
-    return tuple(
-        (part, is_pattern)
-        for is_pattern, parts in groups
-        for part in (parts if is_pattern else ["/".join(parts)])
-    )
-
-
-def _names(directory: str) -> list[str]:
-    with suppress(OSError, ValueError):  # a NUL in an include's name
-        return sorted(os.listdir(directory))  # noqa: PTH208 -- new in ruff, older ones don't know
-    return []
-
-
 @lru_cache(maxsize=256)
 def _seconds(date: str) -> float:
     """Return a time of this machine's zone, in seconds since the epoch."""
@@ -263,7 +219,7 @@ def _interfaces(root: str) -> dict[int, str]:
         if not root:
             return dict(socket.if_nameindex())
     found = {}
-    for name in _names(f"{root}/sys/class/net"):
+    for name in list_names(f"{root}/sys/class/net"):
         index = _drop_old(f"{root}/sys/class/net/{name}/ifindex").strip()
         if index.isdigit():
             found[int(index)] = name

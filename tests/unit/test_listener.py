@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.host.listener import SLICE, Client, Listener, Terms, crowding
+from dnsguard.host.listener import SLICE, Client, Listener
+from dnsguard.host.listener_terms import Terms, find_crowder
 
 Run = Callable[[Awaitable[None]], None]
 TERMS = Terms(end=b"\n", longest=64, patience=30.0, share=2, most=5, trusted={0: 3})
@@ -31,7 +32,7 @@ CROWDS = [
 @pytest.mark.parametrize(("counts", "newcomer", "expected"), CROWDS)
 def test_who_makes_room(counts: dict[int, int], newcomer: int, expected: int | None) -> None:
     """A peer beyond its share does itself; beyond the number of all it is the greediest."""
-    assert crowding(counts, newcomer, TERMS) == expected
+    assert find_crowder(counts, newcomer, TERMS) == expected
 
 
 class Hall:
