@@ -221,7 +221,7 @@ def test_who_was_found_out_is_asked_seldom() -> None:
     """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
     verdict = ProbeRecord(asked_at=NOW, answered_at=NOW, cleared_at=NOW, answers_cluster_names=True)
     border = replace(BORDER, cluster_resolvers=frozenset({A}))
-    memory = _memory(convicts={A: 1.0})
+    memory = _memory(cluster_resolvers={A: 1.0})
     candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
 
     def asked(now: float) -> int:

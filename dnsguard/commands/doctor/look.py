@@ -1,50 +1,30 @@
 """What there is: every DNS server's process on the node, and how each is asked and asks."""
 
 import os
-import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dnsguard.commands.doctor.loops import Block, Endpoint, Forward, Server, Target
+from dnsguard.commands.doctor.server_process import (
+    PROGRAMS,
+    ServerProcess,
+    find_program,
+    make_endpoint,
+    read_server,
+)
 from dnsguard.core.policy import KNOWN_NODELOCAL, Policy
-from dnsguard.formats import corefile, resolvconf
-from dnsguard.formats.address import IPAddress, parse_address, plain
+from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import kubelet, pod_resolv_confs, pods, processes, trust
 from dnsguard.host.files import read_bounded
-from dnsguard.host.pod_resolv_confs import CONF, PodFile
+from dnsguard.host.pod_resolv_confs import PodFile
 from dnsguard.paths import Paths
-
-PROGRAMS = ("coredns", "node-cache")
 
 MOST_STRANGERS = 8
 """That are named: a user may have thousands."""
 
 _STUB = (parse_address("127.0.0.53"), parse_address("127.0.0.54"))
-_SLACK = 2.0
-"""Seconds: a process's start is known to a hundredth, the clock's boot to a second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerProcess:
-    """One DNS server's process."""
-
-    pid: int
-    program: str
-    pod: pods.Pod | None
-    network: int
-    nameservers: tuple[IPAddress, ...]
-    """Of its /etc/resolv.conf."""
-    corefile: str
-    server: Server
-    answers_cluster: bool
-    """Whether its Corefile has the ``kubernetes`` plugin."""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.server.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +72,14 @@ def take(paths: Paths, policy: Policy) -> NodeSnapshot:
     strangers: list[str] = []
     for process in processes.running(proc, frozenset(PROGRAMS)):
         uid = trust.pod_of(proc / str(process.pid))
-        stranger = _stranger(paths.root, process, uid, known)
+        stranger = _find_stranger(paths.root, process, uid, known)
         if stranger is not None:
-            called = f"calls itself {_program(process)}: not looked at"
+            called = f"calls itself {find_program(process)}: not looked at"
             strangers.append(f"pid {process.pid}: a process of {stranger} that {called}")
             continue
         try:
             pod = known[uid] if uid is not None else None
-            seen.append(_seen(proc / str(process.pid), pod, process))
+            seen.append(read_server(proc / str(process.pid), pod, process))
         except OSError as error:
             if (proc / str(process.pid)).exists():
                 what = error.filename or "its files"
@@ -113,16 +93,16 @@ def take(paths: Paths, policy: Policy) -> NodeSnapshot:
         seen=tuple(seen),
         servers=(*_find_served(seen, services), *_find_resolved(paths.root)),
         unread=tuple(unread),
-        strangers=_first(strangers),
+        strangers=_name_first(strangers),
         looped=pods.find_looped(paths.root, PROGRAMS, up),
-        kubelet=_kubelet(paths),
+        kubelet=_read_kubelet_file(paths),
         cluster=policy.cluster,
         services=services,
         pods=tuple(one for one in files if one.pod.uid not in up),
     )
 
 
-def _stranger(
+def _find_stranger(
     root: Path, process: processes.Process, uid: str | None, known: Mapping[str, pods.Pod]
 ) -> str | None:
     """Return whose process it is, None where that is root's or a kube-system pod's.
@@ -136,129 +116,20 @@ def _stranger(
             return f"pod {uid}, which is not known to be of {trust.SYSTEM},"
         return None if pod.namespace == trust.SYSTEM else f"pod {pod.namespace}/{pod.name}"
     if process.uid != 0:
-        return f"user {_user(root, process.uid)}"
+        return f"user {_name_user(root, process.uid)}"
     return f"a container that is no pod of {trust.SYSTEM}" if process.is_nested else None
 
 
-def _user(root: Path, uid: int) -> str:
+def _name_user(root: Path, uid: int) -> str:
     """Return a user's name; the C library might ask a directory service, which may need DNS."""
     lines = os.fsdecode(read_bounded(root / "etc/passwd", pods.MOST_BYTES) or b"").splitlines()
     fields = (line.split(":") for line in lines)
     return next((one[0] for one in fields if one[2:3] == [str(uid)]), str(uid))
 
 
-def _first(strangers: list[str]) -> tuple[str, ...]:
+def _name_first(strangers: list[str]) -> tuple[str, ...]:
     more = len(strangers) - MOST_STRANGERS
     return (*strangers[:MOST_STRANGERS], *([f"and {more} more like these"] if more > 0 else []))
-
-
-def _program(process: processes.Process) -> str:
-    called = posixpath.basename(process.arguments[0])
-    return next((one for one in PROGRAMS if one in called), PROGRAMS[0])
-
-
-def _seen(directory: Path, pod: pods.Pod | None, process: processes.Process) -> ServerProcess:
-    network = pods.network(directory)
-    content, changed = pods.read(directory, CONF)
-    nameservers = resolvconf.addresses(content)
-    conf = _option(process.arguments, "conf") or "Corefile"
-    blocks = _corefile(directory, conf)
-    ports = {int(text) for text in (_option(process.arguments, "dns.port"),) if _is_port(text)}
-    program = _program(process)
-    listens = pods.listens(directory)
-    notes = []
-    if changed > process.started + _SLACK:
-        notes.append(f"{CONF} changed after it started: it may still use what was there before")
-    if not listens:
-        notes.append("listens nowhere yet")
-    default = min(ports, default=53)
-    return ServerProcess(
-        pid=process.pid,
-        program=program,
-        pod=pod,
-        network=network,
-        nameservers=nameservers,
-        corefile=conf,
-        server=Server(
-            name=f"pod {pod.name}" if pod else f"{program} (pid {process.pid})",
-            blocks=tuple(
-                Block(
-                    zone=zone,
-                    doors=_doors(block.binds, port or default, listens, directory, network),
-                    local=block.local,
-                    onward=tuple(_find_forwards(one, directory, network) for one in block.forwards),
-                )
-                for block in blocks
-                for zone, port in block.keys
-            ),
-        ),
-        answers_cluster=any(one.plugin == "kubernetes" for block in blocks for one in block.local),
-        notes=tuple(notes),
-    )
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5
-
-
-def _option(arguments: Sequence[str], name: str) -> str:
-    """Return an option's value as Go's flag package reads it; the last one wins."""
-    found = ""
-    for at, word in enumerate(arguments):
-        option, equals, value = word.partition("=")
-        if option in (f"-{name}", f"--{name}"):
-            found = value if equals else next(iter(arguments[at + 1 : at + 2]), "")
-    return found
-
-
-def _corefile(directory: Path, conf: str) -> tuple[corefile.Block, ...]:
-    content, _ = pods.read(directory, conf)
-    below = posixpath.dirname(conf)
-
-    def imports(pattern: str) -> Iterable[bytes]:
-        return pods.matching(directory, posixpath.join(below, pattern))
-
-    return corefile.blocks(content, pods.environ(directory), imports)
-
-
-def _doors(
-    binds: Sequence[str],
-    port: int,
-    listens: Iterable[tuple[IPAddress, int]],
-    directory: Path,
-    network: int,
-) -> frozenset[Endpoint]:
-    """Return where a server block is asked; the kernel knows what an interface's name means."""
-    specific = {one for one, at in listens if at == port and not one.is_unspecified}
-    found: frozenset[IPAddress] | set[IPAddress] = specific
-    if binds:
-        with suppress(ValueError):  # an interface's name
-            found = {plain(parse_address(one)) for one in binds}
-    else:
-        found = pods.addresses(directory) - specific
-    return frozenset(_door(one, port, network) for one in found)
-
-
-def _door(address: IPAddress, port: int | None, network: int) -> Endpoint:
-    return Endpoint(
-        address=address, port=port or 53, place=network if address.is_loopback else None
-    )
-
-
-def _find_forwards(forward: corefile.Forward, directory: Path, network: int) -> Forward:
-    targets = [
-        Target(door=_door(plain(one.address), one.port or _port(one.scheme), network))
-        for one in forward.servers
-    ]
-    for file in forward.files:
-        with suppress(FileNotFoundError):
-            named = resolvconf.addresses(pods.read(directory, file)[0])
-            targets += [Target(door=_door(one, None, network), via=file) for one in named]
-    return Forward(base=forward.base, excepts=forward.excepts, targets=tuple(targets))
-
-
-def _port(scheme: str | None) -> int:
-    return 853 if scheme == "tls" else 53
 
 
 def _find_served(seen: Sequence[ServerProcess], services: frozenset[IPAddress]) -> Iterator[Server]:
@@ -283,15 +154,15 @@ def _find_resolved(root: Path) -> Iterator[Server]:
     content = read_bounded(root / "run/systemd/resolve/resolv.conf", pods.MOST_BYTES)
     if content is not None:
         network = pods.network(Path("/proc/self"))
-        targets = (_door(one, None, network) for one in resolvconf.addresses(content))
+        targets = (make_endpoint(one, None, network) for one in resolvconf.addresses(content))
         onward = Forward(targets=tuple(Target(door=door) for door in targets))
-        doors = frozenset(_door(one, None, network) for one in _STUB)
+        doors = frozenset(make_endpoint(one, None, network) for one in _STUB)
         yield Server(
             name="systemd-resolved", blocks=(Block(zone=".", doors=doors, onward=(onward,)),)
         )
 
 
-def _kubelet(paths: Paths) -> tuple[str, tuple[IPAddress, ...]] | None:
+def _read_kubelet_file(paths: Paths) -> tuple[str, tuple[IPAddress, ...]] | None:
     found = kubelet.look(paths.root)
     if found is None:
         return None
