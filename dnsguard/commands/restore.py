@@ -10,7 +10,8 @@ from dnsguard.core import links
 from dnsguard.core.observation import MAX_FILE
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
-from dnsguard.formats.resolvconf import nameservers, unguard
+from dnsguard.formats.guarded_resolvconf import unguard
+from dnsguard.formats.resolvconf import nameservers
 from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced

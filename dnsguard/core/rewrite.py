@@ -11,7 +11,7 @@ from dnsguard.core.observation import FileObservation, Observation, Trouble
 from dnsguard.core.plan import Plan, PreparedRepair, ReplaceFile, ReplacePodFile, RestoreLink
 from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 
 MOST_BACKUPS = resolvconf.MAXNS - 1
@@ -97,7 +97,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
         # A copy of it would do away with the link, and name whom Go alone reads.
         wanted = reading.real or None
     if wanted is not None:
-        content = resolvconf.guard(
+        content = guarded_resolvconf.guard(
             memory.foreign or b"", wanted, link, in_order=_is_shared(wanted, border)
         )
     else:
@@ -152,12 +152,17 @@ def prepare_repair(memory: Memory, seen: Observation, border: Exclusions) -> Pre
     foreign, written = memory.foreign, memory.written
     if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
-    has_link = links.managers_link(seen.file) or resolvconf.read_link_marker(written)
+    has_link = links.managers_link(seen.file) or guarded_resolvconf.read_link_marker(written)
     if seen.file.link is not None or has_link or memory.fight.delay or foreign == written:
         return None
     poisoned = sort_nameservers(foreign, border).poison
     left = sort_nameservers(written, border)
-    if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
+    if (
+        not poisoned
+        or left.poison
+        or not left.real
+        or guarded_resolvconf.unguard(written) != foreign
+    ):
         return None
     return prepare_repair_of(foreign, written, left.usual)
 
@@ -167,7 +172,7 @@ def prepare_repair_of(
 ) -> PreparedRepair:
     """Return how to guard a text with these servers, and every text that names the same ones."""
     block = resolvconf.nameserver_block(poisoned)
-    guarded = resolvconf.guard(block, wanted) if block else b""
+    guarded = guarded_resolvconf.guard(block, wanted) if block else b""
     return PreparedRepair(poisoned, content, block, guarded)
 
 
@@ -263,7 +268,7 @@ def _choose_nameservers(
     is_clean = bool(reading.real) and not reading.poison and not reading.refused
     if is_clean and upstreams.is_good_enough(reading.real, pool, resolvconf.MAXNS):
         # What was held back for a NodeLocalDNS that somebody has taken out comes back.
-        return (reading.real if resolvconf.holds_rotate_back(file.content) else None), ()
+        return (reading.real if guarded_resolvconf.holds_rotate_back(file.content) else None), ()
     wanted = upstreams.choose(pool, reading.real, resolvconf.MAXNS)
     return (wanted, ()) if wanted else _without_upstream(memory, file, reading)
 

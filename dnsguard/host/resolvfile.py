@@ -20,7 +20,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from dnsguard.core.observation import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
-from dnsguard.formats.resolvconf import is_resolv_conf, read_link_marker, unguard
+from dnsguard.formats.guarded_resolvconf import read_link_marker, unguard
+from dnsguard.formats.resolvconf import is_resolv_conf
 from dnsguard.host import atomic, path_walk
 from dnsguard.host.atomic import New
 from dnsguard.host.attributes import Attributes, read_attributes

@@ -13,7 +13,7 @@ from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.nameserver import nameserver
 from lab.wait import until
 
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +55,7 @@ def test_rotate_loses_no_cluster_name_while_nodelocal_shares_the_file(
             assert _found(guard, guard.root / "etc") == TRIES
             assert _found(guard, control) < TRIES
         guard.wait_for(UPSTREAM)
-        assert resolvconf.unguard(guard.file.read_bytes()) == ROTATING
+        assert guarded_resolvconf.unguard(guard.file.read_bytes()) == ROTATING
 
 
 GO_LOOKS = 5.0

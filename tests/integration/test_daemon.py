@@ -16,7 +16,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.formats import resolvconf
-from dnsguard.formats.resolvconf import unguard
+from dnsguard.formats.guarded_resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.terminal import Terminal
 from lab.wait import until
 
-from dnsguard.formats.resolvconf import unguard
+from dnsguard.formats.guarded_resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 

@@ -22,7 +22,7 @@ from dnsguard.core.plan import (
     RestoreLink,
 )
 from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from property import promises
 from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
@@ -268,7 +268,7 @@ class Node:
         if behind is not None:
             self.foreign = behind
         elif file.trouble is None and (file.content or self.foreign is None):
-            self.foreign = resolvconf.unguard(file.content)
+            self.foreign = guarded_resolvconf.unguard(file.content)
         before = self.memory
         kept = repr(before)  # deepcopy(IPv6Address) loses the zone, in Python 3.11 at least
         after, plan = decide(before, seen, self.policy)

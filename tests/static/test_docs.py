@@ -43,7 +43,7 @@ from dnsguard.core.plan import Plan, ReplaceFile
 from dnsguard.core.policy import HandoverMode, fill_policy
 from dnsguard.core.upstreams import ProbeRecord, ProbeRecords, apply_answers
 from dnsguard.errors import ConfigError
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
@@ -571,7 +571,7 @@ def test_what_is_given_back_in_states_md_is_what_is_planned() -> None:
     pods = (learn.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
 
     def planned(nodelocal: NodeLocal, read: str, handover: HandoverMode) -> str:
-        none, mark = UpstreamState.NONE, resolvconf.HELD
+        none, mark = UpstreamState.NONE, guarded_resolvconf.HELD
         return _file(
             _decided(
                 Mode.GUARDING,

@@ -10,7 +10,7 @@ import pytest
 from property.text import CLUSTER
 
 from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.hazards import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
@@ -210,7 +210,7 @@ def test_hooks_are_told() -> None:
 
 def test_without_dhclient_nothing_moves() -> None:
     """No process and no lease: the file stays, what dnsguard added taken away."""
-    content = resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
+    content = guarded_resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
     node = ForecastInput(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
     assert _one(renewals(node)).text == b"nameserver 169.254.25.10\n"
     assert _one(reboots(node)).text == b"nameserver 169.254.25.10\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard import config
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event
@@ -71,7 +71,7 @@ def test_a_text_with_the_same_servers_gets_what_the_decision_would_write(
     assert guard.apply_prepared()
     struck = guard.paths.resolv_conf.read_bytes()
     guard.account_for_repair()
-    assert struck == resolvconf.guard(text, (SERVER,))
+    assert struck == guarded_resolvconf.guard(text, (SERVER,))
     assert guard.memory.foreign == text
     guard.look()
     assert guard.paths.resolv_conf.read_bytes() == struck
@@ -83,7 +83,7 @@ def test_a_text_with_the_same_servers_gets_what_the_decision_would_write(
         ALIKE.replace(b"10\n", b"10\nnameserver 192.0.2.9\n"),
         ALIKE.replace(b"nameserver 169", b"\tnameserver 169"),
         ALIKE.replace(b"254.25.10", b"254.25.100"),
-        resolvconf.guard(ALIKE, ()),
+        guarded_resolvconf.guard(ALIKE, ()),
     ],
     ids=["another-server", "indented", "a-longer-address", "held-back-by-us"],
 )

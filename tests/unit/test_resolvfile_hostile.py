@@ -204,7 +204,7 @@ def _set_acl(path: Path) -> None:
 def test_its_own_text_is_not_too_big(etc: Path) -> None:
     """What dnsguard adds to a text of 64 KiB, or holds back of 1,500 lines, is no foreign text."""
     from dnsguard.formats.address import parse_address
-    from dnsguard.formats.resolvconf import guard
+    from dnsguard.formats.guarded_resolvconf import guard
 
     path = etc / "resolv.conf"
     longest = MAX_FILE // 13

@@ -14,8 +14,8 @@ from dnsguard import config, terminal
 from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire
-from dnsguard.commands.doctor.look import add_answers, take
 from dnsguard.commands.doctor.proof import prove
+from dnsguard.commands.doctor.snapshot import add_answers, take
 from dnsguard.commands.doctor.text import render
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dnsguard.commands.doctor import loops
-from dnsguard.commands.doctor.look import NodeSnapshot
 from dnsguard.commands.doctor.loops import Hop, Loop
 from dnsguard.commands.doctor.server_process import PROGRAMS, ServerProcess
+from dnsguard.commands.doctor.snapshot import NodeSnapshot
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
 from dnsguard.host.pod_resolv_confs import PodFile

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dnsguard.commands.doctor import loops
 from dnsguard.commands.doctor.findings import Json
-from dnsguard.commands.doctor.look import NodeSnapshot
+from dnsguard.commands.doctor.snapshot import NodeSnapshot
 from dnsguard.core.policy import Policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.address import IPAddress

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from dnsguard.core.attribution import find_keeper
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient import script
 from dnsguard.formats.dhclient.hazards import (
@@ -114,7 +114,7 @@ def _leave_unchanged(node: ForecastInput, reason: str) -> Future:
         because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
         return Future(interface=None, text=None, because=because)
     because = (("dhclient", reason), ("resolv.conf", "stays as it is"))
-    return Future(interface=None, text=resolvconf.unguard(node.content), because=because)
+    return Future(interface=None, text=guarded_resolvconf.unguard(node.content), because=because)
 
 
 def _renewal(node: ForecastInput, running: Running) -> Future:
@@ -137,7 +137,9 @@ def _renewal(node: ForecastInput, running: Running) -> Future:
     if lease is None or running.version == 6:
         # dhclient-script writes for RENEW6 only if the server says something new.
         because = (*because, ("dhclient-script", "writes when it is new, so the file stays"))
-        return Future(interface=interface, text=resolvconf.unguard(node.content), because=because)
+        return Future(
+            interface=interface, text=guarded_resolvconf.unguard(node.content), because=because
+        )
     told = from_lease(lease[1], reason=Reason.RENEW)
     return _written(node, (told,), because, script_instead=other)
 
@@ -198,7 +200,7 @@ def _written(
         return Future(interface=interface, text=None, because=because)
     if node.unwritable is not None and not _can_unlock(node.dhclient):
         because = (*because, ("resolv.conf", f"stays as it is: {node.unwritable}"))
-        kept = resolvconf.unguard(node.content)
+        kept = guarded_resolvconf.unguard(node.content)
         return Future(interface=interface, text=kept, because=because)
     outcomes = [(told, _rehearse(node, told)) for told in runs]
     told, outcome = max(outcomes, key=lambda pair: _is_worse(node, pair[1]))
@@ -217,7 +219,7 @@ def _rehearse(node: ForecastInput, told: DhclientEvent) -> Outcome:
         made = script.resolv_conf(script.has_changed(told, changed), _bytes(text))
         return None if made is None else _text(made)
 
-    current = _text(resolvconf.unguard(node.content))
+    current = _text(guarded_resolvconf.unguard(node.content))
     return node.dhclient.rehearse(script.variables(told), current, own)
 
 
