@@ -34,7 +34,7 @@ from dnsguard.host.places import (
     RESOLVED,
     SourceSpec,
 )
-from dnsguard.host.trust import Owners
+from dnsguard.host.trust import TrustedFiles
 from dnsguard.paths import Paths
 
 MOST_FILES = 64
@@ -70,7 +70,7 @@ class _Node:
         self._root = str(paths.root).rstrip("/")
         self.indexes = _interfaces(self._root)
         self._known: set[tuple[Source, int, int]] = set()
-        self._owners = Owners(self._root)
+        self._trusted = TrustedFiles()
         self._pods = sorted(trust.system_pods(paths.root))
 
     def files(self) -> Iterator[NotedFile]:
@@ -165,7 +165,7 @@ class _Node:
             except (OSError, ValueError):
                 continue
             file = (place.source, status.st_dev, status.st_ino)
-            is_believed = place.is_kept or self._owners.is_roots(path)
+            is_believed = place.is_kept or self._trusted.include(path)
             if stat.S_ISREG(status.st_mode) and is_believed and file not in self._known:
                 self._known.add(file)
                 found.append((path, status))

@@ -256,6 +256,20 @@ class TestOthersFiles:
         os.chown(mine.parent, NOBODY, NOBODY)
         assert _found(paths) == []
 
+    def test_a_link_by_way_of_a_users_link(self, paths: Paths) -> None:
+        """Root's own file at the end counts for nothing: the user chooses which one it is."""
+        _write(paths, "root/secret", "iface e inet static\n dns-nameserver 6.6.6.6")
+        theirs = paths.root / "home/bob/a"
+        theirs.parent.mkdir(parents=True)
+        theirs.symlink_to("../../root/secret")
+        link = paths.root / "etc/network/interfaces.d/a"
+        link.parent.mkdir(parents=True)
+        link.symlink_to("../../../home/bob/a")
+        assert _found(paths) == ["interfaces 1 6.6.6.6"]
+        os.chown(theirs.parent, NOBODY, NOBODY)
+        os.chown(theirs, NOBODY, NOBODY, follow_symlinks=False)
+        assert _found(paths) == []
+
     def test_a_copy_beside_what_resolv_conf_links_to(self, paths: Paths) -> None:
         """systemd-resolve owns that directory, and may put any backup there."""
         _write(paths, "run/systemd/resolve/resolv.conf", SERVERS)
