@@ -44,11 +44,10 @@ MANDATED = {
 BEYOND = {
     "yaml": {"dnsguard/host/yaml_text.py"},
     "systemd": {"dnsguard/host/journal.py"},
-    "prometheus_client": {"dnsguard/host/exposition.py"},
 }
 """Beyond the five, and one file each.
 
-Prometheus has text formats of its own. journald has no other client library than systemd's own. YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
+journald has no other client library than systemd's own. YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
 no grammar to write once more: libyaml reads it, and nodes without such a file don't load it.
 """
 
