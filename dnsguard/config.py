@@ -172,17 +172,19 @@ def _flatten(path: Path, data: dict[str, object]) -> Iterator[tuple[str, object]
     tables = {key.partition(".")[0] for key in KEYS}
     for table, content in data.items():
         if table not in tables:
-            raise ConfigError(f"{path}: {cut(table)}: unknown table{_nearest(table, tables)}")
+            raise ConfigError(
+                f"{path}: {cut(table)}: unknown table{_suggest_nearest(table, tables)}"
+            )
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: {table}: write it as a table, [{table}]")
         for name, value in content.items():
             key = f"{table}.{name}"
             if key not in KEYS:
-                raise ConfigError(f"{path}: {cut(key)}: unknown key{_nearest(key, KEYS)}")
+                raise ConfigError(f"{path}: {cut(key)}: unknown key{_suggest_nearest(key, KEYS)}")
             yield key, value
 
 
-def _nearest(word: str, known: dict[str, Key] | set[str]) -> str:
+def _suggest_nearest(word: str, known: dict[str, Key] | set[str]) -> str:
     near = difflib.get_close_matches(cut(word), sorted(known), n=1)
     return f", did you mean {near[0]}?" if near else ": remove it, see dnsguard.toml(5)"
 

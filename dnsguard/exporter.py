@@ -92,7 +92,7 @@ class Exporter:
             return
         families = self._collect()
         try:
-            why = await loop.run_in_executor(None, self._put, directory, families)
+            why = await loop.run_in_executor(None, self._write_file, directory, families)
         except OSError as error:
             why = f"{directory / FILE}: {error}"
         if why is not None:
@@ -100,7 +100,7 @@ class Exporter:
         else:
             self._complained.pop("textfile", None)
 
-    def _put(self, directory: Path, families: Families) -> str | None:
+    def _write_file(self, directory: Path, families: Families) -> str | None:
         """Write the file; where another user could turn it into any other, one of our own."""
         text = prometheus.write_text(families)
         try:
@@ -137,7 +137,9 @@ class Exporter:
                 _TERMS,
                 peer=lambda _: 0,  # TCP doesn't tell who it is
                 serve=self._serve,
-                refuse=lambda _, why: _response("503 Service Unavailable", f"{why}\n".encode()),
+                refuse=lambda _, why: _make_response(
+                    "503 Service Unavailable", f"{why}\n".encode()
+                ),
             )
         except OSError as error:
             strerror = (error.strerror or str(error)).lower()
@@ -148,18 +150,18 @@ class Exporter:
     def _serve(self, client: Client) -> bytes:
         head, end, _ = bytes(client.heard).partition(_END)
         if not end or len(head) + len(end) > MOST_HEADER:
-            return _response("400 Bad Request", b"an HTTP request, please\n")
+            return _make_response("400 Bad Request", b"an HTTP request, please\n")
         request, *headers = head.decode("latin-1").split("\r\n")
         method, _, rest = request.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
         if method not in ("GET", "HEAD"):
-            return _response("405 Method Not Allowed", b"GET only\n", "Allow: GET, HEAD\r\n")
+            return _make_response("405 Method Not Allowed", b"GET only\n", "Allow: GET, HEAD\r\n")
         if path not in ("/", "/metrics"):
-            return _response("404 Not Found", b"see /metrics\n")
-        body, kind = self._metrics(_wants_open(headers)) if path == "/metrics" else _PAGE
-        return _response("200 OK", body if method == "GET" else b"", kind=kind)
+            return _make_response("404 Not Found", b"see /metrics\n")
+        body, kind = self._find_metrics(_wants_open(headers)) if path == "/metrics" else _PAGE
+        return _make_response("200 OK", body if method == "GET" else b"", kind=kind)
 
-    def _metrics(self, is_open: bool) -> tuple[bytes, str]:  # noqa: FBT001 -- which of two
+    def _find_metrics(self, is_open: bool) -> tuple[bytes, str]:  # noqa: FBT001 -- which of two
         """Return the metrics, those made just now to all who ask in quick succession."""
         began = time.monotonic()
         until, body, kind = self._made.get(is_open, (0.0, b"", ""))
@@ -204,7 +206,7 @@ def _is_there(directory: Path) -> bool:
     return os.path.isdir(directory)  # noqa: PTH112 -- Path.is_dir() raises where there is no way in
 
 
-def _response(
+def _make_response(
     status: str, body: bytes, more: str = "", *, kind: str = "text/plain; charset=utf-8"
 ) -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"

@@ -20,7 +20,7 @@ from dnsguard.page import Line, Page, escape
 _GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
-def page_for(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> Page:
+def make_page(stream: TextIO | None, environ: Mapping[str, str] = os.environ) -> Page:
     """Return the page for a stream: folded and coloured on a terminal only.
 
     ``NO_COLOR`` (no-color.org) and ``TERM=dumb`` turn colour off, ``COLUMNS`` sets the width.
@@ -45,7 +45,7 @@ def _size(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
 
 def stdout() -> Page:
     """Return the page for the standard output."""
-    return page_for(_stdout())
+    return make_page(_stdout())
 
 
 # --- writing
@@ -102,7 +102,7 @@ def flush() -> None:
     """
     stream = _stdout()
     if stream is not None:
-        with _one_way_to_fail(stream):
+        with _translate_errors(stream):
             stream.flush()
 
 
@@ -115,7 +115,7 @@ def wait(seconds: float | None, *descriptors: int) -> frozenset[int]:
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    output = _descriptor(_stdout())
+    output = _find_descriptor(_stdout())
     if output is not None:
         poll.register(output, 0)  # the kernel tells of an error or a hang-up all the same
     ready = {number for number, _ in poll.poll(None if seconds is None else seconds * 1000)}
@@ -158,7 +158,7 @@ def write(text: str) -> None:
     stream = _stdout()
     if stream is None:  # Python found descriptor 1 closed
         raise OutputError(f"standard output: {os.strerror(errno.EBADF)}")
-    with _one_way_to_fail(stream):
+    with _translate_errors(stream):
         stream.write(_make_encodable(text, stream))
 
 
@@ -169,7 +169,7 @@ def _make_encodable(text: str, stream: TextIO) -> str:
 
 
 @contextmanager
-def _one_way_to_fail(stream: TextIO) -> Iterator[None]:
+def _translate_errors(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -181,7 +181,7 @@ def _one_way_to_fail(stream: TextIO) -> Iterator[None]:
 
 def _discard(stream: TextIO | None) -> None:
     """Have what is still buffered go nowhere (Python's "Note on SIGPIPE" in signal)."""
-    descriptor = _descriptor(stream)
+    descriptor = _find_descriptor(stream)
     if stream is not None and descriptor is not None:
         with suppress(OSError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -190,7 +190,7 @@ def _discard(stream: TextIO | None) -> None:
             stream.flush()
 
 
-def _descriptor(stream: TextIO | None) -> int | None:
+def _find_descriptor(stream: TextIO | None) -> int | None:
     """Return a stream's descriptor, None of one in memory."""
     try:
         return None if stream is None else stream.fileno()

@@ -46,7 +46,7 @@ class Setting:
     @property
     def origin(self) -> str:
         """For people."""
-        return _printable(f"{self.where}: {self.name}" if self.name else self.where)
+        return _make_printable(f"{self.where}: {self.name}" if self.name else self.where)
 
     @property
     def is_flag(self) -> bool:
@@ -74,7 +74,7 @@ class Flags:
         last: dict[str, Setting] = {}
         dns: list[Setting] = []
         for flag, given, where in found:
-            value = _printable(given)
+            value = _make_printable(given)
             last[flag] = Setting(value=value, where=where, name=flag)
             if flag == "--cluster-dns":  # a list: comma separated, and more with each flag
                 dns += [
@@ -157,7 +157,7 @@ class Kubelet:
         return tuple(found)
 
 
-def flags_of(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, str]]:
+def read_flags(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, str]]:
     """Yield flag, value and place for a command line, as pflag takes it.
 
     ``--flag=value`` or ``--flag value``, underscores are dashes, ``--`` ends it.
@@ -172,7 +172,7 @@ def flags_of(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, s
             yield name, value if equals else next(words, ""), where
 
 
-def flags_in(text: str, where: str) -> Iterator[tuple[str, str, str]]:
+def find_flags_in(text: str, where: str) -> Iterator[tuple[str, str, str]]:
     """Yield flag, value and place for a unit or an environment file; comments don't count."""
     for match in find_flags(text):
         yield match["flag"].replace("_", "-"), match["value"], where
@@ -185,7 +185,7 @@ def find_flags(text: str) -> Iterator[re.Match[str]]:
             yield match
 
 
-def environment_files(text: str) -> list[str]:
+def find_environment_files(text: str) -> list[str]:
     """Return the environment files that a unit names (systemd.exec(5))."""
     return _ENVIRONMENT.findall(text)
 
@@ -205,9 +205,9 @@ def merge(flags: Flags, documents: Iterable[tuple[str, object]]) -> Settings:
             continue
         for key in (RESOLV_CONF, _CLUSTER_DOMAIN):
             if key in document:
-                keys[key] = _scalar(document[key], path, key)
+                keys[key] = _read_scalar(document[key], path, key)
         if _CLUSTER_DNS in document:  # a list replaces the one before
-            dns = tuple(_list(document[_CLUSTER_DNS], path))
+            dns = tuple(_read_list(document[_CLUSTER_DNS], path))
     file = keys.get(RESOLV_CONF, Setting(value=DEFAULT))
     if file.value in _NOTHING:
         file = Setting(value=DEFAULT, where=file.where, name=file.name)
@@ -219,16 +219,16 @@ def merge(flags: Flags, documents: Iterable[tuple[str, object]]) -> Settings:
     )
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     """Return a text that can be encoded: names and command lines are bytes to the kernel."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _scalar(value: object, path: str, key: str) -> Setting:
+def _read_scalar(value: object, path: str, key: str) -> Setting:
     return Setting(value=value if isinstance(value, str) else "", where=path, name=key)
 
 
-def _list(value: Any, path: str) -> Iterator[Setting]:  # noqa: ANN401 -- a stranger's YAML
+def _read_list(value: Any, path: str) -> Iterator[Setting]:  # noqa: ANN401 -- a stranger's YAML
     for one in value if isinstance(value, list) else ():
         if isinstance(one, str) and one not in _NOTHING:
             yield Setting(value=one, where=path, name=_CLUSTER_DNS)

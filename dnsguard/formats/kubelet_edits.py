@@ -10,7 +10,7 @@ _KEY_INSIDE = r"(?P<before>(?P<q>[\"']){key}(?P=q)\s*:\s*)(?P<value>{scalar})"
 _SCALAR = r"\"[^\"\n]*\"|'[^'\n]*'|[^\s#\"'{\[|>][^\s#,}]*|(?=\s|$)"
 
 
-def with_flag(text: str, flag: str, value: str) -> str | None:
+def replace_flag(text: str, flag: str, value: str) -> str | None:
     """Return the text with another value at the flag's last mention, None without one."""
     found = [match for match in find_flags(text) if match["flag"].replace("_", "-") == flag]
     if not found:
@@ -18,7 +18,7 @@ def with_flag(text: str, flag: str, value: str) -> str | None:
     return text[: found[-1].start("value")] + value + text[found[-1].end("value") :]
 
 
-def with_key(text: str, key: str, value: str) -> Iterator[str]:
+def replace_key(text: str, key: str, value: str) -> Iterator[str]:
     """Yield texts of a YAML or JSON file that may be the same but for this key's value.
 
     One line is changed, so that comments, order and quotes stay. Only a parser can tell
@@ -34,7 +34,7 @@ def with_key(text: str, key: str, value: str) -> Iterator[str]:
             yield text[: match.start()] + new + text[match.end() :]
 
 
-def with_new_key(text: str, key: str, value: str) -> Iterator[str]:
+def add_key(text: str, key: str, value: str) -> Iterator[str]:
     """Yield texts that may be the same but for a key that is in it for the first time."""
     gap = "" if text.endswith("\n") or not text else "\n"
     end = "\r\n" if text.endswith("\r\n") else "\n"

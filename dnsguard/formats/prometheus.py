@@ -24,7 +24,7 @@ def write_text(families: Iterable[Family]) -> bytes:
     return "".join(
         line
         for family in families
-        for line in _lines(family, family["name"], family["about"].translate(_ESCAPES))
+        for line in _write_family(family, family["name"], family["about"].translate(_ESCAPES))
     ).encode()
 
 
@@ -33,29 +33,31 @@ def write_openmetrics(families: Iterable[Family]) -> bytes:
     lines = (
         line
         for family in families
-        for line in _lines(family, _base(family), family["about"].translate(_QUOTED_ESCAPES))
+        for line in _write_family(
+            family, _find_base_name(family), family["about"].translate(_QUOTED_ESCAPES)
+        )
     )
     return ("".join(lines) + "# EOF\n").encode()
 
 
-def _lines(family: Family, name: str, about: str) -> Iterator[str]:
+def _write_family(family: Family, name: str, about: str) -> Iterator[str]:
     yield f"# HELP {name} {about}\n# TYPE {name} {family['kind']}\n"
     for sample in family["samples"]:
         suffix = "_total" if family["kind"] == "counter" else sample["suffix"]
-        yield f"{_base(family)}{suffix}{_labels(sample['labels'])} {_number(sample['value'])}\n"
+        yield f"{_find_base_name(family)}{suffix}{_write_labels(sample['labels'])} {_write_number(sample['value'])}\n"
 
 
-def _base(family: Family) -> str:
+def _find_base_name(family: Family) -> str:
     name: str = family["name"]
     return name.removesuffix("_total")
 
 
-def _labels(labels: Mapping[str, str]) -> str:
+def _write_labels(labels: Mapping[str, str]) -> str:
     pairs = (f'{key}="{labels[key].translate(_QUOTED_ESCAPES)}"' for key in sorted(labels))
     return f"{{{','.join(pairs)}}}" if labels else ""
 
 
-def _number(value: float) -> str:
+def _write_number(value: float) -> str:
     """Return a number as Go writes it: it goes over to exponents sooner than Python does."""
     number = float(value)
     if math.isnan(number):

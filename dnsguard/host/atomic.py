@@ -22,7 +22,7 @@ _LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 PUBLIC = 0o644
 PRIVATE = 0o600
 _OURS = r"\.{name}\.dnsguard-(?:[0-9a-f]+|spare)~?"
-"""Temporary names, earlier versions' too: process ids, and a spare of a fixed name."""
+"""Temporary names, earlier versions' too: process ids, and a prepared file's, which was fixed."""
 _EARLIER = r"\.{name}\.[0-9]+"
 """The same, of files or in directories that are named for us; elsewhere anybody's."""
 _RENAME_NOREPLACE = 1

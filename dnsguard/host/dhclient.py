@@ -59,9 +59,9 @@ class Running:
 def look(root: Path) -> DhclientFiles:
     """Return what dhclient and dhclient-script(8) would read now. Never raises OSError."""
     content = read_bounded(_below(root, CONF), conf.MAX_BYTES + 1) or b""
-    includes = _includes(root, content)
-    changed = [_mtime(_below(root, path)) for path in (CONF, *includes)]
-    enter, leave = tuple(_hooks(root, ENTER)), tuple(_hooks(root, EXIT))
+    includes = _find_includes(root, content)
+    changed = [_read_mtime(_below(root, path)) for path in (CONF, *includes)]
+    enter, leave = tuple(_find_hooks(root, ENTER)), tuple(_find_hooks(root, EXIT))
     others = [hook for hook in (*enter, *leave) if not hook.is_ours]
     return DhclientFiles(
         conf=content,
@@ -69,7 +69,7 @@ def look(root: Path) -> DhclientFiles:
         includes=tuple(includes.items()),
         enter=enter,
         exit=leave,
-        leases=tuple(_all_leases(root)),
+        leases=tuple(_find_leases(root)),
         named=tuple(_find_named(root, others)),
         enabled=frozenset(_find_enabled(root, others)),
     )
@@ -86,7 +86,7 @@ def find_running(root: Path) -> tuple[Running, ...]:
         booted = float(boot[1]) if boot else 0.0
         for entry in proc.iterdir():
             if entry.name.isdigit() and len(found) < MOST_FILES:
-                found += _running(entry, booted)
+                found += _find_process(entry, booted)
     return tuple(sorted(found, key=lambda one: one.pid))
 
 
@@ -100,14 +100,14 @@ def find_configured(root: Path) -> tuple[tuple[str, int], ...]:
     if _is_there(programs) and not _is_there(programs / "dhclient"):
         return ()  # trixie's ifupdown has dhcpcd instead
     directory = "/etc/network/interfaces.d"
-    names = [name for name in _names(_below(root, directory)) if _RUN_PARTS.fullmatch(name)]
+    names = [name for name in _list_names(_below(root, directory)) if _RUN_PARTS.fullmatch(name)]
     paths = [INTERFACES, *(f"{directory}/{name}" for name in names)]
     read = [read_bounded(_below(root, path), ifupdown.MAX_BYTES) or b"" for path in paths]
     stanzas = [one for content in read for one in ifupdown.parse(content).ifaces]
     return tuple(dict.fromkeys((one.name, one.dhcp) for one in stanzas if one.dhcp is not None))
 
 
-def _running(process: Path, booted: float) -> Iterator[Running]:
+def _find_process(process: Path, booted: float) -> Iterator[Running]:
     """Yield what a process serves, if it is a dhclient that is there to stay."""
     stat = read_bounded(process / "stat", 4096) or b""
     name, _, rest = stat.partition(b"(")[2].rpartition(b")")
@@ -120,7 +120,7 @@ def _running(process: Path, booted: float) -> Iterator[Running]:
     options = {word for word in words if word.startswith("-")}
     if options & {"-r", "-x"}:
         return
-    for interface in _interfaces(words) or [None]:
+    for interface in _find_interfaces(words) or [None]:
         yield Running(
             pid=int(process.name),
             interface=interface,
@@ -130,7 +130,7 @@ def _running(process: Path, booted: float) -> Iterator[Running]:
         )
 
 
-def _interfaces(words: list[str]) -> list[str | None]:
+def _find_interfaces(words: list[str]) -> list[str | None]:
     """Return the words that are neither an option nor an option's argument."""
     return [
         word
@@ -139,7 +139,7 @@ def _interfaces(words: list[str]) -> list[str | None]:
     ]
 
 
-def _includes(root: Path, content: bytes) -> dict[str, bytes]:
+def _find_includes(root: Path, content: bytes) -> dict[str, bytes]:
     """Return the included files; each may include others."""
     found: dict[str, bytes] = {}
     missing: set[str] = set()
@@ -156,13 +156,13 @@ def _includes(root: Path, content: bytes) -> dict[str, bytes]:
                 found[path] = text
 
 
-def _hooks(root: Path, path: str) -> Iterator[Hook]:
+def _find_hooks(root: Path, path: str) -> Iterator[Hook]:
     """Yield the scripts in the order dhclient-script sources them in (``run_hook*``)."""
     content = read_bounded(_below(root, path), hooks.MAX_BYTES)
     if content is not None:
         yield Hook(path=path, content=content)
     directory = path + ".d"
-    for name in _names(_below(root, directory)):
+    for name in _list_names(_below(root, directory)):
         content = read_bounded(_below(root, f"{directory}/{name}"), hooks.MAX_BYTES)
         if content is not None and _RUN_PARTS.fullmatch(name):
             yield Hook(path=f"{directory}/{name}", content=content)
@@ -190,21 +190,21 @@ def _find_enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
             yield name
 
 
-def _all_leases(root: Path) -> Iterator[tuple[str, Lease]]:
+def _find_leases(root: Path) -> Iterator[tuple[str, Lease]]:
     paths = [
         f"/{directory}/{name}"
         for directory in LEASES
-        for name in _names(root / directory)
+        for name in _list_names(root / directory)
         if name.endswith(".leases")
     ]
-    for path in sorted(paths, key=lambda path: _mtime(_below(root, path))):
+    for path in sorted(paths, key=lambda path: _read_mtime(_below(root, path))):
         # One byte more than is parsed: so the parser knows that the top is cut off.
         content = read_bounded(_below(root, path), leases.MAX_BYTES + 1, tail=True)
         for lease in _leases(content or b""):
             yield path, lease
 
 
-def _names(directory: Path) -> list[str]:
+def _list_names(directory: Path) -> list[str]:
     with suppress(OSError):
         return sorted(os.listdir(directory), key=os.fsencode)[:MOST_FILES]  # noqa: PTH208
     return []
@@ -214,7 +214,7 @@ def _below(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
-def _mtime(path: Path) -> float:
+def _read_mtime(path: Path) -> float:
     with suppress(OSError, ValueError):
         return path.stat().st_mtime
     return 0.0

@@ -47,13 +47,13 @@ def records(directory: Path) -> tuple[HookRecord, ...]:
     with suppress(OSError):
         paths = sorted(path for path in directory.iterdir() if not path.name.startswith("."))
         for path in paths[:MOST_RECORDS]:
-            record = _record(path)
+            record = _read_record(path)
             if record is not None:
                 found.append(record)
     return tuple(found)
 
 
-def _record(path: Path) -> HookRecord | None:
+def _read_record(path: Path) -> HookRecord | None:
     with suppress(OSError):
         written = path.stat().st_mtime
         read = told.parse(read_bounded(path, told.MAX_BYTES) or b"")

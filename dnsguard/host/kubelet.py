@@ -97,7 +97,7 @@ class KubeletReader:
         used = None
         if process is not None:
             where = f"kubelet's command line (pid {process.pid})"
-            told = Flags.of(kubelet.flags_of(process.arguments[1:], where))
+            told = Flags.of(kubelet.read_flags(process.arguments[1:], where))
             used = self._find_in_use(process, told)
             if not units.is_newer_than(process):  # what it runs with is what is written
                 flags = _attribute(told, flags)
@@ -125,7 +125,7 @@ class KubeletReader:
         found = list(self._find_told(distribution, read))
         if process is None and not read.is_any:
             return None
-        setting = embedded_kubelet.resolv_conf(distribution, found)
+        setting = embedded_kubelet.find_resolv_conf(distribution, found)
         if read.troubles:
             setting = _make_unknown(read)
         elif _is_default(self._root, setting.value):
@@ -152,13 +152,13 @@ class KubeletReader:
             configs += self._files.find_below(distribution.config_dir, (".yaml", ".yml"), read)
         for name in (*self._files.find_unit_files(distribution.units), *distribution.texts):
             text = self._files.read_text(name, read)
-            yield from embedded_kubelet.flags_in(text, name)
+            yield from embedded_kubelet.find_flags(text, name)
             if distribution.configs:
-                configs += embedded_kubelet.configs_in(text)
+                configs += embedded_kubelet.find_configs(text)
         for name in dict.fromkeys(configs):
             file = self._files.read(name, read, is_yaml=True)
             if file is not None:
-                yield from embedded_kubelet.flags_of(find_mapping(file.document), name)
+                yield from embedded_kubelet.read_flags(find_mapping(file.document), name)
 
     def _find_in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""
@@ -200,10 +200,10 @@ class KubeletReader:
         environment: list[str] = []
         for name in self._files.find_unit_files((UNIT,)):
             text = self._files.read_text(name, units)
-            found += kubelet.flags_in(text, name)
-            environment += kubelet.environment_files(text)
+            found += kubelet.find_flags_in(text, name)
+            environment += kubelet.find_environment_files(text)
         for name in dict.fromkeys(environment or ENVIRONMENT):
-            found += kubelet.flags_in(self._files.read_text(name, units), name)
+            found += kubelet.find_flags_in(self._files.read_text(name, units), name)
         return Flags.of(found)
 
 

@@ -6,13 +6,13 @@ A client says one thing, hears one thing and is hung up on. Theory of operation:
   its own: the longest silent one goes. All who aren't trusted have a number together;
   beyond it whoever has the most connections makes room.
 - Nobody is hung up on before what it has said is read, nor without a line that says why.
-- All descriptors of a door are in one epoll set of its own, and the loop watches that
+- All descriptors of a listener are in one epoll set of its own, and the loop watches that
   set. So one place bounds what clients can cause, whatever they do (connect, trickle,
   ask, hang up): it works for ``SLICE`` and then rests ``rest`` times as long, while the
   kernel's queue fills and the loop has the repairs to itself.
 
 The kernel's queue is what a crowd can still fill, and nobody can be told apart in it.
-Who must never wait (root) needs a door that no one else can open: its file's mode.
+Who must never wait (root) needs a socket that no one else can open: its file's mode.
 """
 
 import asyncio
@@ -162,7 +162,7 @@ class Listener:
         self._receive(client)  # most have asked by now
         if crowded is not None and self._is_admitted(client):
             self._make_room(crowded, client)
-        self._arm()
+        self._arm_timer()
 
     # --- one client
 
@@ -238,7 +238,7 @@ class Listener:
         number = share if self._counts[peer] > share else self._terms.most
         self._reject(longest, f"more than {number} connections at a time")
 
-    def _arm(self) -> None:
+    def _arm_timer(self) -> None:
         """Have the next one whose time is over sent away; they stand in that order."""
         if self._timer is None and self._clients:
             until = next(iter(self._clients.values())).until
@@ -250,4 +250,4 @@ class Listener:
         for client in [one for one in self._clients.values() if one.until <= now]:
             what = "the answer was not read" if client.has_asked else "no whole line was said"
             self._reject(client, f"{what} within {self._terms.patience:g} s")
-        self._arm()
+        self._arm_timer()

@@ -116,9 +116,9 @@ class _Walk:
         while ahead:
             name = ahead.pop()
             if not ahead and name != "..":
-                status = self._status(name)
+                status = self._lstat(name)
                 if status is None or not stat.S_ISLNK(status.st_mode) or not self._follows(status):
-                    return self._end(name, status)
+                    return self._make_end(name, status)
             target = self._enter(name)
             if target is not None:
                 links += 1
@@ -127,14 +127,14 @@ class _Walk:
                 if target.startswith("/"):
                     self._go_to("/", "/")
                 ahead += parts(target)
-        return self._end(".", self._status("."))
+        return self._make_end(".", self._lstat("."))
 
-    def _end(self, name: str, status: os.stat_result | None) -> End:
+    def _make_end(self, name: str, status: os.stat_result | None) -> End:
         # Here a sticky bit is no help: whoever comes first has the name.
         foreign = self._foreign or self._explain_foreign(is_passed=False)
         return End(directory=self._here, name=name, status=status, foreign=foreign)
 
-    def _status(self, name: str) -> os.stat_result | None:
+    def _lstat(self, name: str) -> os.stat_result | None:
         try:
             return os.stat(name, dir_fd=self._here, follow_symlinks=False)
         except FileNotFoundError:
@@ -153,7 +153,7 @@ class _Walk:
                 raise
             if not self._follows(status):
                 raise ForeignPlaceError(
-                    f"{_join(self._where, name)}: a link that {_name_user(status.st_uid)} can change"
+                    f"{_join(self._where, name)}: a link that {_name_owner(status.st_uid)} can change"
                 ) from None
             return os.readlink(name, dir_fd=self._here)
         return None
@@ -172,7 +172,7 @@ class _Walk:
         """
         status = os.fstat(self._here)
         if not self._owners.own(status):
-            return f"{self._where} belongs to {_name_user(status.st_uid)}"
+            return f"{self._where} belongs to {_name_owner(status.st_uid)}"
         if self._owners.share(status) and not (is_passed and status.st_mode & stat.S_ISVTX):
             mode = stat.filemode(status.st_mode)
             return f"{self._where} can be written by others than its owner ({mode})"
@@ -203,7 +203,7 @@ def _find_outside() -> int:
     return -1 if is_mapped else number
 
 
-def _name_user(uid: int) -> str:
+def _name_owner(uid: int) -> str:
     with suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"uid {uid}"

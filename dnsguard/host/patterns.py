@@ -21,7 +21,7 @@ def _expand(root: str, pattern: str) -> list[str]:
     glob(3) as in Python asks for each name whether it is there, which takes three times as long.
     """
     found = [root]
-    for part, is_pattern in _split(pattern):
+    for part, is_pattern in _split_pattern(pattern):
         if is_pattern:
             matching = (
                 f"{directory}/{name}"
@@ -36,7 +36,7 @@ def _expand(root: str, pattern: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def _split(pattern: str) -> tuple[tuple[str, bool], ...]:
+def _split_pattern(pattern: str) -> tuple[tuple[str, bool], ...]:
     """Return the parts of a path, those without a pattern joined, and which are patterns."""
     groups = groupby(pattern.split("/"), key=lambda part: bool(set(part) & set("*?[")))
     return tuple(

@@ -160,23 +160,23 @@ class _Exchange:
         try:
             async with limit:
                 await asyncio.get_running_loop().sock_connect(sock, peer)
-                return _judge(await self._reply(sock))
+                return _judge(await self._find_reply(sock))
         except TimeoutError:
-            # ETIMEDOUT from the kernel is a TimeoutError too, and is its verdict.
+            # ETIMEDOUT from the kernel is a TimeoutError too, and is its word.
             if not limit.expired():
                 raise
         if self._strangers:
             return Outcome.MALFORMED, f"sent {self._strangers} messages that answer nothing asked"
         return Outcome.TIMED_OUT, f"gives no answer in {patience:g} s"
 
-    async def _reply(self, sock: socket.socket) -> dns.message.Message:
-        reply = await self._once(sock)
+    async def _find_reply(self, sock: socket.socket) -> dns.message.Message:
+        reply = await self._exchange_once(sock)
         if reply.rcode() in _NO_EDNS:
             self._query.use_edns(False)
-            reply = await self._once(sock)
+            reply = await self._exchange_once(sock)
         return reply
 
-    async def _once(self, sock: socket.socket) -> dns.message.Message:
+    async def _exchange_once(self, sock: socket.socket) -> dns.message.Message:
         """Send the query and wait for its reply, past whatever else comes."""
         loop = asyncio.get_running_loop()
         wire = self._query.to_wire()
@@ -207,7 +207,7 @@ class _Stream(_Exchange):
 
     kind = socket.SOCK_STREAM
 
-    async def _once(self, sock: socket.socket) -> dns.message.Message:
+    async def _exchange_once(self, sock: socket.socket) -> dns.message.Message:
         loop = asyncio.get_running_loop()
         wire = self._query.to_wire()
         self.sent_at = time.monotonic()

@@ -74,7 +74,7 @@ class TrustedFiles:
             return self._owners.alone_write(end.status)
 
 
-def pods(root: Path) -> Iterator[tuple[str, str, str, Path]]:
+def find_pods(root: Path) -> Iterator[tuple[str, str, str, Path]]:
     """Yield namespace, name and uid of the pods that kubelet keeps logs of, and where.
 
     Nothing where somebody else could have made a directory there.
@@ -90,13 +90,13 @@ def pods(root: Path) -> Iterator[tuple[str, str, str, Path]]:
             yield match["namespace"], match["name"], match["uid"], logs / name
 
 
-def system_pods(root: Path) -> frozenset[str]:
+def find_system_pods(root: Path) -> frozenset[str]:
     """Return the uids of kube-system's pods."""
-    found = (uid for namespace, _, uid, _ in pods(root) if namespace == SYSTEM)
+    found = (uid for namespace, _, uid, _ in find_pods(root) if namespace == SYSTEM)
     return frozenset(uid for uid, _ in zip(found, range(_MOST_PODS), strict=False))
 
 
-def pod_of(process: Path) -> str | None:
+def find_pod(process: Path) -> str | None:
     """Return the uid of the pod that a process is in, by its cgroup.
 
     :param process: its directory below ``/proc``.
@@ -114,7 +114,7 @@ def filter_believed(root: Path, remembered: Iterable[Candidate]) -> tuple[Candid
     for candidate in remembered:
         match = _VOLUME.search(candidate.origin)
         if match and known is None:
-            known = system_pods(root)
+            known = find_system_pods(root)
         if match is None or match[1] in (known or ()):
             kept.append(candidate)
     return tuple(kept)

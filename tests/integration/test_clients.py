@@ -148,7 +148,9 @@ def test_go_sees_our_repair_of_the_same_second(guard: Node, go: Go, more: bytes)
     guard.file.write_bytes(POISON)
     with guard.guarded() as daemon:
         guard.wait_for(UPSTREAM)
-        until(lambda: any((guard.root / "etc").glob(".resolv.conf.dnsguard-*")))  # the spare
+        until(
+            lambda: any((guard.root / "etc").glob(".resolv.conf.dnsguard-*"))
+        )  # the prepared repair
         until(go.resolves, within=2 * GO_LOOKS)
         daemon.send_signal(signal.SIGSTOP)
         try:

@@ -199,11 +199,11 @@ QUESTION = """
 import asyncio, json, re, sys
 from ipaddress import ip_address
 from pathlib import Path
-from dnsguard.core.model import HeldLease
-from dnsguard.host.dhcp_query import ask
-lease = HeldLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
-                  servers=frozenset(), origin="")
-got = asyncio.run(ask(lease, timeout=5))
+from dnsguard.core.model import CurrentLease
+from dnsguard.host.dhcp_query import query
+lease = CurrentLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
+                     servers=frozenset(), origin="")
+got = asyncio.run(query(lease, timeout=5))
 capabilities = re.findall(r"Cap(?:Eff|Prm|Bnd):\\s*(\\w+)", Path("/proc/self/status").read_text())
 print(json.dumps([got.outcome, got.detail, *capabilities]))
 """

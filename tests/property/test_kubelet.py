@@ -43,7 +43,7 @@ def test_flags_before_drop_ins_before_the_file_before_the_default(
     for pair in words:
         if pair[0].startswith(("--resolv-conf", "--resolv_conf")):
             expected = pair[-1].removeprefix("--resolv-conf=")
-    flags = Flags.of(core.flags_of([word for pair in words for word in pair], "here"))
+    flags = Flags.of(core.read_flags([word for pair in words for word in pair], "here"))
     found = merge(flags, [(f"/{n}", document) for n, document in enumerate(read)])
     assert found.resolv_conf.value == expected
 
@@ -125,9 +125,9 @@ def test_undoing_takes_back_our_line_alone(text: str, more: str) -> None:
 def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after: str) -> None:
     """The last mention, which is the one that counts; undone it is as before."""
     text = before + " ".join(flags) + after
-    adopted = kubelet_edits.with_flag(text, RESOLV_CONF_FLAG, POD_FILE)
+    adopted = kubelet_edits.replace_flag(text, RESOLV_CONF_FLAG, POD_FILE)
     assert adopted == before + " ".join([*flags[:-1], f"--resolv-conf={POD_FILE}"]) + after
-    read = Flags.of(core.flags_in(adopted, "/f")).resolv_conf
+    read = Flags.of(core.find_flags_in(adopted, "/f")).resolv_conf
     assert read is not None
     assert read.value == POD_FILE
     assert kubelet_edits.undo(adopted, text, adopted) == text

@@ -11,7 +11,7 @@ from static.manual import ROOT, items, page, section
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     """Return each command's parser, and the one above them as ``""``."""
-    top = cli._parser()
+    top = cli._make_parser()
     return {"": top, **dict(_commands(top))}
 
 

@@ -105,7 +105,7 @@ _FAILED = replace(_ANSWERS, failed_at=0.0, failures=1)
 
 
 def _round(*failing: ProbeTarget, outcome: Outcome = Outcome.FAILED) -> tuple[Answer, ...]:
-    """Return an outcome on each leg: this one on those that fail, and these first."""
+    """Return an outcome of each probe: this one of those that fail, and these first."""
     return tuple(
         Answer(
             address=NODELOCAL_ADDRESS,

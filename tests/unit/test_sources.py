@@ -626,4 +626,4 @@ def test_a_changed_file_is_read_again(paths: Paths) -> None:
 
 def test_the_nodes_own_interfaces_are_known() -> None:
     """At / those of our own network namespace count, whatever is mounted on /sys."""
-    assert sources._interfaces("") == dict(socket.if_nameindex())
+    assert sources._list_interfaces("") == dict(socket.if_nameindex())

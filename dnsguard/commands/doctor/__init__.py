@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),
     }
-    data["means"] = means.look(paths.root)
+    data["means"] = means.find_means(paths.root)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if options.json:
         terminal.say_json(data)

@@ -22,16 +22,16 @@ _UNITS = "kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent"
 _PLACES = "etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"
 
 
-def look(root: Path) -> dict[str, bool | str]:
+def find_means(root: Path) -> dict[str, bool | str]:
     """Tell whether kubectl has credentials, whether crictl is there, and how kubelet is restarted."""
     is_told = root == Path("/") and bool(os.environ.get("KUBECONFIG"))
     return {
         "kubectl": is_told or any((root / name).is_file() for name in _CREDENTIALS),
         "crictl": any((root / name).exists() for name in _CRICTL),
-        "restart": f"systemctl restart {_unit(root)}",
+        "restart": f"systemctl restart {_find_unit(root)}",
     }
 
 
-def _unit(root: Path) -> str:
+def _find_unit(root: Path) -> str:
     paths = ((unit, root / place / f"{unit}.service") for unit in _UNITS for place in _PLACES)
     return next((unit for unit, path in paths if path.exists()), _UNITS[0])

@@ -20,10 +20,10 @@ def prove(paths: Paths, policy: Policy, node: NodeSnapshot, zone: str) -> Json:
 
     :raises UsageError: there is nobody to ask.
     """
-    doors = {door for server in node.servers for door in server.doors}
+    doors = {door for server in node.servers for door in server.endpoints}
     entry = _entry(policy, node)
     networks = {one.network: paths.root / f"proc/{one.pid}/ns/net" for one in node.seen}
-    networks.pop(pods.network(Path("/proc/self")), None)
+    networks.pop(pods.find_network(Path("/proc/self")), None)
     scope = wire.Scope(
         proc=paths.root / "proc",
         pids=tuple(one.pid for one in node.seen),
@@ -53,10 +53,10 @@ def _entry(policy: Policy, node: NodeSnapshot) -> IPAddress:
     doors = [
         door
         for one in reversed(node.servers)
-        for door in sorted(one.doors, key=repr)
-        if door.port == 53 and door.place is None and not door.address.is_link_local
+        for door in sorted(one.endpoints, key=repr)
+        if door.port == 53 and door.network is None and not door.address.is_link_local
     ]
-    here = {door.address for server in node.servers for door in server.doors}
+    here = {door.address for server in node.servers for door in server.endpoints}
     local = [one for one in policy.nodelocal if one in here]
     found = [*local, *(door.address for door in doors)]
     if not found:

@@ -44,14 +44,14 @@ def find_program(process: processes.Process) -> str:
 
 
 def read_server(directory: Path, pod: pods.Pod | None, process: processes.Process) -> ServerProcess:
-    network = pods.network(directory)
+    network = pods.find_network(directory)
     content, changed = pods.read(directory, CONF)
     nameservers = resolvconf.addresses(content)
     conf = _read_option(process.arguments, "conf") or "Corefile"
     blocks = _read_corefile(directory, conf)
     ports = {int(text) for text in (_read_option(process.arguments, "dns.port"),) if _is_port(text)}
     program = find_program(process)
-    listens = pods.listens(directory)
+    listens = pods.find_listening(directory)
     notes = []
     if changed > process.started + _SLACK:
         notes.append(f"{CONF} changed after it started: it may still use what was there before")
@@ -70,11 +70,13 @@ def read_server(directory: Path, pod: pods.Pod | None, process: processes.Proces
             blocks=tuple(
                 Block(
                     zone=zone,
-                    doors=_find_endpoints(
+                    endpoints=_find_endpoints(
                         block.binds, port or default, listens, directory, network
                     ),
                     local=block.local,
-                    onward=tuple(_find_forwards(one, directory, network) for one in block.forwards),
+                    forwards=tuple(
+                        _find_forwards(one, directory, network) for one in block.forwards
+                    ),
                 )
                 for block in blocks
                 for zone, port in block.keys
@@ -104,9 +106,9 @@ def _read_corefile(directory: Path, conf: str) -> tuple[corefile.Block, ...]:
     below = posixpath.dirname(conf)
 
     def imports(pattern: str) -> Iterable[bytes]:
-        return pods.matching(directory, posixpath.join(below, pattern))
+        return pods.find_matching(directory, posixpath.join(below, pattern))
 
-    return corefile.blocks(content, pods.environ(directory), imports)
+    return corefile.blocks(content, pods.read_environ(directory), imports)
 
 
 def _find_endpoints(
@@ -123,27 +125,31 @@ def _find_endpoints(
         with suppress(ValueError):  # an interface's name
             found = {plain(parse_address(one)) for one in binds}
     else:
-        found = pods.addresses(directory) - specific
+        found = pods.find_addresses(directory) - specific
     return frozenset(make_endpoint(one, port, network) for one in found)
 
 
 def make_endpoint(address: IPAddress, port: int | None, network: int) -> Endpoint:
     return Endpoint(
-        address=address, port=port or 53, place=network if address.is_loopback else None
+        address=address, port=port or 53, network=network if address.is_loopback else None
     )
 
 
 def _find_forwards(forward: corefile.Forward, directory: Path, network: int) -> Forward:
     targets = [
         Target(
-            door=make_endpoint(plain(one.address), one.port or _default_port(one.scheme), network)
+            endpoint=make_endpoint(
+                plain(one.address), one.port or _default_port(one.scheme), network
+            )
         )
         for one in forward.servers
     ]
     for file in forward.files:
         with suppress(FileNotFoundError):
             named = resolvconf.addresses(pods.read(directory, file)[0])
-            targets += [Target(door=make_endpoint(one, None, network), via=file) for one in named]
+            targets += [
+                Target(endpoint=make_endpoint(one, None, network), via=file) for one in named
+            ]
     return Forward(base=forward.base, excepts=forward.excepts, targets=tuple(targets))
 
 

@@ -36,7 +36,7 @@ class NodeSnapshot:
     """Theirs, with the services that lead to them, and systemd-resolved."""
     unread: tuple[str, ...]
     strangers: tuple[str, ...]
-    """Those that are called like a DNS server, and why each convicts nobody."""
+    """Those that are called like a DNS server, and why each proves nothing."""
     looped: tuple[pods.Pod, ...]
     """Those whose ``loop`` plugin has ended them."""
     kubelet: tuple[str, tuple[IPAddress, ...]] | None
@@ -66,12 +66,12 @@ def add_answers(
 
 def take(paths: Paths, policy: Policy) -> NodeSnapshot:
     """Look at every DNS server's process of root's and of kube-system. Only reads."""
-    proc, known = paths.root / "proc", pods.known(paths.root)
+    proc, known = paths.root / "proc", pods.find_known(paths.root)
     seen: list[ServerProcess] = []
     unread: list[str] = []
     strangers: list[str] = []
-    for process in processes.running(proc, frozenset(PROGRAMS)):
-        uid = trust.pod_of(proc / str(process.pid))
+    for process in processes.find_running(proc, frozenset(PROGRAMS)):
+        uid = trust.find_pod(proc / str(process.pid))
         stranger = _find_stranger(paths.root, process, uid, known)
         if stranger is not None:
             called = f"calls itself {find_program(process)}: not looked at"
@@ -88,7 +88,7 @@ def take(paths: Paths, policy: Policy) -> NodeSnapshot:
     seen.sort(key=lambda one: (one.program != PROGRAMS[0], one.pid))
     services = policy.cluster - frozenset(policy.nodelocal) - frozenset(KNOWN_NODELOCAL)
     up = [one.pod.uid for one in seen if one.pod is not None]
-    files = pod_resolv_confs.look(paths.root, known, policy.cluster_domain)
+    files = pod_resolv_confs.find_pod_files(paths.root, known, policy.cluster_domain)
     return NodeSnapshot(
         seen=tuple(seen),
         servers=(*_find_served(seen, services), *_find_resolved(paths.root)),
@@ -137,13 +137,15 @@ def _find_served(seen: Sequence[ServerProcess], services: frozenset[IPAddress]) 
 
     Not where somebody here listens at a service's address himself, as NodeLocalDNS may.
     """
-    taken = {door.address for one in seen for door in one.server.doors}
+    taken = {endpoint.address for one in seen for endpoint in one.server.endpoints}
     coredns = [one.name for one in seen if one.program == PROGRAMS[0]]
     behind = [one.name for one in seen if one.answers_cluster] or coredns
-    doors = frozenset(Endpoint(address=one) for one in services - taken)
+    endpoints = frozenset(Endpoint(address=one) for one in services - taken)
     for one in seen:
         if one.name in behind:
-            blocks = (replace(block, doors=block.doors | doors) for block in one.server.blocks)
+            blocks = (
+                replace(block, endpoints=block.endpoints | endpoints) for block in one.server.blocks
+            )
             yield replace(one.server, blocks=tuple(blocks))
         else:
             yield one.server
@@ -153,12 +155,13 @@ def _find_resolved(root: Path) -> Iterator[Server]:
     """Yield systemd-resolved's stub: 127.0.0.53 may stand in a host network pod's file."""
     content = read_bounded(root / "run/systemd/resolve/resolv.conf", pods.MOST_BYTES)
     if content is not None:
-        network = pods.network(Path("/proc/self"))
+        network = pods.find_network(Path("/proc/self"))
         targets = (make_endpoint(one, None, network) for one in resolvconf.addresses(content))
-        onward = Forward(targets=tuple(Target(door=door) for door in targets))
-        doors = frozenset(make_endpoint(one, None, network) for one in _STUB)
+        forward = Forward(targets=tuple(Target(endpoint=endpoint) for endpoint in targets))
+        endpoints = frozenset(make_endpoint(one, None, network) for one in _STUB)
         yield Server(
-            name="systemd-resolved", blocks=(Block(zone=".", doors=doors, onward=(onward,)),)
+            name="systemd-resolved",
+            blocks=(Block(zone=".", endpoints=endpoints, forwards=(forward,)),),
         )
 
 
