@@ -17,7 +17,7 @@ from dnsguard.formats import kubelet
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
 
 Flag = tuple[str, str, str]
-"""Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.flags_in`."""
+"""Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.find_flags_in`."""
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)

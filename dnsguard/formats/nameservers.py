@@ -1,4 +1,4 @@
-"""What a file says of nameservers, in one form whatever its own is: :class:`Note`.
+"""What a file says of nameservers, in one form whatever its own is: :class:`NamedServers`.
 
 A function here is the reader of one format; each takes any bytes (or any tree, of YAML)
 and none judges what it reads.

@@ -194,7 +194,7 @@ class _Exchange:
 
     def _take(self, wire: bytes) -> dns.message.Message | None:
         """Return the reply that came, None for what is none."""
-        reply = _does_match(self._query, wire)
+        reply = _match_reply(self._query, wire)
         if reply is None:
             self._strangers += 1
         else:
@@ -235,7 +235,7 @@ async def _receive_exactly(sock: socket.socket, count: int) -> bytes:
     return read
 
 
-def _does_match(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
+def _match_reply(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
     """Return the reply to this query that a datagram holds, None where it holds none.
 
     Read up to the question and no further: header and question are all that counts

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 OTHER = "192.0.2.54"
 """A second upstream; nobody listens there unless a test does."""
 PEACE = 0.055
-"""Seconds between two foreign writes that are no fight yet (dnsguard.core.fight)."""
+"""Seconds between two foreign writes that are no fight yet (dnsguard.core.backoff)."""
 
 
 @pytest.fixture

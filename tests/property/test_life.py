@@ -200,7 +200,7 @@ class Life(RuleBasedStateMachine):
         self.node.rivals += contents
 
     @rule()
-    def the_spare_is_laid_ready(self) -> None:
+    def the_repair_is_prepared(self) -> None:
         self.node.prepare()
 
     @rule()

@@ -225,10 +225,10 @@ def test_what_is_prepared_for_one_text_fits_every_text_that_it_is_taken_for(
 ) -> None:
     """Or it is for none: the other text is read, and decided."""
     content = guarded_resolvconf.guard(poisoned, wanted)
-    remedy = prepare_repair_of(poisoned, content, wanted)
-    assert remedy.content_for(poisoned) == content
-    text = b"\n".join([*before, remedy.block or poisoned, *behind])
-    repaired = remedy.content_for(text)
+    repair = prepare_repair_of(poisoned, content, wanted)
+    assert repair.content_for(poisoned) == content
+    text = b"\n".join([*before, repair.block or poisoned, *behind])
+    repaired = repair.content_for(text)
     assert repaired in (None, guarded_resolvconf.guard(text, wanted))
-    is_plain = remedy.block and b"nameserver" not in b"".join([*before, *behind])
+    is_plain = repair.block and b"nameserver" not in b"".join([*before, *behind])
     assert repaired is not None or not is_plain or b"dnsguard" in text

@@ -22,22 +22,22 @@ class Case:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        self.cycle = Guard(self.paths, config.defaults().policy, lambda _: None)
-        self.cycle.set_addresses(frozenset())
+        self.guard = Guard(self.paths, config.defaults().policy, lambda _: None)
+        self.guard.set_addresses(frozenset())
         self.turn()
 
     def answer(self, answering: str, *silent: str) -> None:
         """Have one server answer as any real one does, and the others never."""
         legs = [ProbeTarget(ProbeKind.UPSTREAM), ProbeTarget(ProbeKind.CLUSTER)]
-        for _ in range(self.cycle.policy.failures):
-            self.cycle.look(tuple(_said(one, leg) for one in silent for leg in legs))
-            self.cycle.look(tuple(_said(answering, leg, is_there=True) for leg in legs))
-        self.cycle.apply_deferred()
+        for _ in range(self.guard.policy.failures):
+            self.guard.look(tuple(_said(one, leg) for one in silent for leg in legs))
+            self.guard.look(tuple(_said(answering, leg, is_there=True) for leg in legs))
+        self.guard.apply_deferred()
 
     def turn(self) -> None:
-        self.cycle.refresh()
-        self.cycle.look()
-        self.cycle.apply_deferred()
+        self.guard.refresh()
+        self.guard.look()
+        self.guard.apply_deferred()
 
     @property
     def named(self) -> list[str]:
@@ -49,7 +49,7 @@ class Case:
 
     @property
     def known(self) -> list[str]:
-        return [f"{one.source} {one.address}" for one in self.cycle.knowledge.found.candidates]
+        return [f"{one.source} {one.address}" for one in self.guard.knowledge.found.candidates]
 
 
 def _said(server: str, leg: ProbeTarget, *, is_there: bool = False) -> Answer:

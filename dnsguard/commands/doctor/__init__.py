@@ -1,7 +1,7 @@
 """``dnsguard doctor``: the loops that exist on this node now, and what ends them.
 
 Every CoreDNS and node-cache of root's and of kube-system's pods is looked at as the kernel shows
-it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
+it (:mod:`.snapshot`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
 the node's file that each other pod has. No API server is asked, which may need DNS itself, and
 no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findings` is what that means,
 :mod:`.proof` asks and counts on the wire, :mod:`.text` is for people.
