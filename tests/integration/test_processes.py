@@ -148,7 +148,7 @@ def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> N
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"
         f"where = Path({str(tmp_path)!r}), frozenset([{NAME!r}])\n"
-        "found, = processes.running(*where)\n"
+        "found, = processes.find_running(*where)\n"
         "search = processes.Search(*where)\n"
         "assert not search.go_on(60)\n"
         "assert [one.pid for one in search.found] == [found.pid] * (found.uid == 0)\n"
