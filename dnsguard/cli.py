@@ -18,7 +18,7 @@ from dnsguard.errors import (
 )
 from dnsguard.formats.timespan import parse
 
-_PACKAGES = {"dns": "dnspython", "prometheus_client": "prometheus-client"}
+_PACKAGES = {"dns": "dnspython"}
 """Where Debian's package is not called like its module."""
 
 
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
         terminal.say(*message.rstrip("\n").split("\n"))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dnsguard", description="Guards /etc/resolv.conf; see dnsguard(8).")
     parser.add_argument("--version", action="version", version=f"dnsguard {__version__}")
     parser.add_argument(
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     hold = add("hold", "pin who serves the node; root only")
     hold.add_argument("serves", choices=("upstream", "nodelocal"), help="who stands first")
     about = "end on its own after this time: 90s, 30m, 1h 30min"
-    hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
+    hold.add_argument("--for", dest="seconds", type=_parse_timespan, metavar="TIME", help=about)
     add("release", "end a hold; root only")
     forget = add("forget", "drop a remembered nameserver; root only")
     forget.add_argument("address", metavar="ADDRESS", help="as dnsguard upstreams shows it")
@@ -108,10 +108,12 @@ _PATIENCE = 30.0
 
 def _add_timeout(parser: argparse.ArgumentParser) -> None:
     about = f"wait no longer than this; {_PATIENCE:g}s"
-    parser.add_argument("--timeout", type=_timespan, default=_PATIENCE, metavar="TIME", help=about)
+    parser.add_argument(
+        "--timeout", type=_parse_timespan, default=_PATIENCE, metavar="TIME", help=about
+    )
 
 
-def _timespan(text: str) -> float:
+def _parse_timespan(text: str) -> float:
     try:
         return parse(text)
     except ValueError as error:
@@ -135,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _obey(arguments: Sequence[str] | None) -> int:
     try:
-        options, rest = _parser().parse_known_args(arguments)
+        options, rest = _make_parser().parse_known_args(arguments)
         if rest:  # argparse has its top parser complain, which has another --help
             what = f"unrecognized arguments: {' '.join(rest)}"
             raise UsageError(f"{what}; see dnsguard {options.command} --help")

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import RefusedError
-from dnsguard.host.listener import Client, Listener, Terms
+from dnsguard.host.listener import Client, Listener
+from dnsguard.host.listener_terms import Terms
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""
@@ -78,7 +79,7 @@ class Control:
         self._complain = complain
         self._complaints: set[tuple[int, str]] = set()
         self._made: dict[str, tuple[float, bytes]] = {}
-        self._doors: list[Listener] = []
+        self._listeners: list[Listener] = []
 
     def open(self) -> None:
         """Listen. Sockets that a dead daemon left are replaced; no other one runs.
@@ -90,23 +91,23 @@ class Control:
         self._listen(self._path, 0o666, _TERMS)
 
     def _listen(self, path: Path, mode: int, terms: Terms) -> None:
-        door = Listener(
+        listener = Listener(
             _bind(path, mode),
             terms,
             peer=lambda connection: _peer(connection).uid,
             serve=self._serve,
             refuse=self._refuse,
         )
-        self._doors.append(door)
+        self._listeners.append(listener)
 
     def close(self) -> None:
-        for door in self._doors:
-            door.close()
-        if self._doors:
+        for listener in self._listeners:
+            listener.close()
+        if self._listeners:
             for path in (self._path, self._path.with_name(ROOT_SOCKET)):
                 with suppress(OSError):
                     path.unlink()
-        self._doors.clear()
+        self._listeners.clear()
 
     def _serve(self, client: Client) -> bytes:
         line = bytes(client.heard) if len(client.heard) <= MAX_LINE else b"#"

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dnsguard.formats import prometheus
 from dnsguard.host import atomic
-from dnsguard.host.listener import Client, Listener, Terms
+from dnsguard.host.listener import Client, Listener
+from dnsguard.host.listener_terms import Terms
 from dnsguard.host.path_walk import ForeignPlaceError
 
 FILE = "dnsguard.prom"
@@ -22,10 +24,10 @@ MOST_CLIENTS = 16
 PATIENCE = 5.0
 """Seconds that a request may take."""
 _END = b"\r\n\r\n"
+_PAGE = b"dnsguard: metrics are at /metrics, see dnsguard-metrics(7)\n", "text/plain; charset=utf-8"
 _TERMS = Terms(
     end=_END, longest=MOST_HEADER, patience=PATIENCE, share=MOST_CLIENTS, most=MOST_CLIENTS
 )
-_OPENMETRICS = "application/openmetrics-text"
 FRESH = 50
 """Times as long as it took to make them, the metrics are served to all who ask, and"""
 STALE = 1.0
@@ -47,7 +49,7 @@ class Destinations:
 
 
 class Exporter:
-    """Writes and serves what it is given; loads prometheus-client when that is due."""
+    """Writes and serves what it is given."""
 
     def __init__(self, collect: Callable[[], Families], complain: Tell, own: Path) -> None:
         """Take what is needed.
@@ -58,26 +60,24 @@ class Exporter:
         self._complain = complain
         self._own = own
         self._complained: dict[str, str] = {}
-        self._wish = Destinations(None, None)
-        self._door: Listener | None = None
+        self._wanted = Destinations(None, None)
+        self._listener: Listener | None = None
         self._made: dict[bool, tuple[float, bytes, str]] = {}
-        self._making: set[asyncio.Task[None]] = set()
-        self._waiting: dict[bool, list[tuple[Client, bool]]] = {}
         self._due = 0.0
 
-    def configure(self, wish: Destinations) -> None:
+    def configure(self, wanted: Destinations) -> None:
         """Do as the configuration says from now on."""
-        if wish.directory != self._wish.directory:
+        if wanted.directory != self._wanted.directory:
             self._remove()
-            if wish.directory is not None:
-                atomic.sweep((wish.directory / FILE,))
-        if wish.listen != self._wish.listen or self._door is None:
-            self._listen(wish.listen)
-        self._wish, self._due = wish, 0.0
+            if wanted.directory is not None:
+                atomic.sweep((wanted.directory / FILE,))
+        if wanted.listen != self._wanted.listen or self._listener is None:
+            self._listen(wanted.listen)
+        self._wanted, self._due = wanted, 0.0
 
     def is_due(self, now: float) -> bool:
         """Tell whether the file is to be written now."""
-        return self._wish.directory is not None and now >= self._due
+        return self._wanted.directory is not None and now >= self._due
 
     def write_soon(self) -> None:
         """Have the file written at the next opportunity."""
@@ -87,27 +87,26 @@ class Exporter:
         """Write the file, if there is a place for it. Never raises OSError."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + PERIOD
-        directory = self._wish.directory
+        directory = self._wanted.directory
         if directory is None or not _is_there(directory):
             return
         families = self._collect()
         try:
-            why = await loop.run_in_executor(None, self._put, directory, families)
-        except (OSError, ImportError) as error:
+            why = await loop.run_in_executor(None, self._write_file, directory, families)
+        except OSError as error:
             why = f"{directory / FILE}: {error}"
         if why is not None:
             self._fail("textfile", why)
         else:
             self._complained.pop("textfile", None)
 
-    def _put(self, directory: Path, families: Families) -> str | None:
+    def _write_file(self, directory: Path, families: Families) -> str | None:
         """Write the file; where another user could turn it into any other, one of our own."""
-        from dnsguard.host.exposition import text
-
+        text = prometheus.write_text(families)
         try:
-            atomic.write(directory / FILE, text(families))
+            atomic.write(directory / FILE, text)
         except ForeignPlaceError as error:
-            atomic.write(self._own, text(families))
+            atomic.write(self._own, text)
             return (
                 f"{error.strerror}, who could have root write anywhere; it is {self._own} instead:"
                 f" ln -s {self._own} {directory}/"
@@ -118,29 +117,29 @@ class Exporter:
         """Take the file away, for what it says is no longer so, and stop listening."""
         self._remove()
         self._listen(None)
-        for task in self._making:
-            task.cancel()
 
     def _remove(self) -> None:
-        if self._wish.directory is not None:
-            atomic.remove(self._wish.directory / FILE)
+        if self._wanted.directory is not None:
+            atomic.remove(self._wanted.directory / FILE)
             atomic.remove(self._own)
 
     def _listen(self, listen: tuple[str, int] | None) -> None:
         """Listen there from now on, in one step: what is awaited can overtake itself."""
-        if self._door is not None:
-            self._door.close()
-            self._door = None
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if listen is None:
             return
         host, port = listen
         try:
-            self._door = Listener(
+            self._listener = Listener(
                 _bind(host, port),
                 _TERMS,
                 peer=lambda _: 0,  # TCP doesn't tell who it is
                 serve=self._serve,
-                refuse=lambda _, why: _response("503 Service Unavailable", f"{why}\n".encode()),
+                refuse=lambda _, why: _make_response(
+                    "503 Service Unavailable", f"{why}\n".encode()
+                ),
             )
         except OSError as error:
             strerror = (error.strerror or str(error)).lower()
@@ -148,53 +147,31 @@ class Exporter:
         else:
             self._complained.pop("listener", None)
 
-    def _serve(self, client: Client) -> bytes | None:
+    def _serve(self, client: Client) -> bytes:
         head, end, _ = bytes(client.heard).partition(_END)
         if not end or len(head) + len(end) > MOST_HEADER:
-            return _response("400 Bad Request", b"an HTTP request, please\n")
+            return _make_response("400 Bad Request", b"an HTTP request, please\n")
         request, *headers = head.decode("latin-1").split("\r\n")
         method, _, rest = request.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
         if method not in ("GET", "HEAD"):
-            return _response("405 Method Not Allowed", b"GET only\n", "Allow: GET, HEAD\r\n")
+            return _make_response("405 Method Not Allowed", b"GET only\n", "Allow: GET, HEAD\r\n")
         if path not in ("/", "/metrics"):
-            return _response("404 Not Found", b"see /metrics\n")
-        if path == "/":
-            page = b"dnsguard: metrics are at /metrics, see dnsguard-metrics(7)\n"
-            return _response("200 OK", page if method == "GET" else b"")
-        return self._metrics(client, is_head=method == "HEAD", is_open=_wants_open(headers))
+            return _make_response("404 Not Found", b"see /metrics\n")
+        body, kind = self._find_metrics(_wants_open(headers)) if path == "/metrics" else _PAGE
+        return _make_response("200 OK", body if method == "GET" else b"", kind=kind)
 
-    def _metrics(self, client: Client, *, is_head: bool, is_open: bool) -> bytes | None:
-        """Answer with what was made just now, or have it made for all who ask meanwhile."""
-        until, body, kind = self._made.get(is_open, (0.0, b"", ""))
-        if time.monotonic() < until:
-            return _response("200 OK", b"" if is_head else body, kind=kind)
-        waiting = self._waiting.setdefault(is_open, [])
-        waiting.append((client, is_head))
-        if len(waiting) == 1:
-            task = asyncio.get_running_loop().create_task(self._make(is_open=is_open))
-            self._making.add(task)
-            task.add_done_callback(self._making.discard)
-        return None
-
-    async def _make(self, *, is_open: bool) -> None:
-        loop = asyncio.get_running_loop()
+    def _find_metrics(self, is_open: bool) -> tuple[bytes, str]:  # noqa: FBT001 -- which of two
+        """Return the metrics, those made just now to all who ask in quick succession."""
         began = time.monotonic()
-        accept = f"{_OPENMETRICS}; version=1.0.0" if is_open else ""
-        status, body, kind = "500 Internal Server Error", b"see the journal\n", "text/plain"
-        try:
-            body, kind = await loop.run_in_executor(None, _negotiate, self._collect(), accept)
-        except ImportError as error:
-            self._fail("listener", str(error))
-        else:
-            status, ended = "200 OK", time.monotonic()
+        until, body, kind = self._made.get(is_open, (0.0, b"", ""))
+        if began >= until:
+            write = prometheus.write_openmetrics if is_open else prometheus.write_text
+            body = write(self._collect())
+            kind = prometheus.OPENMETRICS_TYPE if is_open else prometheus.TEXT_TYPE
+            ended = time.monotonic()
             self._made[is_open] = ended + min(STALE, FRESH * (ended - began)), body, kind
-        finally:
-            waiting = self._waiting.pop(is_open)
-        for client, is_head in waiting:
-            if self._door is not None:
-                answer = _response(status, b"" if is_head else body, kind=kind)
-                self._door.say(client, answer)
+        return body, kind
 
     def _fail(self, what: str, why: str) -> None:
         """Say once what can't be done; again when the reason is another."""
@@ -218,22 +195,18 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _wants_open(headers: list[str]) -> bool:
-    """Tell whether OpenMetrics is accepted, as prometheus-client reads the header."""
+    """Tell whether OpenMetrics is accepted, whatever its version and weight."""
     accepted = ",".join(h.partition(":")[2] for h in headers if h.lower().startswith("accept:"))
-    return any(one.partition(";")[0].strip() == _OPENMETRICS for one in accepted.split(","))
+    return any(
+        one.partition(";")[0].strip() == prometheus.OPENMETRICS for one in accepted.split(",")
+    )
 
 
 def _is_there(directory: Path) -> bool:
     return os.path.isdir(directory)  # noqa: PTH112 -- Path.is_dir() raises where there is no way in
 
 
-def _negotiate(families: Families, accept: str) -> tuple[bytes, str]:
-    from dnsguard.host.exposition import negotiate
-
-    return negotiate(families, accept)
-
-
-def _response(
+def _make_response(
     status: str, body: bytes, more: str = "", *, kind: str = "text/plain; charset=utf-8"
 ) -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"

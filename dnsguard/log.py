@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from dnsguard import terminal
+from dnsguard import page, terminal
 from dnsguard.host.journal import Fields, Outbox, can_send, is_journal
 from dnsguard.reporting import sentences
 from dnsguard.reporting.events import Event, Level, Repeats
@@ -84,7 +84,7 @@ class Journal:
         pairs = structlog.processors.LogfmtRenderer()(None, level, line)
         text = f"{name} {pairs}".rstrip()
         if self._outbox is not None:
-            return (_entry(name, level, text, line),), {}
+            return (_make_entry(name, level, text, line),), {}
         prefix = "" if self._is_bare else f"{at} {level:7} "
         return f"<{_PRIORITIES[level]}>{text}" if self._has_prefix else prefix + text
 
@@ -96,7 +96,7 @@ class _Sender:
         self.debug = self.info = self.warning = self.error = write
 
 
-def _entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fields:
+def _make_entry(name: str, level: str, text: str, details: Mapping[str, str]) -> Fields:
     """Return the fields of one entry (systemd.journal-fields(7))."""
     advice = sentences.advice(name, details)
     own = {f"DNSGUARD_{key.upper()}": value[:LONGEST] for key, value in details.items()}
@@ -118,6 +118,4 @@ def _flatten(_: structlog.typing.WrappedLogger, __: str, line: _Dict) -> _Dict:
 
     python3-systemd refuses what can't be encoded, and a name on the disk may be such.
     """
-    return {
-        key: terminal.escape(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()
-    }
+    return {key: page.escape(_BLANKS.sub(" ", str(value)).strip()) for key, value in line.items()}

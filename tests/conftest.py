@@ -111,7 +111,7 @@ def house_rules(request: pytest.FixtureRequest) -> Iterator[None]:
     assert set(threading.enumerate()) <= threads
     left = _descriptors().items() - descriptors.items()
     if left:
-        # What hangs in a reference cycle is not left behind, only late.
+        # What hangs in a reference guard is not left behind, only late.
         gc.collect()
         left = _descriptors().items() - descriptors.items()
     assert not left

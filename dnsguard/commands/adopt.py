@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dnsguard import config, terminal
-from dnsguard.commands.kubelet import POD_FILE, servers
+from dnsguard import config, text_diff
+from dnsguard.commands.kubelet import POD_FILE, _list_servers
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats import kubelet as core
+from dnsguard.formats import kubelet_edits
 from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting
 from dnsguard.host import atomic, yaml_text
 from dnsguard.host import kubelet as host
-from dnsguard.host.atomic import Attributes
+from dnsguard.host.attributes import Attributes
 from dnsguard.host.files import read_bounded
 from dnsguard.paths import Paths
 from dnsguard.terminal import say
@@ -74,8 +75,8 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     if is_undo:
         change = _undo(paths.root, kubelet.resolv_conf)
     else:
-        _check(paths, kubelet)
-        change = _change(paths.root, kubelet)
+        _check_upstreams(paths, kubelet)
+        change = _make_change(paths.root, kubelet)
     if change is None:
         say(f"Nothing to do: {kubelet.resolv_conf.origin} is {kubelet.resolv_conf.value}")
     elif is_dry_run:
@@ -89,15 +90,15 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     return 0
 
 
-def _check(paths: Paths, kubelet: Kubelet) -> None:
+def _check_upstreams(paths: Paths, kubelet: Kubelet) -> None:
     """Refuse to point pods at a file that would leave them without names."""
     cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster
-    if not any(one not in cluster for one in servers(paths.root, POD_FILE)):
+    if not any(one not in cluster for one in _list_servers(paths.root, POD_FILE)):
         remedy = "start dnsguard first: systemctl start dnsguard"
         raise DnsguardError(f"{POD_FILE} names no upstream, and pods would get none: {remedy}")
 
 
-def _change(root: Path, kubelet: Kubelet) -> Change | None:
+def _make_change(root: Path, kubelet: Kubelet) -> Change | None:
     """Return what points kubelet at our file, None where it is so already."""
     setting = kubelet.resolv_conf
     if setting.value == POD_FILE:
@@ -122,13 +123,13 @@ def _change(root: Path, kubelet: Kubelet) -> Change | None:
 def _edit(before: str, *, is_flag: bool) -> str | None:
     """Return the text with our file in it and nothing else changed, None where it can't be."""
     if is_flag:
-        return core.with_flag(before, core.RESOLV_CONF_FLAG, POD_FILE)
+        return kubelet_edits.replace_flag(before, core.RESOLV_CONF_FLAG, POD_FILE)
     document = yaml_text.load(os.fsencode(before))
     if not isinstance(document, dict):
         return None
     wanted = {**document, RESOLV_CONF: POD_FILE}
     # A second mention of a key would be an error to kubelet.
-    texts_with = core.with_key if RESOLV_CONF in document else core.with_new_key
+    texts_with = kubelet_edits.replace_key if RESOLV_CONF in document else kubelet_edits.add_key
     texts = texts_with(before, RESOLV_CONF, POD_FILE)
     return next((one for one in texts if yaml_text.load(os.fsencode(one)) == wanted), None)
 
@@ -141,9 +142,9 @@ def _undo(root: Path, setting: Setting) -> Change | None:
     backups = sorted(path.parent.glob(f"{path.name}.dnsguard-*~"))
     if not backups:
         raise DnsguardError(f"{setting.path}: no backup beside it; dnsguard has not adopted it")
-    before = _text(backups[-1])
+    before = _decode(backups[-1])
     after = _edit(before, is_flag=setting.is_flag)
-    restored = None if after is None else core.undo(current, before, after)
+    restored = None if after is None else kubelet_edits.undo(current, before, after)
     if restored is None:
         raise DnsguardError(f"{setting.path} has changed too much; it was {backups[-1]}")
     return Change(
@@ -163,10 +164,10 @@ def _read(root: Path, name: str) -> tuple[Path, str, os.stat_result]:
         status = path.stat()
     except OSError as error:
         raise DnsguardError(f"{name}: {error.strerror}") from error
-    return path, _text(path), status
+    return path, _decode(path), status
 
 
-def _text(path: Path) -> str:
+def _decode(path: Path) -> str:
     content = read_bounded(path, _MOST + 1)
     if content is None or len(content) > _MOST:
         raise DnsguardError(f"{path}: {core.UNREADABLE}")
@@ -176,7 +177,7 @@ def _text(path: Path) -> str:
 def diff(change: Change) -> list[str]:
     """Return the change as a unified diff."""
     before, after = os.fsencode(change.before), os.fsencode(change.after)
-    return terminal.diff(before, after, change.name, change.name)
+    return text_diff.diff(before, after, change.name, change.name)
 
 
 def _apply(change: Change) -> None:
@@ -186,10 +187,10 @@ def _apply(change: Change) -> None:
     try:
         if change.backup is None:
             write(backup, change.before, change.status)
-        if _text(path) != change.before:
+        if _decode(path) != change.before:
             raise DnsguardError(f"{change.name} was changed a moment ago: try again")
         write(path, change.after, change.status)
-        if change.backup is not None and _text(change.backup) == change.after:
+        if change.backup is not None and _decode(change.backup) == change.after:
             change.backup.unlink()
     except OSError as error:
         raise DnsguardError(f"{change.name}: {error.strerror}") from error

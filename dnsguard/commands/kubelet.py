@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from dnsguard import config, terminal
+from dnsguard import config, page, terminal
 from dnsguard.core.policy import fill_policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -27,7 +27,7 @@ CANT_TELL = 1
 
 _MOST = 1 << 16
 
-_PLAIN = terminal.Page()
+_PLAIN = page.Page()
 Json = dict[str, Any]
 
 
@@ -53,7 +53,7 @@ def look(paths: Paths) -> Json:
     kubelet = lookout.look()
     if kubelet is None:
         return {"kubelet": None, "can_loop": False, "doubt": lookout.doubt()}
-    named = servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
+    named = _list_servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
     cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
     dead_ends = [str(one) for one in named if one in cluster]
     return {
@@ -79,12 +79,12 @@ def _describe(setting: Setting | None) -> Json | None:
     return None if setting is None else {"value": setting.value, "origin": setting.origin}
 
 
-def servers(root: Path, name: str) -> list[IPAddress]:
+def _list_servers(root: Path, name: str) -> list[IPAddress]:
     content = read_bounded(root / name.lstrip("/"), _MOST) or b""
     return [one.address for one in resolvconf.nameservers(content)]
 
 
-def render(data: Json, layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
+def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:
     """Return the data's lines for people."""
     return tuple(one for line in _lines(data) for one in layout.indent(line))
 
@@ -112,14 +112,14 @@ def _lines(data: Json) -> Iterator[str]:
     for trouble in kubelet["troubles"]:
         yield f"trouble         {trouble}: /etc/resolv.conf is assumed"
     yield ""
-    yield from _verdict(data)
+    yield from _judge(data)
 
 
 def _show(setting: Json) -> str:
     return f"{setting['value'] or 'no file'}  ({setting['origin']})"
 
 
-def _verdict(data: Json) -> Iterator[str]:
+def _judge(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet["stale"] and kubelet["resolv_conf"]["value"] != DEFAULT:
         yield f"kubelet was started before this was configured: {kubelet['restart']}"

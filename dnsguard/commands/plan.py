@@ -9,10 +9,10 @@ from dnsguard import client, config, terminal
 from dnsguard.core.decide import decide_ahead
 from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
+from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
 from dnsguard.reporting import sentences
 from dnsguard.reporting.plan import describe
-from dnsguard.terminal import Line, Page
 
 _PLAIN = Page()
 

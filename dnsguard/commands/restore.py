@@ -10,12 +10,13 @@ from dnsguard.core import links
 from dnsguard.core.observation import MAX_FILE
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
-from dnsguard.formats.resolvconf import nameservers, unguard
+from dnsguard.formats.guarded_resolvconf import unguard
+from dnsguard.formats.resolvconf import nameservers
 from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
-from dnsguard.terminal import diff
+from dnsguard.text_diff import diff
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,7 +29,7 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     :raises RefusedError: the daemon runs, or nobody said yes.
     """
     path, seen = paths.resolv_conf, resolvfile.observe(paths.resolv_conf)
-    foreign = _foreign(paths, seen.content)
+    foreign = _read_foreign(paths, seen.content)
     changes = diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
     if seen.trouble is None and not changes:
         terminal.say(f"{path} is as the last foreign writer left it")
@@ -36,7 +37,7 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     terminal.say(*changes)
     if (link := links.replaced_link(seen)) is not None:
         terminal.say(f"It was a link to {link}, and becomes one again.")
-    if warning := _warning(paths, foreign):
+    if warning := _explain_warning(paths, foreign):
         terminal.complain(warning)
     _check_no_daemon(paths)
     if not (is_sure or _confirm()):
@@ -52,7 +53,7 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     return 0
 
 
-def _foreign(paths: Paths, content: bytes) -> bytes:
+def _read_foreign(paths: Paths, content: bytes) -> bytes:
     """Return what somebody else wrote last: the file itself tells it, or what was kept."""
     if content:
         return unguard(content)
@@ -62,7 +63,7 @@ def _foreign(paths: Paths, content: bytes) -> bytes:
         raise DnsguardError(f"nothing to restore: {paths.foreign}: {error.strerror}") from error
 
 
-def _warning(paths: Paths, foreign: bytes) -> str | None:
+def _explain_warning(paths: Paths, foreign: bytes) -> str | None:
     policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
     named = {server.address for server in nameservers(foreign)}
     if not named:

@@ -33,7 +33,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     :param gives_link_back: a manager's link is put back, wherever it leads: dnsguard is removed.
     """
     lines: list[Event] = []
-    guard = Guard(paths, _policy(paths), lines.append)
+    guard = Guard(paths, _load_policy(paths), lines.append)
     guard.search(SEARCH)
     guard.refresh()
     deadline = time.monotonic() + PATIENCE
@@ -72,7 +72,7 @@ def _write_events(events: list[Event]) -> None:
     journal.close()
 
 
-def _policy(paths: Paths) -> Policy:
+def _load_policy(paths: Paths) -> Policy:
     """Return the operator's policy; a broken configuration must not keep the file unsafe."""
     try:
         return config.load(paths.config).policy

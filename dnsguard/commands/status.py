@@ -9,9 +9,9 @@ from dnsguard import client, terminal
 from dnsguard.commands.wait import wait
 from dnsguard.errors import DEGRADED
 from dnsguard.formats.timespan import describe
+from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
 from dnsguard.reporting import sentences
-from dnsguard.terminal import Line, Page
 
 Data = Mapping[str, Any]
 """Parsed JSON of our own making; ``Any`` is what JSON is."""

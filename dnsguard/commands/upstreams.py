@@ -18,10 +18,10 @@ from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard
 from dnsguard.host import kubelet
 from dnsguard.host.files import read_bounded
+from dnsguard.page import Line, Page, escape
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
 from dnsguard.reporting.status import candidates
-from dnsguard.terminal import Line, Page, escape
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""

@@ -8,8 +8,9 @@ from typing import NoReturn
 from dnsguard import client, terminal
 from dnsguard.commands import status
 from dnsguard.errors import DnsguardError
+from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
-from dnsguard.terminal import Line, Page, Screen
+from dnsguard.screen import Screen
 
 PERIOD = 0.25
 """Seconds between two questions to the daemon; each costs both a millisecond."""

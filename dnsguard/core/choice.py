@@ -17,7 +17,7 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import FileObservation
 from dnsguard.core.upstreams import Pool
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 
 MOST_BACKUPS = resolvconf.MAXNS - 1
@@ -85,7 +85,7 @@ def _choose(memory: Memory, file: FileObservation, named: SortedNameservers, poo
     is_clean = bool(named.real) and not named.poison and not named.refused
     if is_clean and upstreams.is_good_enough(named.real, pool, resolvconf.MAXNS):
         # "options rotate" was held back for a NodeLocalDNS that somebody has taken out.
-        return (named.real if resolvconf.holds_rotate_back(file.content) else None), ()
+        return (named.real if guarded_resolvconf.holds_rotate_back(file.content) else None), ()
     # In a file like "nameserver 169.254.25.10 / nameserver 192.0.2.1" the second one stays, if it
     # answers: whoever wrote it knew why.
     wanted = upstreams.choose(pool, named.real, resolvconf.MAXNS)

@@ -14,7 +14,7 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, HookRecord, Source
 from dnsguard.core.observation import FileObservation, Observation
 from dnsguard.core.plan import UnusedKind
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
@@ -34,7 +34,7 @@ def learn_file(memory: Memory, seen: Observation, cluster: Container[IPAddress])
     file = seen.file
     if not _is_news_from_others(memory, file):
         return memory
-    foreign = resolvconf.unguard(file.content)
+    foreign = guarded_resolvconf.unguard(file.content)
     before = memory.foreign or b""
     writer = attribute(file.content, before, seen.touches, seen.now)
     memory = replace(memory, writer=writer)
@@ -75,7 +75,7 @@ def _learn_left_servers(memory: Memory, content: bytes, written_at: float) -> Me
     that worked (issue 13).
     """
     learned = upstreams.from_text(
-        resolvconf.count_ours_as_theirs(content),
+        guarded_resolvconf.count_ours_as_theirs(content),
         source=Source.RESOLV_CONF,
         origin=RESOLV_CONF,
         seen=written_at,
@@ -90,7 +90,7 @@ def _is_chosen(content: bytes, foreign: bytes, cluster: Container[IPAddress]) ->
 
     By itself dnsguard adds to none that it leaves in the file.
     """
-    named, added = set(resolvconf.addresses(content)), resolvconf.read_added(content)
+    named, added = set(resolvconf.addresses(content)), guarded_resolvconf.read_added(content)
     kept = named.intersection(resolvconf.addresses(foreign)) - added
     return bool(added & named) and any(one not in cluster for one in kept)
 
@@ -102,9 +102,9 @@ def _find_deleted(
     if memory.writer is None or memory.writer.name not in BY_HAND:
         return {}
     written = memory.written or b""
-    left = resolvconf.addresses(resolvconf.count_ours_as_theirs(content))
+    left = resolvconf.addresses(guarded_resolvconf.count_ours_as_theirs(content))
     was = [one for one in resolvconf.addresses(written) if one not in cluster]
-    if not resolvconf.is_guarded(content) and not _is_edit(written, content, cluster):
+    if not guarded_resolvconf.is_guarded(content) and not _is_edit(written, content, cluster):
         return {}
     return {one: wall for one in was if one not in left}
 
@@ -168,7 +168,7 @@ def _find_added_options(
         return b""
     if file.identity.mtime_ns / 1e9 < record.written:
         return b""
-    lines = resolvconf.unguard(file.content).split(b"\n")
+    lines = guarded_resolvconf.unguard(file.content).split(b"\n")
     return b"".join(line + b"\n" for line in lines if line.startswith(b"options "))
 
 

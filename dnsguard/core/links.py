@@ -17,7 +17,7 @@ from dnsguard.core.backoff import FlapDamping
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Found, Source
 from dnsguard.core.observation import FileObservation, Observation, Trouble
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 
 WAIT = 30.0
@@ -32,7 +32,7 @@ def replaced_link(file: FileObservation) -> str | None:
     """Return the link whose place a file of ours has taken."""
     if file.trouble is not None or file.link is not None:
         return None
-    return resolvconf.read_link_marker(file.content)
+    return guarded_resolvconf.read_link_marker(file.content)
 
 
 def managers_link(file: FileObservation) -> str | None:

@@ -27,7 +27,7 @@ from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import FileObservation, Observation, Trouble
 from dnsguard.core.plan import PreparedRepair, ReplaceFile, RestoreLink
 from dnsguard.core.upstreams import Pool
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 
 GRACE = 0.1
@@ -82,7 +82,7 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
     # 3. The text that says so.
     if wanted is not None:
         link, in_order = links.managers_link(file), share_with_nodelocal(wanted, exclusions)
-        content = resolvconf.guard(memory.foreign or b"", wanted, link, in_order=in_order)
+        content = guarded_resolvconf.guard(memory.foreign or b"", wanted, link, in_order=in_order)
     else:
         # What is only left as it is because nothing better is known is never written.
         content = judged.content if named.real else file.content
@@ -156,12 +156,14 @@ def prepare_repair(
     foreign, written = memory.foreign, memory.written
     if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
-    has_link = links.managers_link(seen.file) or resolvconf.read_link_marker(written)
+    has_link = links.managers_link(seen.file) or guarded_resolvconf.read_link_marker(written)
     if seen.file.link is not None or has_link or memory.fight.delay or foreign == written:
         return None
     poisoned = sort_nameservers(foreign, exclusions).poison
     left = sort_nameservers(written, exclusions)
-    if not poisoned or left.poison or not left.real or resolvconf.unguard(written) != foreign:
+    if not poisoned or left.poison or not left.real:
+        return None
+    if guarded_resolvconf.unguard(written) != foreign:
         return None
     return prepare_repair_of(foreign, written, left.usual)
 
@@ -171,7 +173,7 @@ def prepare_repair_of(
 ) -> PreparedRepair:
     """Return how to guard a text with these servers, and every text that names the same ones."""
     block = resolvconf.nameserver_block(poisoned)
-    guarded = resolvconf.guard(block, wanted) if block else b""
+    guarded = guarded_resolvconf.guard(block, wanted) if block else b""
     return PreparedRepair(poisoned, content, block, guarded)
 
 

@@ -14,7 +14,7 @@ _BASES = {"0x": 16, "0X": 16}
 _IPV4_MAX = 0xFFFFFFFF
 
 
-def _number(part: str) -> int:
+def _read_number(part: str) -> int:
     """Read one part of a dotted IPv4 address in C notation (inet_aton(3))."""
     if part[:2] in _BASES:
         digits, base = part[2:], 16
@@ -37,7 +37,7 @@ def inet_aton(text: str) -> IPv4Address | None:
     if len(parts) > 4:
         return None
     try:
-        *heads, last = [_number(part) for part in parts]
+        *heads, last = [_read_number(part) for part in parts]
     except ValueError:
         return None
     if any(head > 0xFF for head in heads) or last >> (8 * (4 - len(heads))):

@@ -32,7 +32,7 @@ DATE = "%Y-%m-%d@%H:%M:%S"
 """A date in a name (strptime(3)): as text, too, the oldest is the least."""
 
 
-def copies(name: str, names: Iterable[str]) -> list[str]:
+def find_copies(name: str, names: Iterable[str]) -> list[str]:
     """Return those names that a copy of the file ``name`` may have."""
     return [
         one
@@ -41,7 +41,7 @@ def copies(name: str, names: Iterable[str]) -> list[str]:
     ]
 
 
-def variants(name: str, names: Iterable[str]) -> list[str]:
+def find_variants(name: str, names: Iterable[str]) -> list[str]:
     """Return the other names that look like the file's own, as no list of words can have them.
 
     ``.bk``, ``.bkp_2026-01-31``, ``_orig``, ``-bak``, ``.ovpnsave``, ``.wgmesh-orig``: seen in
@@ -58,7 +58,7 @@ def variants(name: str, names: Iterable[str]) -> list[str]:
     ]
 
 
-def by_date(names: Iterable[str]) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
+def sort_by_date(names: Iterable[str]) -> tuple[Sequence[tuple[str, str]], Sequence[str]]:
     """Return the oldest of Ansible's backups with their dates, oldest first, and all others."""
     dated, others = [], []
     for name in names:

@@ -72,7 +72,7 @@ def _read_named(
     if not isinstance(node, dict):
         return
     if "subnets" in node or node.get("type") == "nameserver":
-        interface = _text(node.get("name")) or _text(node.get("interface")) or interface
+        interface = _decode(node.get("name")) or _decode(node.get("interface")) or interface
     for word in _read_own(node):
         yield word, interface
     for key, value in node.items():
@@ -95,5 +95,5 @@ def _read_own(node: dict[str, object]) -> Iterator[str]:
                 yield from text.replace(",", " ").split()
 
 
-def _text(value: object) -> str | None:
+def _decode(value: object) -> str | None:
     return value if isinstance(value, str) else None

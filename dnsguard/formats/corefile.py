@@ -85,12 +85,12 @@ def blocks(
         return _VARIABLE.sub(value, piece[:MAX_BYTES].decode("utf-8", "replace"))
 
     source = _Source(lambda pattern: [read(one) for one in imports(pattern)])
-    return tuple(_blocks(islice(source.lines(read(content)), MOST_LINES)))
+    return tuple(_split_blocks(islice(source.lines(read(content)), MOST_LINES)))
 
 
 def parse(content: bytes) -> tuple[Forward, ...]:
     """Return what a Corefile forwards; any bytes will do."""
-    return tuple(_forwards(content[:MAX_BYTES].decode("utf-8", "replace")))
+    return tuple(_find_forwards(content[:MAX_BYTES].decode("utf-8", "replace")))
 
 
 def parse_configmap(tree: object) -> tuple[Forward, ...]:
@@ -101,25 +101,25 @@ def parse_configmap(tree: object) -> tuple[Forward, ...]:
     return tuple(
         forward
         for document in (tree if isinstance(tree, list) else [tree])
-        for key, value in _data(document)
+        for key, value in _find_data(document)
         if key.startswith("Corefile") and isinstance(value, str)
-        for forward in _forwards(value)
+        for forward in _find_forwards(value)
     )
 
 
-def upstreams(forwards: Iterable[Forward]) -> tuple[Endpoint, ...]:
+def find_upstreams(forwards: Iterable[Forward]) -> tuple[Endpoint, ...]:
     """Return the nameservers that names outside the cluster are sent to, each once."""
     servers = (server for one in forwards if one.is_default for server in one.servers)
     return tuple(dict.fromkeys(servers))
 
 
-def _data(document: object) -> Iterable[tuple[str, object]]:
+def _find_data(document: object) -> Iterable[tuple[str, object]]:
     data = document.get("data") if isinstance(document, dict) else None
     return data.items() if isinstance(data, dict) else ()
 
 
-def _forwards(text: str) -> Iterator[Forward]:
-    return (one for block in _blocks(_Source().lines(text)) for one in block.forwards)
+def _find_forwards(text: str) -> Iterator[Forward]:
+    return (one for block in _split_blocks(_Source().lines(text)) for one in block.forwards)
 
 
 class _Source:
@@ -134,7 +134,7 @@ class _Source:
         snippet: list[Words] | None = None
         depth = 0
         for line in text.split("\n"):
-            words = _words(line)
+            words = _split_words(line)
             if not words:
                 continue
             depth = max(0, depth - 1) if words[0] == "}" else depth
@@ -161,7 +161,7 @@ class _Source:
                     yield from self.lines(text)
 
 
-def _blocks(lines: Iterable[Words]) -> Iterator[Block]:
+def _split_blocks(lines: Iterable[Words]) -> Iterator[Block]:
     labels: Words = []
     body: list[tuple[int, Words]] = []
     depth = 0
@@ -171,7 +171,7 @@ def _blocks(lines: Iterable[Words]) -> Iterator[Block]:
         if words[0] == "}":
             depth = max(0, depth - 1)
             if depth == 0 and labels:
-                yield _block(labels, body)
+                yield _read_block(labels, body)
                 labels, body = [], []
         elif depth == 0:
             labels += plain
@@ -179,18 +179,18 @@ def _blocks(lines: Iterable[Words]) -> Iterator[Block]:
             body.append((depth, plain))
         depth += opens
     if depth:
-        yield _block(labels, body)
+        yield _read_block(labels, body)
 
 
-def _block(labels: Words, body: list[tuple[int, Words]]) -> Block:
-    keys = tuple(dict.fromkeys(_keys(labels)))
+def _read_block(labels: Words, body: list[tuple[int, Words]]) -> Block:
+    keys = tuple(dict.fromkeys(_read_keys(labels)))
     zones = tuple(dict.fromkeys(zone for zone, _ in keys))
     binds: list[str] = []
     local: list[Local] = []
     forwards: list[Forward] = []
-    for words, details in _directives(body):
+    for words, details in _split_directives(body):
         if words[0] in ("forward", "proxy") and len(words) > 1:
-            forwards.append(_forward(zones, words, details))
+            forwards.append(_read_forward(zones, words, details))
         elif words[0] == "bind":
             binds += words[1:]
         elif words[0] in _LOCAL:
@@ -198,7 +198,7 @@ def _block(labels: Words, body: list[tuple[int, Words]]) -> Block:
     return Block(keys=keys, binds=tuple(binds), local=tuple(local), forwards=tuple(forwards))
 
 
-def _directives(body: list[tuple[int, Words]]) -> list[tuple[Words, list[Words]]]:
+def _split_directives(body: list[tuple[int, Words]]) -> list[tuple[Words, list[Words]]]:
     """Return each plugin's line with the lines in its braces."""
     found: list[tuple[Words, list[Words]]] = []
     for depth, words in body:
@@ -210,12 +210,12 @@ def _directives(body: list[tuple[int, Words]]) -> list[tuple[Words, list[Words]]
 
 
 def _answers(zones: tuple[str, ...], words: Words, details: list[Words]) -> Local:
-    own = _zones(words[1 + _LOCAL[words[0]] :])
-    falls = (_zones(line[1:]) or (".",) for line in details if line[0] == "fallthrough")
+    own = _read_zones(words[1 + _LOCAL[words[0]] :])
+    falls = (_read_zones(line[1:]) or (".",) for line in details if line[0] == "fallthrough")
     return Local(plugin=words[0], zones=own or zones, falls=next(falls, ()))
 
 
-def _words(line: str) -> list[str]:
+def _split_words(line: str) -> list[str]:
     """Return the words of a line up to a comment."""
     words = []
     for match in _WORD.finditer(line):
@@ -226,40 +226,40 @@ def _words(line: str) -> list[str]:
     return words
 
 
-def _forward(zones: tuple[str, ...], words: Words, details: list[Words]) -> Forward:
+def _read_forward(zones: tuple[str, ...], words: Words, details: list[Words]) -> Forward:
     return Forward(
         zones=zones,
-        base=next(iter(_zones(words[1:2])), "."),
+        base=next(iter(_read_zones(words[1:2])), "."),
         servers=parse_endpoints(words[2:]),
         files=tuple(word for word in words[2:] if word.startswith("/")),
-        excepts=_zones([word for line in details if line[0] == "except" for word in line[1:]]),
+        excepts=_read_zones([word for line in details if line[0] == "except" for word in line[1:]]),
     )
 
 
-def _zones(labels: Words) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(zone for zone, _ in _keys(labels)))
+def _read_zones(labels: Words) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(zone for zone, _ in _read_keys(labels)))
 
 
-def _keys(labels: Words) -> Iterator[tuple[str, int | None]]:
+def _read_keys(labels: Words) -> Iterator[tuple[str, int | None]]:
     for label in labels:
         for key in label.split(","):
             if key:
-                yield from _key(key)
+                yield from _read_key(key)
 
 
-def _key(label: str) -> Iterator[tuple[str, int | None]]:
+def _read_key(label: str) -> Iterator[tuple[str, int | None]]:
     """Yield the zones of ``[scheme://]zone[:port]`` (CoreDNS: plugin.Host.NormalizeExact)."""
     scheme, _, rest = label.rpartition("://")
     address, slash, length = rest.partition("/")
     zone, _, port = (length if slash else rest).partition(":")
-    zones = _reverse(f"{address}/{zone}") if slash else ()
+    zones = _reverse_zone(f"{address}/{zone}") if slash else ()
     is_port = port.isascii() and port.isdecimal()
     number = int(port[:5]) if is_port else _PORTS.get(scheme)
     for one in zones or (zone.rstrip(".").lower() or ".",):
         yield one, number
 
 
-def _reverse(text: str) -> tuple[str, ...]:
+def _reverse_zone(text: str) -> tuple[str, ...]:
     """Return the reverse zones of a network, as many as it takes (plugin/pkg/cidr)."""
     try:
         network = ip_network(text, strict=False)

@@ -105,7 +105,7 @@ class Expected:
     hardware_type: int = 1
 
 
-def inform(expected: Expected, *, asked: Sequence[int] = ASKED) -> bytes:
+def make_inform(expected: Expected, *, asked: Sequence[int] = ASKED) -> bytes:
     """Return the DHCPINFORM whose reply :func:`accept` takes (RFC 2131, 4.4.3).
 
     :raises ValueError: the hardware address is longer than 16 bytes.
@@ -145,7 +145,7 @@ def decode(message: bytes, *, most: int = MAX_BYTES) -> Message | Refused:
     hardware, sname, file, cookie = fields[11:]
     if cookie != _COOKIE:
         return Refused(Refusal.NO_COOKIE)
-    options = _all_options(message[_HEADER.size :], file, sname)
+    options = _read_all_options(message[_HEADER.size :], file, sname)
     if options is None or hardware_length > len(hardware):
         return Refused(Refusal.BAD_OPTIONS)
     kind = options.get(_TYPE, b"")
@@ -166,7 +166,7 @@ def accept(message: bytes, expected: Expected) -> Reply | Refused:
     decoded = decode(message, most=LONGEST_REPLY)
     if isinstance(decoded, Refused):
         return decoded
-    reason = _mismatch(decoded, expected)
+    reason = _find_mismatch(decoded, expected)
     if reason is not None:
         return Refused(reason)
     reply = read_offer(decoded)
@@ -181,9 +181,9 @@ def accept(message: bytes, expected: Expected) -> Reply | Refused:
 
 def read_offer(message: Message) -> Reply | Refused:
     """Return what a message says about DNS, whoever sent it."""
-    nameservers = _addresses(message.option(NAMESERVERS))
-    routers = _addresses(message.option(ROUTERS))
-    server = _addresses(message.option(SERVER_ID))
+    nameservers = _read_addresses(message.option(NAMESERVERS))
+    routers = _read_addresses(message.option(ROUTERS))
+    server = _read_addresses(message.option(SERVER_ID))
     search = read_domains(message.option(SEARCH) or b"")
     if nameservers is None or routers is None or server is None or search is None:
         return Refused(Refusal.BAD_OPTIONS)
@@ -193,14 +193,14 @@ def read_offer(message: Message) -> Reply | Refused:
         return Refused(Refusal.TOO_MANY)
     return Reply(
         nameservers=nameservers,
-        domain=_text(message.option(DOMAIN)),
+        domain=_decode(message.option(DOMAIN)),
         search=search,
         routers=routers,
         server=server[0] if server else None,
     )
 
 
-def _mismatch(message: Message, expected: Expected) -> Refusal | None:
+def _find_mismatch(message: Message, expected: Expected) -> Refusal | None:
     """Return what shows that a message is no reply to our question (RFC 2131, 4.3.5)."""
     if message.op != _BOOTREPLY:
         return Refusal.NOT_A_REPLY
@@ -214,7 +214,7 @@ def _mismatch(message: Message, expected: Expected) -> Refusal | None:
     return None if message.type == _ACK else Refusal.NOT_AN_ACK
 
 
-def _all_options(options: bytes, file: bytes, sname: bytes) -> dict[int, bytes] | None:
+def _read_all_options(options: bytes, file: bytes, sname: bytes) -> dict[int, bytes] | None:
     """Join the options of all fields that carry some (RFC 2131, 4.1; RFC 3396, 5).
 
     None if one of them is malformed.
@@ -251,7 +251,7 @@ def _read_options(field: bytes, joined: dict[int, bytes], *, is_main: bool) -> b
     return True
 
 
-def _addresses(value: bytes | None) -> tuple[IPv4Address, ...] | None:
+def _read_addresses(value: bytes | None) -> tuple[IPv4Address, ...] | None:
     """Return the addresses of an option, None if it isn't made of addresses."""
     if value is None:
         return ()
@@ -261,7 +261,7 @@ def _addresses(value: bytes | None) -> tuple[IPv4Address, ...] | None:
     return tuple(IPv4Address(value[4 * index : 4 * index + 4]) for index in range(count))
 
 
-def _text(value: bytes | None) -> str | None:
+def _decode(value: bytes | None) -> str | None:
     """Return a domain name; some servers end it with a NUL (RFC 2132, 2). None if it is none."""
     text = (value or b"").rstrip(b"\0").decode("ascii", "replace")
     is_name = all(letter.isalnum() or letter in "-._" for letter in text) and text.isascii()

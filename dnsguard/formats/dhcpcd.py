@@ -97,14 +97,14 @@ def parse_conf(content: bytes) -> tuple[Static, ...]:
             case ["static", value] if len(found) < MOST_STATIC:
                 name, _, servers = value.partition("=")
                 if name.strip() in _STATIC:
-                    named = _addresses(servers)
+                    named = _read_addresses(servers)
                     found.append(Static(line=number, interface=interface, nameservers=named))
             case _:
                 continue
     return tuple(found)
 
 
-def _addresses(text: str) -> tuple[IPAddress, ...]:
+def _read_addresses(text: str) -> tuple[IPAddress, ...]:
     words = text.partition("#")[0].replace(",", " ").strip("\"' \t").split()[:MOST_STATIC]
     found = (parse_nameserver(word) for word in words)
     return tuple(one for one in found if one is not None)

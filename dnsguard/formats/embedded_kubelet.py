@@ -17,7 +17,7 @@ from dnsguard.formats import kubelet
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
 
 Flag = tuple[str, str, str]
-"""Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.flags_in`."""
+"""Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.find_flags_in`."""
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
@@ -85,22 +85,22 @@ def has_kubelet(arguments: Sequence[str]) -> bool:
     return not is_shared or bool({"server", "agent"}.intersection(arguments[1:]))
 
 
-def flags_in(text: str, where: str) -> Iterator[Flag]:
+def find_flags(text: str, where: str) -> Iterator[Flag]:
     """Yield what a unit, an environment file or a file of flags says that matters."""
-    plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _plain(text))
-    yield from kubelet.flags_in(_PASSED_ON.sub("--", plain), where)
+    plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _unquote(text))
+    yield from kubelet.find_flags_in(_PASSED_ON.sub("--", plain), where)
 
 
-def configs_in(text: str) -> list[str]:
+def find_configs(text: str) -> list[str]:
     """Return the configuration files that such a text names."""
-    return _CONFIG.findall(_plain(text))
+    return _CONFIG.findall(_unquote(text))
 
 
-def _plain(text: str) -> str:
+def _unquote(text: str) -> str:
     return _COMMENT.sub("", text).translate(_QUOTES)
 
 
-def flags_of(document: object, where: str) -> Iterator[Flag]:
+def read_flags(document: object, where: str) -> Iterator[Flag]:
     """Yield the same of a configuration: each option is a key, a list where it is repeated."""
     if not isinstance(document, Mapping):
         return
@@ -113,10 +113,10 @@ def flags_of(document: object, where: str) -> Iterator[Flag]:
                 yield f"--{option}", one, where
             elif option == "kubelet-arg":
                 passed = f"--kubelet-arg={one}"
-                yield from flags_in(passed, where)
+                yield from find_flags(passed, where)
 
 
-def resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
+def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
     """Return the file that pods get.
 
     The last word of a file counts, and where files disagree, nobody can tell.

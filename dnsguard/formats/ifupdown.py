@@ -70,7 +70,7 @@ def parse(content: bytes) -> Interfaces:
     current: _Open | None = None
     sources: list[str] = []
     directories: list[str] = []
-    for number, words in _lines(content):
+    for number, words in _join_lines(content):
         match words:
             case ["iface", name, *rest]:
                 current = _Open(name, number, rest)
@@ -95,7 +95,7 @@ def parse(content: bytes) -> Interfaces:
     )
 
 
-def _lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
+def _join_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
     """Return the words of each line and the number of the line it begins in.
 
     A backslash at the end joins lines; ``#`` makes a comment of a whole line only.

@@ -6,7 +6,7 @@ MAX_BYTES = 1 << 16
 """Read from the top; what stands behind is not."""
 
 
-def entries(content: bytes) -> Iterator[tuple[str, str, str]]:
+def read_entries(content: bytes) -> Iterator[tuple[str, str, str]]:
     """Return section, key and value of each assignment, in the file's order.
 
     As systemd.syntax(7) has it: comments begin with ``#`` or ``;``, a backslash at the

@@ -31,9 +31,6 @@ _FLAG = re.compile(
     r"""(?<![\w-])(?P<flag>--(?:config|config[-_]dir|resolv[-_]conf|cluster[-_](?:dns|domain)))"""
     r"""(?:=|(?:[ \t]|\\\n)+(?!-))(?P<quote>["']?)(?P<value>[^\s"'\\]*)"""
 )
-_KEY_LINE = r"^(?P<before>(?P<q>[\"']?){key}(?P=q)[ \t]*:[ \t]*)(?P<value>{scalar})"
-_KEY_INSIDE = r"(?P<before>(?P<q>[\"']){key}(?P=q)\s*:\s*)(?P<value>{scalar})"
-_SCALAR = r"\"[^\"\n]*\"|'[^'\n]*'|[^\s#\"'{\[|>][^\s#,}]*|(?=\s|$)"
 _ENVIRONMENT = re.compile(r"^[ \t]*EnvironmentFile=[ \t]*-?(/\S*)", re.MULTILINE)
 
 
@@ -50,7 +47,7 @@ class Setting:
     @property
     def origin(self) -> str:
         """For people."""
-        return _printable(f"{self.where}: {self.name}" if self.name else self.where)
+        return _make_printable(f"{self.where}: {self.name}" if self.name else self.where)
 
     @property
     def is_flag(self) -> bool:
@@ -78,7 +75,7 @@ class Flags:
         last: dict[str, Setting] = {}
         dns: list[Setting] = []
         for flag, given, where in found:
-            value = _printable(given)
+            value = _make_printable(given)
             last[flag] = Setting(value=value, where=where, name=flag)
             if flag == "--cluster-dns":  # a list: comma separated, and more with each flag
                 dns += [
@@ -178,7 +175,7 @@ class Kubelet:
         return tuple(found)
 
 
-def flags_of(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, str]]:
+def read_flags(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, str]]:
     """Yield flag, value and place for a command line, as pflag takes it.
 
     ``--flag=value`` or ``--flag value``, underscores are dashes, ``--`` ends it.
@@ -193,20 +190,20 @@ def flags_of(arguments: Sequence[str], where: str) -> Iterator[tuple[str, str, s
             yield name, value if equals else next(words, ""), where
 
 
-def flags_in(text: str, where: str) -> Iterator[tuple[str, str, str]]:
+def find_flags_in(text: str, where: str) -> Iterator[tuple[str, str, str]]:
     """Yield flag, value and place for a unit or an environment file; comments don't count."""
-    for match in _matches(text):
+    for match in find_flags(text):
         yield match["flag"].replace("_", "-"), match["value"], where
 
 
-def _matches(text: str) -> Iterator[re.Match[str]]:
+def find_flags(text: str) -> Iterator[re.Match[str]]:
     for match in _FLAG.finditer(text):
         line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
         if line.lstrip()[:1] not in ("#", ";"):
             yield match
 
 
-def environment_files(text: str) -> list[str]:
+def find_environment_files(text: str) -> list[str]:
     """Return the environment files that a unit names (systemd.exec(5))."""
     return _ENVIRONMENT.findall(text)
 
@@ -226,9 +223,9 @@ def merge(flags: Flags, documents: Iterable[tuple[str, object]]) -> Settings:
             continue
         for key in (RESOLV_CONF, _CLUSTER_DOMAIN):
             if key in document:
-                keys[key] = _scalar(document[key], path, key)
+                keys[key] = _read_scalar(document[key], path, key)
         if _CLUSTER_DNS in document:  # a list replaces the one before
-            dns = tuple(_list(document[_CLUSTER_DNS], path))
+            dns = tuple(_read_list(document[_CLUSTER_DNS], path))
     file = keys.get(RESOLV_CONF, Setting(value=DEFAULT))
     if file.value in _NOTHING:
         file = Setting(value=DEFAULT, where=file.where, name=file.name)
@@ -240,68 +237,16 @@ def merge(flags: Flags, documents: Iterable[tuple[str, object]]) -> Settings:
     )
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     """Return a text that can be encoded: names and command lines are bytes to the kernel."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _scalar(value: object, path: str, key: str) -> Setting:
+def _read_scalar(value: object, path: str, key: str) -> Setting:
     return Setting(value=value if isinstance(value, str) else "", where=path, name=key)
 
 
-def _list(value: Any, path: str) -> Iterator[Setting]:  # noqa: ANN401 -- a stranger's YAML
+def _read_list(value: Any, path: str) -> Iterator[Setting]:  # noqa: ANN401 -- a stranger's YAML
     for one in value if isinstance(value, list) else ():
         if isinstance(one, str) and one not in _NOTHING:
             yield Setting(value=one, where=path, name=_CLUSTER_DNS)
-
-
-def with_flag(text: str, flag: str, value: str) -> str | None:
-    """Return the text with another value at the flag's last mention, None without one."""
-    found = [match for match in _matches(text) if match["flag"].replace("_", "-") == flag]
-    if not found:
-        return None
-    return text[: found[-1].start("value")] + value + text[found[-1].end("value") :]
-
-
-def with_key(text: str, key: str, value: str) -> Iterator[str]:
-    """Yield texts of a YAML or JSON file that may be the same but for this key's value.
-
-    One line is changed, so that comments, order and quotes stay. Only a parser can tell
-    which of them is right: the caller asks one.
-    """
-    for pattern in (_KEY_LINE, _KEY_INSIDE):
-        expression = pattern.replace("{key}", re.escape(key)).replace("{scalar}", _SCALAR)
-        for match in re.finditer(expression, text, re.MULTILINE):
-            before, old = match["before"], match["value"]
-            quote = old[:1] if old[:1] in ("'", '"') else ""
-            gap = "" if before[-1:].isspace() else " "
-            new = f"{before}{gap}{quote}{value}{quote}"
-            yield text[: match.start()] + new + text[match.end() :]
-
-
-def with_new_key(text: str, key: str, value: str) -> Iterator[str]:
-    """Yield texts that may be the same but for a key that is in it for the first time."""
-    gap = "" if text.endswith("\n") or not text else "\n"
-    end = "\r\n" if text.endswith("\r\n") else "\n"
-    yield f"{text}{gap}{key}: {value}{end}"
-    yield re.sub(r"\A\s*\{", lambda brace: f'{brace[0]}"{key}": "{value}", ', text)
-
-
-def undo(current: str, before: str, after: str) -> str | None:
-    """Return the text without the one line's change that made ``after`` of ``before``.
-
-    None where that line is not in it any more, or more than once.
-    """
-    if current == after:
-        return before
-    old, new, lines = before.splitlines(), after.splitlines(), current.splitlines(keepends=True)
-    at = next((n for n, line in enumerate(new) if n >= len(old) or line != old[n]), None)
-    if at is None:
-        return None
-    places = [n for n, line in enumerate(lines) if line.splitlines()[0] == new[at]]
-    if len(places) != 1:
-        return None
-    place = places[0]
-    end = lines[place][len(new[at]) :]
-    lines[place] = "" if len(new) > len(old) else old[at] + end
-    return "".join(lines)

@@ -1,4 +1,4 @@
-"""What a file says of nameservers, in one form whatever its own is: :class:`Note`.
+"""What a file says of nameservers, in one form whatever its own is: :class:`NamedServers`.
 
 A function here is the reader of one format; each takes any bytes (or any tree, of YAML)
 and none judges what it reads.
@@ -77,7 +77,7 @@ def _make(
     )
 
 
-def _endpoints(servers: Iterable[Endpoint]) -> list[IPAddress]:
+def _from_endpoints(servers: Iterable[Endpoint]) -> list[IPAddress]:
     """Return those that can stand in resolv.conf."""
     return [server.address for server in servers if server.is_plain]
 
@@ -147,30 +147,32 @@ def network(content: bytes) -> NamedServersList:
     said = networkd.parse_network(content)
     names = [name for name in said.interfaces if not set(name) & set("*?[!")]
     interface = names[0] if len(names) == len(said.interfaces) == 1 else None
-    return _from(_make(_endpoints(said.servers), interface))
+    return _from(_make(_from_endpoints(said.servers), interface))
 
 
 def resolved_conf(content: bytes) -> NamedServersList:
     """Read a resolved.conf: ``DNS=`` first, ``FallbackDNS=`` where somebody set it."""
     said = networkd.parse_resolved(content)
-    return _from(_make(_endpoints(said.servers)), _make(_endpoints(said.fallback), tier=1))
+    return _from(
+        _make(_from_endpoints(said.servers)), _make(_from_endpoints(said.fallback), tier=1)
+    )
 
 
 def global_dns(content: bytes) -> NamedServersList:
-    return _from(_make(_endpoints(networkmanager.parse(content).servers)))
+    return _from(_make(_from_endpoints(networkmanager.parse(content).servers)))
 
 
 def connection(content: bytes) -> NamedServersList:
     said = networkmanager.parse_connection(content)
-    return _from(_make(_endpoints(said.servers), said.interface))
+    return _from(_make(_from_endpoints(said.servers), said.interface))
 
 
 def corefile(content: bytes) -> NamedServersList:
-    return _from(_make(_endpoints(corefiles.upstreams(corefiles.parse(content)))))
+    return _from(_make(_from_endpoints(corefiles.find_upstreams(corefiles.parse(content)))))
 
 
 def configmap(tree: object) -> NamedServersList:
-    return _from(_make(_endpoints(corefiles.upstreams(corefiles.parse_configmap(tree)))))
+    return _from(_make(_from_endpoints(corefiles.find_upstreams(corefiles.parse_configmap(tree)))))
 
 
 def dhcpcd_lease(content: bytes) -> NamedServersList:
@@ -207,27 +209,29 @@ def dhcpcd_conf(content: bytes) -> NamedServersList:
 
 def klibc(content: bytes) -> NamedServersList:
     """Read what the initramfs was told, by DHCP or on the kernel's command line (ipconfig)."""
-    return _from(_make(shell_variables.nameservers(content, *_KLIBC)))
+    return _from(_make(shell_variables.find_nameservers(content, *_KLIBC)))
 
 
 def openresolv(content: bytes) -> NamedServersList:
     """Read what resolvconf.conf(5) puts before and behind what the interfaces have."""
-    return _from(_make(shell_variables.nameservers(content, "name_servers", "name_servers_append")))
+    return _from(
+        _make(shell_variables.find_nameservers(content, "name_servers", "name_servers_append"))
+    )
 
 
 def network_data(content: bytes) -> NamedServersList:
     """Read cloud-init's JSON."""
-    return _cloud(cloudinit.parse_json(content))
+    return _from_cloud(cloudinit.parse_json(content))
 
 
 def network_config(tree: object) -> NamedServersList:
     """Read cloud-init's or netplan's YAML."""
-    return _cloud(cloudinit.parse(tree))
+    return _from_cloud(cloudinit.parse(tree))
 
 
 def cloud_config(tree: object) -> NamedServersList:
-    return _cloud(cloudinit.parse_config(tree))
+    return _from_cloud(cloudinit.parse_config(tree))
 
 
-def _cloud(said: tuple[cloudinit.Nameserver, ...]) -> NamedServersList:
+def _from_cloud(said: tuple[cloudinit.Nameserver, ...]) -> NamedServersList:
     return _from(*(_make((one.address,), one.interface) for one in said))

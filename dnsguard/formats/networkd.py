@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import Endpoint, parse_endpoints
-from dnsguard.formats.ini import entries
+from dnsguard.formats.ini import read_entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Resolved:
 
 def parse_lease(content: bytes) -> Lease:
     """Read a file of ``/run/systemd/netif/leases``; any bytes will do."""
-    values = {key: value.strip("\"'").split() for _, key, value in entries(content)}
+    values = {key: value.strip("\"'").split() for _, key, value in read_entries(content)}
 
     def addresses(key: str) -> tuple[IPAddress, ...]:
         return tuple(one.address for one in parse_endpoints(values.get(key, ())))
@@ -51,7 +51,7 @@ def parse_lease(content: bytes) -> Lease:
 
 def parse_network(content: bytes) -> Network:
     """Read a .network file or a drop-in of one; any bytes will do."""
-    lists = _lists(content)
+    lists = _read_lists(content)
     return Network(
         interfaces=tuple(lists.get(("Match", "Name"), ())),
         servers=parse_endpoints(lists.get(("Network", "DNS"), ())),
@@ -60,17 +60,17 @@ def parse_network(content: bytes) -> Network:
 
 def parse_resolved(content: bytes) -> Resolved:
     """Read a resolved.conf or a drop-in of it; any bytes will do."""
-    lists = _lists(content)
+    lists = _read_lists(content)
     return Resolved(
         servers=parse_endpoints(lists.get(("Resolve", "DNS"), ())),
         fallback=parse_endpoints(lists.get(("Resolve", "FallbackDNS"), ())),
     )
 
 
-def _lists(content: bytes) -> dict[tuple[str, str], list[str]]:
+def _read_lists(content: bytes) -> dict[tuple[str, str], list[str]]:
     """Return the words of each key; several assignments add up, an empty one clears."""
     lists: dict[tuple[str, str], list[str]] = {}
-    for section, key, value in entries(content):
+    for section, key, value in read_entries(content):
         if value:
             lists.setdefault((section, key), []).extend(value.split())
         else:

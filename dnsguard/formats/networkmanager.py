@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from dnsguard.formats.endpoint import Endpoint, parse_endpoints
-from dnsguard.formats.ini import entries
+from dnsguard.formats.ini import read_entries
 
 _EVERY_NAME = "global-dns-domain-*"
 
@@ -28,19 +28,21 @@ def parse(content: bytes) -> Dns:
     single domain are not for other names.
     """
     words: list[str] = []
-    for section, key, value in entries(content):
+    for section, key, value in read_entries(content):
         if section == _EVERY_NAME and key in ("servers", "servers+"):
             words = words if key == "servers+" else []
-            words += _words(value)
+            words += _split_words(value)
     return Dns(servers=parse_endpoints(words))
 
 
 def parse_connection(content: bytes) -> Dns:
     """Read a ``.nmconnection`` file, for IPv4 and IPv6 together; any bytes will do."""
     # Of two values of a key the later counts.
-    values = {(section, key): value for section, key, value in entries(content)}
+    values = {(section, key): value for section, key, value in read_entries(content)}
     words = [
-        word for family in ("ipv4", "ipv6") for word in _words(values.get((family, "dns"), ""))
+        word
+        for family in ("ipv4", "ipv6")
+        for word in _split_words(values.get((family, "dns"), ""))
     ]
     return Dns(
         interface=values.get(("connection", "interface-name")) or None,
@@ -48,5 +50,5 @@ def parse_connection(content: bytes) -> Dns:
     )
 
 
-def _words(value: str) -> list[str]:
+def _split_words(value: str) -> list[str]:
     return [word for word in re.split(r"[,;\s]+", value) if word]

@@ -7,7 +7,7 @@ _UP_AND_GATEWAY = 0x3
 """RTF_UP and RTF_GATEWAY (<linux/route.h>)."""
 
 
-def gateways(content: bytes) -> tuple[tuple[str, IPv4Address], ...]:
+def find_gateways(content: bytes) -> tuple[tuple[str, IPv4Address], ...]:
     """Return interface and gateway of each default route in ``/proc/net/route``.
 
     Addresses stand there as the kernel holds them, read as a number of this machine's

@@ -27,7 +27,7 @@ from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages,
 
 
 @contextmanager
-def _without_the_rest() -> Iterator[None]:
+def _drop_rest() -> Iterator[None]:
     """Import parts of pyroute2 without running ``pyroute2/__init__.py``.
 
     For as long as this lasts the package is an empty one that knows only where its parts
@@ -46,7 +46,7 @@ def _without_the_rest() -> Iterator[None]:
             del sys.modules[name]
 
 
-with _without_the_rest():
+with _drop_rest():
     from pyroute2.netlink import (
         NLM_F_DUMP,
         NLM_F_DUMP_INTR,
@@ -129,7 +129,7 @@ class Addresses:
         """
         try:
             for _ in range(_DUMPS_MAX):
-                found, is_consistent = _dump()
+                found, is_consistent = _read_dump()
                 if is_consistent:
                     return self._read(found)
         except OSError as error:
@@ -157,7 +157,7 @@ class Addresses:
         return frozenset(known.values())
 
 
-def _request() -> bytes:
+def _send_request() -> bytes:
     message = ifaddrmsg()
     message["header"]["type"] = RTM_GETADDR
     message["header"]["flags"] = NLM_F_REQUEST | NLM_F_DUMP
@@ -165,11 +165,11 @@ def _request() -> bytes:
     return bytes(message.data)
 
 
-_REQUEST = _request()
+_REQUEST = _send_request()
 """Asks for all addresses of all families."""
 
 
-def _dump() -> tuple[list[bytes], bool]:
+def _read_dump() -> tuple[list[bytes], bool]:
     """Return the kernel's address messages, and whether they fit together.
 
     The kernel answers inside sendto(2) and recv(2), so nothing is waited for, and a
@@ -207,11 +207,11 @@ def _decode(message: bytes) -> IPAddress:
     # out IFA_LOCAL where there is no peer (linux/if_addr.h).
     address = ip_address(told.get_attr("IFA_LOCAL") or told.get_attr("IFA_ADDRESS"))
     if isinstance(address, IPv6Address) and address.is_link_local:
-        return IPv6Address(f"{address}%{_zone(told['index'])}")
+        return IPv6Address(f"{address}%{_find_zone(told['index'])}")
     return address
 
 
-def _zone(index: int) -> str:
+def _find_zone(index: int) -> str:
     """Return a link's name, its number where the link is gone by now."""
     try:
         return socket.if_indextoname(index)

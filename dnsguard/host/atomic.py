@@ -9,80 +9,26 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dnsguard.host import path_walk
+from dnsguard.host.attributes import Attributes
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 PUBLIC = 0o644
 PRIVATE = 0o600
 _OURS = r"\.{name}\.dnsguard-(?:[0-9a-f]+|spare)~?"
-"""Temporary names, earlier versions' too: process ids, and a spare of a fixed name."""
+"""Temporary names, earlier versions' too: process ids, and a prepared file's, which was fixed."""
 _EARLIER = r"\.{name}\.[0-9]+"
 """The same, of files or in directories that are named for us; elsewhere anybody's."""
 _RENAME_NOREPLACE = 1
 """<linux/fs.h>"""
 _FALLOC_FL_KEEP_SIZE = 1
 """<linux/falloc.h>"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
-    """What a file has beside its text."""
-
-    mode: int = PUBLIC
-    uid: int = field(default_factory=os.geteuid)
-    gid: int = field(default_factory=os.getegid)
-    extended: tuple[tuple[str, bytes], ...] = ()
-    """xattr(7), ACLs among them."""
-
-    def give_to(self, descriptor: int) -> tuple[str, ...]:
-        """Give them to an open file of ours and return what could not be given."""
-        lost = []
-        made = os.fstat(descriptor)
-        if (made.st_uid, made.st_gid) != (self.uid, self.gid):
-            try:
-                os.fchown(descriptor, self.uid, self.gid)
-            except OSError:  # the sandbox has no CAP_CHOWN
-                lost.append(f"owner {self.uid}:{self.gid}")
-        # After fchown(2), which takes bits away; whatever the umask says.
-        os.fchmod(descriptor, self.mode)
-        for name, value in self.extended:
-            try:
-                os.setxattr(descriptor, name, value)
-            except OSError:  # security.* and trusted.* take capabilities
-                lost.append(f"xattr {name}")
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) != self.mode:  # an ACL brings its own
-            os.fchmod(descriptor, self.mode)
-        return tuple(lost)
-
-
-def attributes_of(descriptor: int, *, readable: int = 0) -> Attributes:
-    """Return an open file's attributes.
-
-    :param readable: bits of the mode that it gets besides.
-    """
-    status = os.fstat(descriptor)
-    return Attributes(
-        mode=status.st_mode & 0o777 | readable,
-        uid=status.st_uid,
-        gid=status.st_gid,
-        extended=tuple(_extended(descriptor)),
-    )
-
-
-def _extended(descriptor: int) -> Iterator[tuple[str, bytes]]:
-    try:
-        names = os.listxattr(descriptor)
-    except OSError:  # a filesystem without
-        return
-    for name in names:
-        with suppress(OSError):  # gone by now
-            yield name, os.getxattr(descriptor, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def query(
         with _bind(lease.interface) as sock:
             got = await _exchange(sock, _expect(sock, lease), timeout)
     except OSError as error:
-        outcome, detail = Outcome.UNREACHABLE, f"can't be asked: {_reason(error)}"
+        outcome, detail = Outcome.UNREACHABLE, f"can't be asked: {_explain(error)}"
     else:
         if isinstance(got, dhcp.Reply):
             outcome, detail, reply = Outcome.ANSWERED, _read_reply(got), got
@@ -82,7 +82,7 @@ async def _exchange(
     :raises OSError: the kernel won't send the question.
     """
     judge = _Judge(sock, expected)
-    wire = dhcp.inform(expected)
+    wire = dhcp.make_inform(expected)
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
     for wait in WAITS:
@@ -174,7 +174,7 @@ def _read_reply(reply: dhcp.Reply) -> str:
     return f"DHCP server {reply.server} names {', '.join(map(str, reply.nameservers))}"
 
 
-def _reason(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     number = error.errno or 0
     said = _REASONS.get(number) or os.strerror(number)
     return f"{said} ({errno.errorcode.get(number, number)})"

@@ -44,7 +44,7 @@ def unwritable(path: Path) -> str | None:
     with suppress(OSError):
         if os.statvfs(path).f_flag & os.ST_RDONLY:
             return f"the filesystem of {path} is read-only"
-        with open(path, "rb", opener=_at_once) as file:
+        with open(path, "rb", opener=_read_at_once) as file:
             flags = array("l", [0])
             fcntl.ioctl(file, _GET_FLAGS, flags)
         if flags[0] & _LOCKED:
@@ -53,22 +53,22 @@ def unwritable(path: Path) -> str | None:
 
 
 def _read(path: Path, limit: int, *, tail: bool = False) -> bytes:
-    _see_that_it_is_regular(path, os.stat(path))  # noqa: PTH116 -- opening some devices acts
+    _check_regular(path, os.stat(path))  # noqa: PTH116 -- opening some devices acts
     # Path.open() takes no opener; os.fdopen() would leave a directory's descriptor open.
-    with open(path, "rb", opener=_at_once) as file:
+    with open(path, "rb", opener=_read_at_once) as file:
         found = os.fstat(file.fileno())
-        _see_that_it_is_regular(path, found)
+        _check_regular(path, found)
         file.seek(max(0, found.st_size - limit) if tail else 0)
         return file.read(limit)
 
 
-def _see_that_it_is_regular(path: Path, found: os.stat_result) -> None:
+def _check_regular(path: Path, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def _at_once(path: str, flags: int) -> int:
+def _read_at_once(path: str, flags: int) -> int:
     """Open without waiting for a FIFO's writer, and without a terminal becoming ours."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)

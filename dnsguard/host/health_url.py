@@ -28,7 +28,7 @@ async def ask(
     outcome, rtt = Outcome.FAILED, None
     try:
         async with asyncio.timeout(timeout):
-            status = await _status(url)
+            status = await _read_status(url)
         if status is None:
             outcome, detail = Outcome.MALFORMED, "says no HTTP"
         elif 200 <= status < 400:
@@ -49,7 +49,7 @@ async def ask(
     )
 
 
-async def _status(url: str) -> int | None:
+async def _read_status(url: str) -> int | None:
     """Return the status code, None where the answer has none.
 
     :raises OSError: no connection, or it broke.

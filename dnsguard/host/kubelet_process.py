@@ -53,10 +53,10 @@ class Finder:
     def find(self) -> Process | None:
         """Return the process that is known, None where none is."""
         proc, known = self._root / "proc", self._known
-        if known is not None and processes.started(proc, known.pid) == known.ticks:
+        if known is not None and processes.read_start(proc, known.pid) == known.ticks:
             return known
         self._is_lost = self._is_lost or known is not None
-        self._known = self._of_systemd(proc)
+        self._known = self._find_of_systemd(proc)
         return self._known
 
     def search(self, seconds: float = math.inf) -> bool:
@@ -74,21 +74,21 @@ class Finder:
             self._search, self._is_lost = Search(self._root / "proc", _ANY), False
         if self._search.go_on(seconds):
             return True
-        self._known = _first(self._root / "proc", self._search.found)
+        self._known = _find_first(self._root / "proc", self._search.found)
         self._search, self._searched = None, time.monotonic()
         return False
 
-    def _of_systemd(self, proc: Path) -> Process | None:
+    def _find_of_systemd(self, proc: Path) -> Process | None:
         for place in _CGROUPS:
             group = self._root / place / "system.slice" / UNIT / "cgroup.procs"
             for pid in (read_bounded(group, _MOST_PIDS) or b"").split():
-                found = processes.process(proc, int(pid))
+                found = processes.read_process(proc, int(pid))
                 if found and found.arguments[0].rpartition("/")[2] in _NAMES:
                     return found
         return None
 
 
-def _first(proc: Path, found: Iterable[Process]) -> Process | None:
+def _find_first(proc: Path, found: Iterable[Process]) -> Process | None:
     """Return the node's kubelet: one of its own name rather than another program."""
     theirs = [one for one in found if _is_the_nodes(proc, one)]
     theirs.sort(key=lambda one: (distribution_of(one) is not None, one.pid))
@@ -97,7 +97,7 @@ def _first(proc: Path, found: Iterable[Process]) -> Process | None:
 
 def _is_the_nodes(proc: Path, process: Process) -> bool:
     """Tell it from a pod's, and from what anybody may call ``kubelet``."""
-    is_pods = process.is_nested or trust.pod_of(proc / str(process.pid)) is not None
+    is_pods = process.is_nested or trust.find_pod(proc / str(process.pid)) is not None
     its = distribution_of(process)
     is_other = its is not None and not embedded_kubelet.has_kubelet(process.arguments)
     return process.uid == 0 and not is_pods and not is_other

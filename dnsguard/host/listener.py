@@ -6,13 +6,13 @@ A client says one thing, hears one thing and is hung up on. Theory of operation:
   its own: the longest silent one goes. All who aren't trusted have a number together;
   beyond it whoever has the most connections makes room.
 - Nobody is hung up on before what it has said is read, nor without a line that says why.
-- All descriptors of a door are in one epoll set of its own, and the loop watches that
+- All descriptors of a listener are in one epoll set of its own, and the loop watches that
   set. So one place bounds what clients can cause, whatever they do (connect, trickle,
   ask, hang up): it works for ``SLICE`` and then rests ``rest`` times as long, while the
   kernel's queue fills and the loop has the repairs to itself.
 
 The kernel's queue is what a crowd can still fill, and nobody can be told apart in it.
-Who must never wait (root) needs a door that no one else can open: its file's mode.
+Who must never wait (root) needs a socket that no one else can open: its file's mode.
 """
 
 import asyncio
@@ -20,9 +20,11 @@ import select
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+
+from dnsguard.host.listener_terms import Terms, find_crowder
 
 BACKLOG = 128
 SLICE = 0.0005
@@ -31,26 +33,6 @@ _ACCEPTED = 8
 """Connections at a time; then those who are in have their turn."""
 _NO_DESCRIPTORS = 0.1
 """Seconds until accept(2) is tried again where it fails for good (EMFILE)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a client is granted."""
-
-    end: bytes
-    """What ends a question."""
-    longest: int
-    """Bytes of a question."""
-    patience: float
-    """Seconds to say and to hear everything."""
-    share: int
-    """Connections of one peer."""
-    most: int
-    """Connections of all who aren't trusted."""
-    trusted: Mapping[int, int] = field(default_factory=dict)
-    """The shares of peers who have nothing to do with that number."""
-    rest: float = 19.0
-    """What the work for clients is followed by, in times of its length."""
 
 
 @dataclass(eq=False, slots=True)
@@ -63,16 +45,6 @@ class Client:
     heard: bytearray = field(default_factory=bytearray)
     has_asked: bool = False
     unsaid: bytes | memoryview = b""
-
-
-def crowding(counts: Mapping[int, int], newcomer: int, terms: Terms) -> int | None:
-    """Return who makes room for one more connection of this peer, None if there is room."""
-    if counts.get(newcomer, 0) >= terms.trusted.get(newcomer, terms.share):
-        return newcomer
-    others = {peer: count for peer, count in counts.items() if peer not in terms.trusted}
-    if newcomer in terms.trusted or sum(others.values()) < terms.most:
-        return None
-    return max(others, key=lambda peer: others[peer])
 
 
 class Listener:
@@ -183,14 +155,14 @@ class Listener:
             connection.close()
             return
         client = Client(connection, peer, self._loop.time() + self._terms.patience)
-        crowded = crowding(self._counts, peer, self._terms)
+        crowded = find_crowder(self._counts, peer, self._terms)
         self._clients[connection.fileno()] = client
         self._counts[peer] += 1
         self._ready.register(connection, select.EPOLLIN)
         self._receive(client)  # most have asked by now
         if crowded is not None and self._is_admitted(client):
             self._make_room(crowded, client)
-        self._arm()
+        self._arm_timer()
 
     # --- one client
 
@@ -266,7 +238,7 @@ class Listener:
         number = share if self._counts[peer] > share else self._terms.most
         self._reject(longest, f"more than {number} connections at a time")
 
-    def _arm(self) -> None:
+    def _arm_timer(self) -> None:
         """Have the next one whose time is over sent away; they stand in that order."""
         if self._timer is None and self._clients:
             until = next(iter(self._clients.values())).until
@@ -278,4 +250,4 @@ class Listener:
         for client in [one for one in self._clients.values() if one.until <= now]:
             what = "the answer was not read" if client.has_asked else "no whole line was said"
             self._reject(client, f"{what} within {self._terms.patience:g} s")
-        self._arm()
+        self._arm_timer()

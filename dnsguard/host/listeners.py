@@ -134,7 +134,7 @@ def _is_served(sock: socket.socket, address: IPAddress, port: int) -> bool:
 
     :raises OSError: the kernel refuses.
     """
-    sock.sendto(_question(plain(address), port), (0, 0))
+    sock.sendto(_make_query(plain(address), port), (0, 0))
     for kind, _, message in messages(sock.recv(DATAGRAM_MAX)):
         if kind == _SOCK_DIAG_BY_FAMILY:
             return True
@@ -143,7 +143,7 @@ def _is_served(sock: socket.socket, address: IPAddress, port: int) -> bool:
     return False
 
 
-def _question(address: IPAddress, port: int) -> bytes:
+def _make_query(address: IPAddress, port: int) -> bytes:
     """Return the question which socket a packet to this address and port goes to.
 
     The socket's own side is the destination here, "for historical reasons"
@@ -161,12 +161,12 @@ def _question(address: IPAddress, port: int) -> bytes:
         port.to_bytes(2, "big"),
         b"",
         address.packed,
-        _link(address),
+        _find_link(address),
         _NO_COOKIE,
     )
 
 
-def _link(address: IPAddress) -> int:
+def _find_link(address: IPAddress) -> int:
     """Return the number of the link that the address's zone names, 0 without one.
 
     A server on a link-local address is bound to its link. On 0, which is also the number

@@ -27,11 +27,11 @@ class Notifier:
 
     def ready(self, status: str = "") -> bool:
         """Say that the start, or a reload, is over."""
-        return self._send("READY=1", *_status(status))
+        return self._send("READY=1", *_format_status(status))
 
     def status(self, text: str) -> bool:
         """Set the line that `systemctl status` shows."""
-        return self._send(*_status(text))
+        return self._send(*_format_status(text))
 
     def watchdog(self) -> bool:
         """Say that a cycle was completed just now."""
@@ -42,11 +42,11 @@ class Notifier:
         # systemd 253 and later (Type=notify-reload) wants to know when, to tell this
         # reload from one before; Debian 12's 252 passes over it.
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={now}", *_status(status))
+        return self._send("RELOADING=1", f"MONOTONIC_USEC={now}", *_format_status(status))
 
     def stopping(self, status: str = "") -> bool:
         """Say that the stop has begun."""
-        return self._send("STOPPING=1", *_status(status))
+        return self._send("STOPPING=1", *_format_status(status))
 
     def close(self) -> None:
         """Hang up. Later messages go nowhere."""
@@ -103,7 +103,7 @@ def _connect() -> SystemdNotifier | None:
     return line
 
 
-def _status(text: str) -> tuple[str, ...]:
+def _format_status(text: str) -> tuple[str, ...]:
     """Return the STATUS field of a text, as one line: a newline would begin a new field."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if len(line) > STATUS_MAX:

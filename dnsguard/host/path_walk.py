@@ -6,8 +6,8 @@ to read or write there. So a path is walked a name at a time, by descriptors: li
 followed as long as root alone could have made them, and behind the first directory that is
 not root's alone nothing is followed any more.
 
-"Root" is also whoever runs us: below ``--root`` that may be an ordinary user. In a user
-namespace it is whoever owns what nobody inside can own, too: those who made the namespace.
+Who counts as root is a value, :class:`Owners`; who reads asks it of whoever may have written
+(:mod:`dnsguard.host.trust`), and who writes of whoever may change the place.
 """
 
 import errno
@@ -33,6 +33,29 @@ class ForeignPlaceError(PermissionError):
         super().__init__(errno.EPERM, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who decides; everybody else is another user."""
+
+    uids: frozenset[int]
+    gids: frozenset[int] = frozenset()
+    """Groups whose members may write, too; else none may."""
+
+    def own(self, status: os.stat_result) -> bool:
+        return status.st_uid in self.uids
+
+    def share(self, status: os.stat_result) -> bool:
+        """Tell whether others can write there.
+
+        Of an ACL the group's bits are the mask, so they tell of it, too (acl(5)).
+        """
+        is_groups = status.st_mode & stat.S_IWGRP and status.st_gid not in self.gids
+        return bool(is_groups or status.st_mode & stat.S_IWOTH)
+
+    def alone_write(self, status: os.stat_result) -> bool:
+        return self.own(status) and not self.share(status)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
     """What a path leads to, behind all its links."""
@@ -47,12 +70,13 @@ class End:
 
 
 @contextmanager
-def end_of(path: Path) -> Iterator[End]:
+def end_of(path: Path, owners: Owners | None = None) -> Iterator[End]:
     """Give the end of a path, which may be missing.
 
+    :param owners: root's; :func:`find_owners` unless given.
     :raises OSError: a directory on the way is missing or none, or links go round.
     """
-    walk = _Walk()
+    walk = _Walk(owners or find_owners())
     try:
         yield walk.to_end(str(path.absolute()))
     finally:
@@ -77,7 +101,8 @@ def directory(path: Path) -> Iterator[int]:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
         self._here = os.open("/", _WALK)
         self._names: list[str] = []
         self._foreign: str | None = None
@@ -91,74 +116,80 @@ class _Walk:
         while ahead:
             name = ahead.pop()
             if not ahead and name != "..":
-                status = self._status(name)
+                status = self._lstat(name)
                 if status is None or not stat.S_ISLNK(status.st_mode) or not self._follows(status):
-                    return self._end(name, status)
+                    return self._make_end(name, status)
             target = self._enter(name)
             if target is not None:
                 links += 1
                 if links > LINKS_MAX:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
                 if target.startswith("/"):
-                    self._turn_to("/", "/")
+                    self._go_to("/", "/")
                 ahead += parts(target)
-        return self._end(".", self._status("."))
+        return self._make_end(".", self._lstat("."))
 
-    def _end(self, name: str, status: os.stat_result | None) -> End:
+    def _make_end(self, name: str, status: os.stat_result | None) -> End:
         # Here a sticky bit is no help: whoever comes first has the name.
-        foreign = self._foreign or _why_foreign(self._where, os.fstat(self._here), is_passed=False)
+        foreign = self._foreign or self._explain_foreign(is_passed=False)
         return End(directory=self._here, name=name, status=status, foreign=foreign)
 
-    def _status(self, name: str) -> os.stat_result | None:
+    def _lstat(self, name: str) -> os.stat_result | None:
         try:
             return os.stat(name, dir_fd=self._here, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def _follows(self, link: os.stat_result) -> bool:
-        return self._foreign is None and _is_roots(link)
+        return self._foreign is None and self._owners.own(link)
 
     def _enter(self, name: str) -> str | None:
         """Go into a directory, or return where a link leads."""
-        status = os.stat(name, dir_fd=self._here, follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
+        try:
+            self._go_to(name, _join(self._where, name))
+        except NotADirectoryError:  # what open(2) says of a link, too
+            status = os.stat(name, dir_fd=self._here, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode):
+                raise
             if not self._follows(status):
                 raise ForeignPlaceError(
-                    f"{_join(self._where, name)}: a link that {_name(status.st_uid)} can change"
-                )
+                    f"{_join(self._where, name)}: a link that {_name_owner(status.st_uid)} can change"
+                ) from None
             return os.readlink(name, dir_fd=self._here)
-        self._turn_to(name, _join(self._where, name))
         return None
 
-    def _turn_to(self, name: str, where: str) -> None:
+    def _go_to(self, name: str, where: str) -> None:
         opened = os.open(name, _WALK | os.O_DIRECTORY, dir_fd=self._here)
         os.close(self._here)
         self._here, self._where = opened, where
         if self._foreign is None:
-            self._foreign = _why_foreign(where, os.fstat(opened), is_passed=True)
+            self._foreign = self._explain_foreign(is_passed=True)
+
+    def _explain_foreign(self, *, is_passed: bool) -> str | None:
+        """Return why another user can change names in this directory.
+
+        :param is_passed: only a name that is there counts, which a sticky bit protects.
+        """
+        status = os.fstat(self._here)
+        if not self._owners.own(status):
+            return f"{self._where} belongs to {_name_owner(status.st_uid)}"
+        if self._owners.share(status) and not (is_passed and status.st_mode & stat.S_ISVTX):
+            mode = stat.filemode(status.st_mode)
+            return f"{self._where} can be written by others than its owner ({mode})"
+        return None
 
 
-def _why_foreign(where: str, status: os.stat_result, *, is_passed: bool) -> str | None:
-    """Return why another user can change names in a directory.
+def find_owners() -> Owners:
+    """Return whom a place must belong to that root writes in.
 
-    Of an ACL the group's bits are the mask, so they tell of it, too (acl(5)).
-
-    :param is_passed: only a name that is there counts, which a sticky bit protects.
+    That is also whoever runs us: below ``--root`` it may be an ordinary user. In a user
+    namespace it is whoever owns what nobody inside can own, too: those who made it.
     """
-    if not _is_roots(status):
-        return f"{where} belongs to {_name(status.st_uid)}"
-    is_shared = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    if is_shared and not (is_passed and status.st_mode & stat.S_ISVTX):
-        return f"{where} can be written by others than its owner ({stat.filemode(status.st_mode)})"
-    return None
-
-
-def _is_roots(status: os.stat_result) -> bool:
-    return status.st_uid in (0, os.geteuid(), _outside())
+    return Owners(frozenset({0, os.geteuid(), _find_outside()}))
 
 
 @cache
-def _outside() -> int:
+def _find_outside() -> int:
     """Return the owner that all have who are not in our user namespace; -1 where all are.
 
     That is the overflow uid (user_namespaces(7)), if the namespace has no such user itself.
@@ -172,7 +203,7 @@ def _outside() -> int:
     return -1 if is_mapped else number
 
 
-def _name(uid: int) -> str:
+def _name_owner(uid: int) -> str:
     with suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
     return f"uid {uid}"

@@ -25,15 +25,15 @@ class PodFile:
     nameservers: tuple[IPAddress, ...]
 
 
-def look(root: Path, known: Mapping[str, Pod], domain: str) -> Iterator[PodFile]:
+def find_pod_files(root: Path, known: Mapping[str, Pod], domain: str) -> Iterator[PodFile]:
     """Yield the files that are the node's, one of each pod; what can't be read is left out.
 
     Not those that kubelet has made of cluster DNS: they are to name it.
     """
     read: set[str] = set()
-    for pid in processes.pids(root / "proc"):
+    for pid in processes.list_pids(root / "proc"):
         process = root / "proc" / str(pid)
-        uid = trust.pod_of(process)
+        uid = trust.find_pod(process)
         if uid is None or uid in read or uid not in known:
             continue
         with suppress(OSError):  # the sandbox's own process has no such file

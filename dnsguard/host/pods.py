@@ -50,9 +50,9 @@ class Pod:
     uid: str
 
 
-def known(root: Path) -> dict[str, Pod]:
+def find_known(root: Path) -> dict[str, Pod]:
     """Return the pods that kubelet keeps logs of, by uid."""
-    found = trust.pods(root)
+    found = trust.find_pods(root)
     return {uid: Pod(name=name, namespace=namespace, uid=uid) for namespace, name, uid, _ in found}
 
 
@@ -65,7 +65,7 @@ def find_looped(root: Path, containers: Iterable[str], running: Iterable[str]) -
     up, names = set(running), list(containers)
     return tuple(
         Pod(name=name, namespace=namespace, uid=uid)
-        for namespace, name, uid, logs in trust.pods(root)
+        for namespace, name, uid, logs in trust.find_pods(root)
         if namespace == trust.SYSTEM and uid not in up
         if any(_is_looped(logs / container) for container in names)
     )
@@ -92,7 +92,7 @@ def read(process: Path, path: str) -> tuple[bytes, float]:
         return os.read(descriptor, MOST_BYTES), found.st_mtime
 
 
-def matching(process: Path, pattern: str) -> Iterator[bytes]:
+def find_matching(process: Path, pattern: str) -> Iterator[bytes]:
     """Yield the files that a pattern of Corefile's ``import`` names; what can't be read is left out."""
     directory, name = posixpath.split(pattern)
     with suppress(OSError):
@@ -134,14 +134,14 @@ def _open_in(root: int, path: str, flags: int) -> int:
     return opened
 
 
-def environ(process: Path) -> dict[str, str]:
+def read_environ(process: Path) -> dict[str, str]:
     """Return the environment that the process was started with."""
     content = (read_bounded(process / "environ", MOST_BYTES) or b"").decode("utf-8", "replace")
     pairs = (entry.partition("=") for entry in content.split("\0"))
     return {name: value for name, equals, value in pairs if equals}
 
 
-def network(process: Path) -> int:
+def find_network(process: Path) -> int:
     """Return its network namespace's number.
 
     :raises OSError: it can't be told.
@@ -149,7 +149,7 @@ def network(process: Path) -> int:
     return (process / "ns/net").stat().st_ino
 
 
-def addresses(process: Path) -> frozenset[IPAddress]:
+def find_addresses(process: Path) -> frozenset[IPAddress]:
     """Return the addresses in its network namespace."""
     table = read_bounded(process / "net/fib_trie", MOST_TABLE) or b""
     found: set[IPAddress] = {IPv4Address(one) for one in _LOCAL.findall(table.decode())}
@@ -158,7 +158,7 @@ def addresses(process: Path) -> frozenset[IPAddress]:
     return frozenset(found)
 
 
-def listens(process: Path) -> frozenset[tuple[IPAddress, int]]:
+def find_listening(process: Path) -> frozenset[tuple[IPAddress, int]]:
     """Return where it takes questions, over UDP or TCP; ``0.0.0.0`` and ``::`` are everywhere.
 
     :raises OSError: its descriptors can't be read.
@@ -174,11 +174,11 @@ def listens(process: Path) -> frozenset[tuple[IPAddress, int]]:
             for line in content.decode().splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == state and f"socket:[{fields[9]}]" in inodes:
-                    found.add(_endpoint(fields[1]))
+                    found.add(_read_endpoint(fields[1]))
     return frozenset(found)
 
 
-def _endpoint(text: str) -> tuple[IPAddress, int]:
+def _read_endpoint(text: str) -> tuple[IPAddress, int]:
     """Read ``0100007F:0035``: words in the machine's own order of bytes."""
     words, _, port = text.partition(":")
     packed = b"".join(

@@ -19,23 +19,28 @@ class PodsFileReader:
     def __init__(self, root: Path, resolv_conf: Path) -> None:
         self._root = root
         self._resolv_conf = resolv_conf
-        self._read: tuple[tuple[object, ...], PodsFile] | None = None
+        self._last: tuple[tuple[object, ...], PodsFile] | None = None
 
     def read(self, name: str) -> PodsFile:
         """Return what pods would get now. Never raises OSError."""
         path = self._root / name.lstrip("/")
-        version = (name, _version(path), _version(self._resolv_conf), _link(self._resolv_conf))
-        if self._read is None or self._read[0] != version:
-            self._read = (version, self._look(name, path))
-        return self._read[1]
+        version = (
+            name,
+            _find_version(path),
+            _find_version(self._resolv_conf),
+            _read_link(self._resolv_conf),
+        )
+        if self._last is None or self._last[0] != version:
+            self._last = (version, self._read(name, path))
+        return self._last[1]
 
-    def _look(self, name: str, path: Path) -> PodsFile:
+    def _read(self, name: str, path: Path) -> PodsFile:
         is_same = False
         with suppress(OSError):
             is_same = path.samefile(self._resolv_conf)
         return PodsFile(
             path=name,
-            nameservers=_nameservers(path),
+            nameservers=_find_nameservers(path),
             follows=is_same or self._is_made_by_resolved(path),
         )
 
@@ -53,18 +58,18 @@ class PodsFileReader:
         return is_its_own and not is_used
 
 
-def _nameservers(path: Path) -> tuple[IPAddress, ...] | None:
+def _find_nameservers(path: Path) -> tuple[IPAddress, ...] | None:
     content = read_bounded(path, MAX_FILE + 1)
     return None if content is None else resolvconf.addresses(content)
 
 
-def _version(path: Path) -> Identity | None:
+def _find_version(path: Path) -> Identity | None:
     with suppress(OSError):
         return identity_at(path)
     return None
 
 
-def _link(path: Path) -> str | None:
+def _read_link(path: Path) -> str | None:
     with suppress(OSError):
         return str(path.readlink())
     return None

@@ -20,7 +20,7 @@ from pathlib import Path
 from dnsguard.core.observation import FileObservation
 from dnsguard.core.plan import PreparedRepair
 from dnsguard.host import atomic, resolvfile
-from dnsguard.host.atomic import Attributes
+from dnsguard.host.attributes import Attributes, read_attributes
 
 _MOST = 4096
 """Bytes of a poison that there is a remedy for: Kubespray's has 120."""
@@ -160,6 +160,6 @@ def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
 def _attributes(directory: int, name: str) -> Attributes:
     descriptor = atomic.look_at(directory, name)
     try:
-        return atomic.attributes_of(descriptor, readable=resolvfile.READABLE)
+        return read_attributes(descriptor, readable=resolvfile.READABLE)
     finally:
         os.close(descriptor)

@@ -23,35 +23,25 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 import dns.exception
 import dns.flags
 import dns.message
-import dns.opcode
 import dns.rcode
 import dns.rdatatype
 
 from dnsguard.core.answers import Answer, Outcome, Question
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.dns_message import is_reply, read_answers, read_flags
+from dnsguard.host.sockaddr import Sockaddr, make_sockaddr
 
 _EDNS_PAYLOAD = 1232
 """Fits IPv6's least MTU of 1280, so it needs no fragments (DNS flag day 2020)."""
 
 _LENGTH = struct.Struct("!H")
-_HEADER = struct.Struct("!6H")
-_FIXED = struct.Struct("!HHIH")
-"""Of a record, behind its name: type, class, TTL, length (RFC 1035, 3.2.1)."""
-_MOST_RECORDS = 64
-_A, _AAAA = 1, 28
-
-Sockaddr = tuple[str, int] | tuple[str, int, int, int]
 
 _KNOWING = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
-_TERSE = frozenset({dns.rcode.FORMERR, dns.rcode.SERVFAIL, dns.rcode.NOTIMP, dns.rcode.REFUSED})
-"""What may be said without the question: the server may not have understood it."""
-_IS_REPLY, _OPCODE, _RCODE = int(dns.flags.QR), 0x7800, 0xF
-"""In a message's flags (RFC 1035, 4.1.1)."""
 
 _NO_EDNS = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP})
 """How servers from before EDNS refuse it; to be asked again without (RFC 6891, 7)."""
@@ -76,10 +66,10 @@ async def ask(
     exchange = _Stream(question) if tcp else _Exchange(question)
     try:
         with exchange.open(address) as sock:
-            outcome, detail = await exchange.run(sock, _sockaddr(address, port), timeout)
+            outcome, detail = await exchange.run(sock, make_sockaddr(address, port), timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, unreachable(error)
-    if exchange.told.is_truncated and outcome is Outcome.ANSWERED and not tcp:
+    if exchange.reply.is_truncated and outcome is Outcome.ANSWERED and not tcp:
         left = timeout - (time.monotonic() - exchange.sent_at)
         whole = await ask(address, question, timeout=max(left, 0.0), port=port, tcp=True)
         detail = f"{detail} and {whole.detail} over TCP"
@@ -97,11 +87,11 @@ async def ask(
         at=now,
         kind=question.ask,
         tcp=tcp,
-        rcode=exchange.told.rcode if answered else None,
-        has_records=bool(exchange.told.types),
-        has_asked_type=dns.rdatatype.from_text(question.rdtype) in exchange.told.types,
-        records=exchange.told.addresses,
-        is_authoritative=exchange.told.is_authoritative,
+        rcode=exchange.reply.rcode if answered else None,
+        has_records=bool(exchange.reply.types),
+        has_asked_type=dns.rdatatype.from_text(question.rdtype) in exchange.reply.types,
+        records=exchange.reply.addresses,
+        is_authoritative=exchange.reply.is_authoritative,
     )
 
 
@@ -121,7 +111,7 @@ def unreachable(error: OSError) -> str:
     """Return why nobody was reached, for people."""
     if error.errno == errno.ECONNREFUSED:
         return "refused: nothing listens there"
-    return f"unreachable ({_reason(error)})"
+    return f"unreachable ({_explain(error)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +134,17 @@ class _Exchange:
 
     def __init__(self, question: Question) -> None:
         self._question = question
-        self._query = self._wire(has_edns=True)
+        self._query = self._make_query(has_edns=True)
         self.sent_at = 0.0
-        self.told = Reply()
+        self.reply = Reply()
         self._strangers = 0
 
-    def _wire(self, *, has_edns: bool) -> bytes:
+    def _make_query(self, *, has_edns: bool) -> bytes:
         """Return the query with an id that nobody can guess."""
         question = self._question
-        return secrets.token_bytes(2) + _query(question.name, question.rdtype, has_edns=has_edns)
+        return secrets.token_bytes(2) + _write_query(
+            question.name, question.rdtype, has_edns=has_edns
+        )
 
     def open(self, address: IPAddress) -> socket.socket:
         """Return a non-blocking socket.
@@ -176,9 +168,9 @@ class _Exchange:
         try:
             async with limit:
                 await self._connect(sock, peer)
-                return _judge(await self._reply(sock))
+                return _judge(await self._find_reply(sock))
         except TimeoutError:
-            # ETIMEDOUT from the kernel is a TimeoutError too, and is its verdict.
+            # ETIMEDOUT from the kernel is a TimeoutError too, and is its word.
             if not limit.expired():
                 raise
         if self._strangers:
@@ -188,33 +180,33 @@ class _Exchange:
     async def _connect(self, sock: socket.socket, peer: Sockaddr) -> None:
         sock.connect(peer)  # it only notes the address
 
-    async def _reply(self, sock: socket.socket) -> Reply:
-        reply = await self._once(sock)
+    async def _find_reply(self, sock: socket.socket) -> Reply:
+        reply = await self._exchange_once(sock)
         if reply.rcode in _NO_EDNS:
-            self._query = self._wire(has_edns=False)
-            reply = await self._once(sock)
+            self._query = self._make_query(has_edns=False)
+            reply = await self._exchange_once(sock)
         return reply
 
-    async def _once(self, sock: socket.socket) -> Reply:
+    async def _exchange_once(self, sock: socket.socket) -> Reply:
         """Send the query and wait for its reply, past whatever else comes."""
         loop = asyncio.get_running_loop()
         self.sent_at = time.monotonic()
         sock.send(self._query)
         while True:
             # What is longer than was asked for is cut off: it can't cost time here.
-            if self._is_taken(await loop.sock_recv(sock, _EDNS_PAYLOAD)):
-                return self.told
+            if self._take(await loop.sock_recv(sock, _EDNS_PAYLOAD)):
+                return self.reply
             # A late, forged or mangled datagram (RFC 5452, 9.1): the true one may still
             # come. sock_recv doesn't yield while there is something to read, so without
             # the sleep a flood would stop the loop, and with it this very timeout.
             await asyncio.sleep(0)
 
-    def _is_taken(self, wire: bytes) -> bool:
+    def _take(self, wire: bytes) -> bool:
         """Take in the reply that came; say whether it is one."""
-        if not _answers_to(self._query, wire):
+        if not is_reply(self._query, wire):
             self._strangers += 1
             return False
-        self.told = _told(wire)
+        self.reply = _make_reply(wire)
         return True
 
 
@@ -226,17 +218,17 @@ class _Stream(_Exchange):
     async def _connect(self, sock: socket.socket, peer: Sockaddr) -> None:
         await asyncio.get_running_loop().sock_connect(sock, peer)
 
-    async def _once(self, sock: socket.socket) -> Reply:
+    async def _exchange_once(self, sock: socket.socket) -> Reply:
         loop = asyncio.get_running_loop()
         self.sent_at = time.monotonic()
         await loop.sock_sendall(sock, _LENGTH.pack(len(self._query)) + self._query)
         while True:
-            (length,) = _LENGTH.unpack(await _exactly(sock, _LENGTH.size))
-            if self._is_taken(await _exactly(sock, length)):
-                return self.told
+            (length,) = _LENGTH.unpack(await _receive_exactly(sock, _LENGTH.size))
+            if self._take(await _receive_exactly(sock, length)):
+                return self.reply
 
 
-async def _exactly(sock: socket.socket, count: int) -> bytes:
+async def _receive_exactly(sock: socket.socket, count: int) -> bytes:
     """Return so many bytes of a stream.
 
     :raises ConnectionResetError: it ends before.
@@ -251,28 +243,8 @@ async def _exactly(sock: socket.socket, count: int) -> bytes:
     return read
 
 
-def _sockaddr(address: IPAddress, port: int) -> Sockaddr:
-    if not isinstance(address, IPv6Address):
-        return str(address), port
-    return str(address).partition("%")[0], port, 0, _zone_index(address.scope_id)
-
-
-def _zone_index(zone: str | None) -> int:
-    """Return the index of the link that a zone names, 0 where there is no zone (RFC 4007).
-
-    :raises OSError: ENODEV, there is no such link.
-    """
-    if zone is None or zone.isdecimal():
-        return int(zone or 0)
-    try:
-        return socket.if_nametoindex(zone)
-    except OSError as error:
-        # Python 3.11 raises it without a number.
-        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
-
-
 @lru_cache(maxsize=32)
-def _query(name: str, rdtype: str, *, has_edns: bool) -> bytes:
+def _write_query(name: str, rdtype: str, *, has_edns: bool) -> bytes:
     """Return a query without its id; the same few are sent all the time.
 
     :raises ValueError: there is no such name or type.
@@ -286,29 +258,9 @@ def _query(name: str, rdtype: str, *, has_edns: bool) -> bytes:
     return query.to_wire()[2:]
 
 
-def _answers_to(query: bytes, wire: bytes) -> bool:
-    """Tell whether a message is the reply to this query (RFC 5452, 9.1).
-
-    A question is not compressed, having nothing before it, and case makes no difference
-    (RFC 4343): a length is never over 63, so that no byte of one is a letter's.
-    """
-    if len(wire) < _HEADER.size:
-        return False
-    number, flags, questions, *_ = _HEADER.unpack_from(wire)
-    if number != _HEADER.unpack_from(query)[0] or not flags & _IS_REPLY:
-        return False
-    if flags & _OPCODE != dns.opcode.QUERY:
-        return False
-    if questions == 0:
-        return flags & _RCODE in _TERSE
-    end = _behind_name(query, _HEADER.size) + 4
-    asked, told = query[_HEADER.size : end], wire[_HEADER.size : end]
-    return questions == 1 and asked.lower() == told.lower()
-
-
-def _told(wire: bytes) -> Reply:
-    _, flags, *_ = _HEADER.unpack_from(wire)
-    types, addresses = _count_answers(wire)
+def _make_reply(wire: bytes) -> Reply:
+    flags = read_flags(wire)
+    types, addresses = read_answers(wire)
     return Reply(
         rcode=dns.rcode.from_flags(flags, 0),
         is_truncated=bool(flags & dns.flags.TC),
@@ -318,41 +270,6 @@ def _told(wire: bytes) -> Reply:
     )
 
 
-def _count_answers(wire: bytes) -> tuple[frozenset[int], frozenset[IPAddress]]:
-    """Return the types and addresses in the answer section (RFC 1035, 4.1).
-
-    What is cut off or mangled counts as far as it goes.
-    """
-    types: set[int] = set()
-    addresses: set[IPAddress] = set()
-    _, _, questions, answers, _, _ = _HEADER.unpack_from(wire)
-    try:
-        at = _HEADER.size
-        for _ in range(questions):
-            at = _behind_name(wire, at) + 4
-        for _ in range(min(answers, _MOST_RECORDS)):
-            at = _behind_name(wire, at)
-            rdtype, _, _, length = _FIXED.unpack_from(wire, at)
-            at += _FIXED.size + length
-            types.add(rdtype)
-            if (rdtype, length) == (_A, 4):
-                addresses.add(IPv4Address(wire[at - 4 : at]))
-            elif (rdtype, length) == (_AAAA, 16):
-                addresses.add(IPv6Address(wire[at - 16 : at]))
-    except (struct.error, IndexError, ValueError):
-        pass
-    return frozenset(types), frozenset(addresses)
-
-
-def _behind_name(wire: bytes, at: int) -> int:
-    """Return the place behind a name: labels, up to an empty one or a pointer."""
-    while length := wire[at]:
-        if length >= 0xC0:
-            return at + 2
-        at += length + 1
-    return at + 1
-
-
 def _judge(reply: Reply) -> tuple[Outcome, str]:
     detail = f"answers {dns.rcode.to_text(reply.rcode)}"
     if reply.is_truncated:
@@ -360,6 +277,6 @@ def _judge(reply: Reply) -> tuple[Outcome, str]:
     return (Outcome.ANSWERED if reply.rcode in _KNOWING else Outcome.FAILED), detail
 
 
-def _reason(error: OSError) -> str:
+def _explain(error: OSError) -> str:
     """Return why, in the C library's words: "no route to host"."""
     return str(error) if error.errno is None else os.strerror(error.errno).lower()

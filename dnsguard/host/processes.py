@@ -41,12 +41,12 @@ class Process:
     """In a PID namespace of its own: a container's."""
 
 
-def running(proc: Path, names: frozenset[str]) -> list[Process]:
+def find_running(proc: Path, names: frozenset[str]) -> list[Process]:
     """Return the processes with one of these names, by pid. Never raises OSError.
 
     A name is the last part of ``argv[0]`` or, failing that, the kernel's own name of it.
     """
-    return list(_named(proc, sorted(_pids(proc)), names))
+    return list(_find_named(proc, sorted(_pids(proc)), names))
 
 
 class Search:
@@ -67,7 +67,7 @@ class Search:
         end = time.monotonic() + seconds
         for pid in self._left:
             if _is_roots(self._proc, pid):
-                self.found += _named(self._proc, [pid], self._names)
+                self.found += _find_named(self._proc, [pid], self._names)
             if time.monotonic() >= end:
                 return True
         return False
@@ -81,7 +81,7 @@ def _is_roots(proc: Path, pid: int) -> bool:
         return False
 
 
-def pids(proc: Path) -> list[int]:
+def list_pids(proc: Path) -> list[int]:
     """Return the pids of all processes. Never raises OSError."""
     return sorted(_pids(proc))
 
@@ -94,11 +94,11 @@ def _pids(proc: Path) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def _named(proc: Path, pids: Iterable[int], names: frozenset[str]) -> Iterator[Process]:
+def _find_named(proc: Path, pids: Iterable[int], names: frozenset[str]) -> Iterator[Process]:
     for pid in pids:
-        arguments = arguments_of(proc, pid)
+        arguments = read_arguments(proc, pid)
         if arguments and _is_named(proc, pid, arguments[0], names):
-            found = process(proc, pid)
+            found = read_process(proc, pid)
             if found is not None:
                 yield found
 
@@ -110,15 +110,15 @@ def _is_named(proc: Path, pid: int, program: str, names: frozenset[str]) -> bool
     return any(comm == os.fsencode(name)[:_COMM] for name in names)
 
 
-def process(proc: Path, pid: int) -> Process | None:
+def read_process(proc: Path, pid: int) -> Process | None:
     """Return what there is to know of a process, None if it is gone, hidden or a zombie."""
-    ticks, arguments = started(proc, pid), arguments_of(proc, pid)
+    ticks, arguments = read_start(proc, pid), read_arguments(proc, pid)
     status = _read(proc, pid, "status", _MOST_STATUS) or b""
     uid, nested = _UID.search(status), _NSPID.search(status)
     name = _NAME.search(status)
     if ticks is None or uid is None or not arguments:
         return None
-    if started(proc, pid) != ticks:  # another one by now
+    if read_start(proc, pid) != ticks:  # another one by now
         return None
     # Not "btime" of /proc/stat: whole seconds, and the sandbox has no /proc/stat.
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -133,7 +133,7 @@ def process(proc: Path, pid: int) -> Process | None:
     )
 
 
-def started(proc: Path, pid: int) -> int | None:
+def read_start(proc: Path, pid: int) -> int | None:
     """Return the clock tick that the process started at, None if there is no such process."""
     # The name may hold spaces and parentheses; the 22nd field is the 20th behind it.
     fields = (_read(proc, pid, "stat", 4096) or b"").rpartition(b")")[2].split()
@@ -142,13 +142,13 @@ def started(proc: Path, pid: int) -> int | None:
     return int(fields[19]) if fields[19].isdigit() else None
 
 
-def arguments_of(proc: Path, pid: int) -> tuple[str, ...]:
+def read_arguments(proc: Path, pid: int) -> tuple[str, ...]:
     """Return ``argv``, empty for a kernel thread, a zombie and whoever can't be read."""
     words = os.fsdecode(_read(proc, pid, "cmdline", _MOST_ARGUMENTS) or b"").split("\0")
     return tuple(words[:-1] if len(words) > 1 and not words[-1] else words) if words[0] else ()
 
 
-def root(proc: Path, pid: int) -> Path:
+def read_root(proc: Path, pid: int) -> Path:
     """Return the way into the files as the process sees them; takes root's power to go."""
     return proc / str(pid) / "root"
 

@@ -20,9 +20,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from dnsguard.core.observation import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
-from dnsguard.formats.resolvconf import is_resolv_conf, read_link_marker, unguard
+from dnsguard.formats.guarded_resolvconf import read_link_marker, unguard
+from dnsguard.formats.resolvconf import is_resolv_conf
 from dnsguard.host import atomic, path_walk
-from dnsguard.host.atomic import Attributes, New
+from dnsguard.host.atomic import New
+from dnsguard.host.attributes import Attributes, read_attributes
 from dnsguard.host.path_walk import End
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -315,7 +317,7 @@ class _Swap:
         try:
             names = os.fstat(descriptor).st_nlink
             lost = (f"another name of the same file ({names - 1})",) if names > 1 else ()
-            return atomic.attributes_of(descriptor, readable=READABLE), lost
+            return read_attributes(descriptor, readable=READABLE), lost
         finally:
             os.close(descriptor)
 

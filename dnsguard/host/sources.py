@@ -9,13 +9,11 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from ipaddress import ip_address
-from itertools import groupby, islice
 from pathlib import Path
 
 from dnsguard.core import candidates
@@ -26,6 +24,7 @@ from dnsguard.formats import backups, resolvconf, routes
 from dnsguard.formats.nameservers import NamedServersList
 from dnsguard.host import trust
 from dnsguard.host.files import read_bounded
+from dnsguard.host.patterns import expand_all, list_names
 from dnsguard.host.places import (
     COPIES,
     ELSEWHERE,
@@ -35,13 +34,11 @@ from dnsguard.host.places import (
     RESOLVED,
     SourceSpec,
 )
-from dnsguard.host.trust import Owners
+from dnsguard.host.trust import TrustedFiles
 from dnsguard.paths import Paths
 
 MOST_FILES = 64
 """Of one place, the newest."""
-MOST_NAMES = 1024
-"""That a pattern stands for."""
 MOST_INCLUDES = 16
 
 _STUBS = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
@@ -52,16 +49,16 @@ def look(paths: Paths) -> Found:
     """Return what the node's files name. Never raises OSError."""
     now = time.time()
     node = _Node(paths)
-    files = [*node.files(), *node.backups()]
+    files = [*node.read_files(), *node.read_backups()]
     leased = candidates.find_leased(files, now, frozenset(node.indexes.values()) or None)
     named = (
         *candidates.candidates(files, leased),
-        *node.gateways(now),
+        *node.find_gateways(now),
     )
     return Found(
         candidates=candidates.in_order(named),
         leases=tuple(candidates.find_current(leased)),
-        stubs=tuple(node.stubs()),
+        stubs=tuple(node.find_stubs()),
     )
 
 
@@ -71,51 +68,51 @@ class _Node:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._root = str(paths.root).rstrip("/")
-        self.indexes = _interfaces(self._root)
+        self.indexes = _list_interfaces(self._root)
         self._known: set[tuple[Source, int, int]] = set()
-        self._owners = Owners(self._root)
-        self._pods = sorted(trust.system_pods(paths.root))
+        self._trusted = TrustedFiles()
+        self._pods = sorted(trust.find_system_pods(paths.root))
 
-    def files(self) -> Iterator[NotedFile]:
+    def read_files(self) -> Iterator[NotedFile]:
         for place in PLACES:
-            yield from self._read(place, _matching(self._root, self._patterns(place)))
+            yield from self._read(place, expand_all(self._root, self._fill_patterns(place)))
 
-    def _patterns(self, place: SourceSpec) -> Iterator[str]:
+    def _fill_patterns(self, place: SourceSpec) -> Iterator[str]:
         for pattern in place.patterns:
             pods = self._pods if "{pod}" in pattern else [""]
             yield from (pattern.replace("{pod}", pod) for pod in pods)
 
-    def backups(self) -> Iterator[NotedFile]:
+    def read_backups(self) -> Iterator[NotedFile]:
         """Yield the copies of resolv.conf, each a tier, those that name nobody left out."""
-        found = self._copies()
+        found = self._read_copies()
         for place in (RESOLVCONF, *ORIGINALS):
-            found += self._read(place, _matching(self._root, place.patterns))
-        found += self._read(COPIES, self._variants())
+            found += self._read(place, expand_all(self._root, place.patterns))
+        found += self._read(COPIES, self._find_variants())
         return (replace(file, tier=tier) for tier, file in enumerate(found))
 
-    def _copies(self) -> list[NotedFile]:
+    def _read_copies(self) -> list[NotedFile]:
         """Return the copies beside resolv.conf and beside what it links to, best first."""
         found: list[tuple[bool, str, NotedFile]] = []
         undated: list[str] = []
-        for directory, name in self._homes():
-            dated, others = backups.by_date(backups.copies(name, _names(directory)))
+        for directory, name in self._find_homes():
+            dated, others = backups.sort_by_date(backups.find_copies(name, list_names(directory)))
             undated += [f"{directory}/{one}" for one in others]
             for date, one in dated:
                 for file in self._read(COPIES, [f"{directory}/{one}"]):
-                    seen = min(file.seen, _seconds(date))
+                    seen = min(file.seen, _parse_date(date))
                     found.append((file.notes[0].is_marked, date, replace(file, seen=seen)))
-        undated += _matching(self._root, ELSEWHERE)
+        undated += expand_all(self._root, ELSEWHERE)
         found.sort(key=lambda one: one[:2])
         return [*(file for *_, file in found), *self._read(COPIES, undated)]
 
-    def _variants(self) -> list[str]:
+    def _find_variants(self) -> list[str]:
         return [
             f"{directory}/{one}"
-            for directory, name in self._homes()
-            for one in backups.variants(name, _names(directory))
+            for directory, name in self._find_homes()
+            for one in backups.find_variants(name, list_names(directory))
         ]
 
-    def _homes(self) -> Iterator[tuple[str, str]]:
+    def _find_homes(self) -> Iterator[tuple[str, str]]:
         """Yield directory and name of resolv.conf, and of its target where it is a link."""
         path = self._paths.resolv_conf
         yield str(path.parent), path.name
@@ -127,9 +124,9 @@ class _Node:
             directory, _, name = target.rpartition("/")
             yield directory, name
 
-    def gateways(self, now: float) -> Iterator[Candidate]:
-        content = _drop_old(f"{self._root}/proc/net/route")
-        for interface, address in routes.gateways(content):
+    def find_gateways(self, now: float) -> Iterator[Candidate]:
+        content = _read_kernel_file(f"{self._root}/proc/net/route")
+        for interface, address in routes.find_gateways(content):
             yield Candidate(
                 address=address,
                 source=Source.GUESS,
@@ -139,7 +136,7 @@ class _Node:
                 interface=interface,
             )
 
-    def stubs(self) -> Iterator[Stub]:
+    def find_stubs(self) -> Iterator[Stub]:
         path = Path(f"{self._root}/{RESOLVED}")
         content = read_bounded(path, MAX_FILE + 1)
         if content is not None:
@@ -147,7 +144,7 @@ class _Node:
 
     def _read(self, place: SourceSpec, paths: list[str], depth: int = 0) -> Iterator[NotedFile]:
         """Yield those of the files that say something, and what they include, newest first."""
-        for path, status in self._newest_first(place, paths):
+        for path, status in self._sort_newest_first(place, paths):
             version = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             try:
                 said = _parse(path, version, place)
@@ -159,13 +156,13 @@ class _Node:
                     source=place.source,
                     tier=place.tier,
                     seen=status.st_mtime,
-                    interface=self._interface(place, path),
+                    interface=self._find_interface(place, path),
                     notes=said.notes,
                 )
             if said.includes and depth < MOST_INCLUDES:
-                yield from self._read(place, self._included(path, said.includes), depth + 1)
+                yield from self._read(place, self._find_included(path, said.includes), depth + 1)
 
-    def _newest_first(
+    def _sort_newest_first(
         self, place: SourceSpec, paths: list[str]
     ) -> list[tuple[str, os.stat_result]]:
         """Return the regular files to be believed, each once, whatever its names."""
@@ -176,22 +173,22 @@ class _Node:
             except (OSError, ValueError):
                 continue
             file = (place.source, status.st_dev, status.st_ino)
-            is_believed = place.is_kept or self._owners.is_roots(path)
+            is_believed = place.is_kept or self._trusted.include(path)
             if stat.S_ISREG(status.st_mode) and is_believed and file not in self._known:
                 self._known.add(file)
                 found.append((path, status))
         found.sort(key=lambda one: -one[1].st_mtime_ns)
         return found[:MOST_FILES]
 
-    def _included(self, path: str, includes: tuple[str, ...]) -> list[str]:
+    def _find_included(self, path: str, includes: tuple[str, ...]) -> list[str]:
         directory = path.rpartition("/")[0].removeprefix(self._root)
         patterns = [
             os.path.normpath(one if one.startswith("/") else f"{directory}/{one}").lstrip("/")
             for one in includes[:MOST_INCLUDES]
         ]
-        return _matching(self._root, tuple(patterns))
+        return expand_all(self._root, tuple(patterns))
 
-    def _interface(self, place: SourceSpec, path: str) -> str | None:
+    def _find_interface(self, place: SourceSpec, path: str) -> str | None:
         name = path.rpartition("/")[2]
         match = place.names.fullmatch(name) if place.names else None
         if match is None:
@@ -216,69 +213,28 @@ def _parse(path: str, _version: tuple[int, ...], place: SourceSpec) -> NamedServ
     return replace(said, notes=tuple(replace(note, line=None) for note in said.notes))
 
 
-def _matching(root: str, patterns: Iterable[str]) -> list[str]:
-    return [path for pattern in patterns for path in _expand(root, pattern)]
-
-
-def _expand(root: str, pattern: str) -> list[str]:
-    """Return the names that match, hidden ones left out; what has no pattern need not exist.
-
-    glob(3) as in Python asks for each name whether it is there, which takes three times as long.
-    """
-    found = [root]
-    for part, is_pattern in _parts(pattern):
-        if is_pattern:
-            matching = (
-                f"{directory}/{name}"
-                for directory in found
-                for name in _names(directory)
-                if name[0] != "." and fnmatchcase(name, part)
-            )
-            found = list(islice(matching, MOST_NAMES))
-        else:
-            found = [f"{directory}/{part}" for directory in found]
-    return found
-
-
 @lru_cache(maxsize=256)
-def _parts(pattern: str) -> tuple[tuple[str, bool], ...]:
-    """Return the parts of a path, those without a pattern joined, and which are patterns."""
-    groups = groupby(pattern.split("/"), key=lambda part: bool(set(part) & set("*?[")))
-    return tuple(
-        (part, is_pattern)
-        for is_pattern, parts in groups
-        for part in (parts if is_pattern else ["/".join(parts)])
-    )
-
-
-def _names(directory: str) -> list[str]:
-    with suppress(OSError, ValueError):  # a NUL in an include's name
-        return sorted(os.listdir(directory))  # noqa: PTH208 -- new in ruff, older ones don't know
-    return []
-
-
-@lru_cache(maxsize=256)
-def _seconds(date: str) -> float:
+def _parse_date(date: str) -> float:
     """Return a time of this machine's zone, in seconds since the epoch."""
     with suppress(OverflowError, ValueError):
         return time.mktime(time.strptime(date, backups.DATE))
     return 0.0
 
 
-def _interfaces(root: str) -> dict[int, str]:
+def _list_interfaces(root: str) -> dict[int, str]:
     """Return the interfaces and their indexes, those of our own namespace where root is /."""
     with suppress(OSError):
         if not root:
             return dict(socket.if_nameindex())
     found = {}
-    for name in _names(f"{root}/sys/class/net"):
-        index = _drop_old(f"{root}/sys/class/net/{name}/ifindex").strip()
+    for name in list_names(f"{root}/sys/class/net"):
+        index = _read_kernel_file(f"{root}/sys/class/net/{name}/ifindex").strip()
         if index.isdigit():
             found[int(index)] = name
     return found
 
 
-def _drop_old(path: str) -> bytes:
+def _read_kernel_file(path: str) -> bytes:
     """Read the top of one of the kernel's files: their time says nothing of their version.
 
     One read(2) is enough for default routes, which stand first.

@@ -100,32 +100,32 @@ def _parse(content: bytes) -> Remember:
         services = data["kubernetes"] if version == VERSION else ()
         deleted = data.get("deleted", ())  # the first states of version 3 had none
         return Remember(
-            candidates=tuple(_candidate(entry) for entry in data["remembered"]),
-            cluster_resolvers=_times(found),
+            candidates=tuple(_read_candidate(entry) for entry in data["remembered"]),
+            cluster_resolvers=_read_times(found),
             kubernetes=frozenset(parse_address(str(one)) for one in services),
-            deleted=_times(deleted),
+            deleted=_read_times(deleted),
         )
     except (ValueError, LookupError, TypeError, AttributeError, *_TOO_MUCH) as error:
         raise ForeignStateError(f"damaged ({str(error)[:_LONGEST]})") from error
 
 
-def _candidate(entry: dict[str, object]) -> Candidate:
+def _read_candidate(entry: dict[str, object]) -> Candidate:
     interface, answered = entry.get("interface"), entry.get("answered")
     return Candidate(
         address=parse_address(str(entry["address"])),
         source=Source(str(entry.get("source", Source.REMEMBERED))),
         origin=str(entry["origin"]),
         interface=None if interface is None else str(interface),
-        seen=_time(entry["seen"]),
-        answered=None if answered is None else _time(answered),
+        seen=_read_time(entry["seen"]),
+        answered=None if answered is None else _read_time(answered),
     )
 
 
-def _times(entries: Iterable[Mapping[str, object]]) -> dict[IPAddress, float]:
-    return {parse_address(str(one["address"])): _time(one["seen"]) for one in entries}
+def _read_times(entries: Iterable[Mapping[str, object]]) -> dict[IPAddress, float]:
+    return {parse_address(str(one["address"])): _read_time(one["seen"]) for one in entries}
 
 
-def _time(value: object) -> float:
+def _read_time(value: object) -> float:
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise TypeError(f"{value!r} is no time")
     return float(value)

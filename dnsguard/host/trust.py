@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dnsguard.core.model import Candidate
+from dnsguard.host import path_walk
 from dnsguard.host.files import read_bounded
+from dnsguard.host.path_walk import Owners
 
 SYSTEM = "kube-system"
 """The namespace that the cluster's administrators alone write in."""
@@ -37,67 +39,68 @@ _MOST_GROUP = 1 << 16
 _MOST_PODS = 1024
 
 
-class Owners:
+class TrustedFiles:
     """Tells what only root can have written; each directory is looked at once.
 
     As root to themselves count whoever runs this: tests and the demo of a user have a
     tree of their own.
     """
 
-    def __init__(self, root: str) -> None:
-        self._known = dict.fromkeys((root, os.path.realpath(root or "/"), "", "/"), True)
-        self._uids = frozenset({0, os.geteuid()})
-        self._gids = frozenset({0, os.getegid()})
+    def __init__(self) -> None:
+        self._owners = Owners(frozenset({0, os.geteuid()}), frozenset({0, os.getegid()}))
+        self._directories: dict[str, bool] = {}
 
-    def is_roots(self, path: str) -> bool:
+    def include(self, path: str) -> bool:
         """Tell whether nobody else can have written a file, or put it there."""
-        return self._is_own(path) and self._is_safe(os.path.dirname(path))  # noqa: PTH120
+        try:
+            return self._is_safe(path.rpartition("/")[0]) and self._is_own(path)
+        except (OSError, ValueError):
+            return False
 
     def _is_safe(self, directory: str) -> bool:
-        known = self._known.get(directory)
+        known = self._directories.get(directory)
         if known is None:
-            known = self._known[directory] = self.is_roots(directory)
+            with path_walk.end_of(Path(directory, "any"), self._owners) as end:
+                known = self._directories[directory] = end.foreign is None
         return known
 
     def _is_own(self, path: str) -> bool:
-        try:
-            status = os.lstat(path)
-        except (OSError, ValueError):
-            return False
-        if stat.S_ISLNK(status.st_mode):  # the mode of a link says nothing
-            target = os.path.realpath(path)
-            return target != path and self.is_roots(target)  # the same: a link to itself
-        is_shared = status.st_mode & 0o020 and status.st_gid not in self._gids
-        return status.st_uid in self._uids and not (is_shared or status.st_mode & 0o002)
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            return self._owners.alone_write(status)
+        with path_walk.end_of(Path(path), self._owners) as end:
+            if end.status is None or end.foreign is not None:
+                return False
+            return self._owners.alone_write(end.status)
 
 
-def pods(root: Path, namespace: str | None = None) -> Iterator[tuple[str, str, str, Path]]:
+def find_pods(root: Path, namespace: str | None = None) -> Iterator[tuple[str, str, str, Path]]:
     """Yield namespace, name and uid of the pods that kubelet keeps logs of, and where.
 
     Nothing where somebody else could have made a directory there.
 
     :param namespace: the only one that counts; a node has 110 pods, most of them in others.
     """
-    logs, owners = root / LOGS, Owners(str(root).rstrip("/"))
+    logs, trusted = root / LOGS, TrustedFiles()
     try:
-        names = sorted(os.listdir(logs)) if owners.is_roots(str(logs)) else []  # noqa: PTH208
+        names = sorted(os.listdir(logs)) if trusted.include(str(logs)) else []  # noqa: PTH208
     except OSError:
         return
     for name in names:
         match = _LOG.fullmatch(name)
         if match is None or namespace not in (None, match["namespace"]):
             continue
-        if owners.is_roots(f"{logs}/{name}") and (logs / name).is_dir():
+        if trusted.include(f"{logs}/{name}") and (logs / name).is_dir():
             yield match["namespace"], match["name"], match["uid"], logs / name
 
 
-def system_pods(root: Path) -> frozenset[str]:
+def find_system_pods(root: Path) -> frozenset[str]:
     """Return the uids of kube-system's pods."""
-    found = (uid for _, _, uid, _ in pods(root, SYSTEM))
+    found = (uid for _, _, uid, _ in find_pods(root, SYSTEM))
     return frozenset(uid for uid, _ in zip(found, range(_MOST_PODS), strict=False))
 
 
-def pod_of(process: Path) -> str | None:
+def find_pod(process: Path) -> str | None:
     """Return the uid of the pod that a process is in, by its cgroup.
 
     :param process: its directory below ``/proc``.
@@ -115,7 +118,7 @@ def filter_believed(root: Path, remembered: Iterable[Candidate]) -> tuple[Candid
     for candidate in remembered:
         match = _VOLUME.search(candidate.origin)
         if match and known is None:
-            known = system_pods(root)
+            known = find_system_pods(root)
         if match is None or match[1] in (known or ()):
             kept.append(candidate)
     return tuple(kept)

@@ -5,7 +5,7 @@ from pathlib import Path
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Plan, ReplaceFile, ReplacePodFile
 from dnsguard.paths import Paths
-from dnsguard.terminal import diff
+from dnsguard.text_diff import diff
 
 
 def describe(paths: Paths, seen: Observation, plan: Plan, later: float) -> dict[str, object]:

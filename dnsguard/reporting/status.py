@@ -17,7 +17,7 @@ from dnsguard.core.plan import Plan
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.probe_record import NOT_ASKED
 from dnsguard.core.upstreams import Pool, Upstream
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 
 Json = dict[str, object]
 _CONFIGURE = "set upstream.servers in /etc/dnsguard/dnsguard.toml"
@@ -181,14 +181,14 @@ def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
 
 def _file(memory: Memory, seen: Observation) -> Json:
     content = seen.file.content
-    released = resolvconf.nameservers(resolvconf.unguard(content))
+    released = resolvconf.nameservers(guarded_resolvconf.unguard(content))
     active = _nameservers(content)
     behind = dict.fromkeys(str(server.address) for server in released)
     for address in active:
         behind.pop(address, None)
     trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
     others = UNKNOWN if memory.writer is None else memory.writer.name
-    added = {str(address) for address in resolvconf.read_added(content)}
+    added = {str(address) for address in guarded_resolvconf.read_added(content)}
     return {
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
@@ -201,7 +201,7 @@ def _file(memory: Memory, seen: Observation) -> Json:
 
 def _held_back_options(content: bytes) -> Iterator[str]:
     active = resolvconf.options(content)
-    for option in resolvconf.options(resolvconf.unguard(content)):
+    for option in resolvconf.options(guarded_resolvconf.unguard(content)):
         if option not in active:
             yield option
 

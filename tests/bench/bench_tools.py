@@ -16,7 +16,6 @@ PROGRAMS = {
 """Programs, and the Debian packages that have them."""
 MODULES = {
     "dns": "python3-dnspython",
-    "prometheus_client": "python3-prometheus-client",
     "pyroute2": "python3-pyroute2",
     "pytest": "python3-pytest",
     "sdnotify": "python3-sdnotify",
@@ -25,7 +24,7 @@ MODULES = {
     "yaml": "python3-yaml",
 }
 """The same of modules; pytest is the lab's."""
-DAEMON = tuple(name for name in MODULES if name not in ("prometheus_client", "pytest"))
+DAEMON = tuple(name for name in MODULES if name != "pytest")
 
 
 def require(*names: str) -> None:

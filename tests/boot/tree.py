@@ -24,7 +24,6 @@ PACKAGES = (
     # All that the .deb depends on: it is installed without a network.
     "python3",
     "python3-dnspython",
-    "python3-prometheus-client",
     "python3-pyroute2",
     "python3-sdnotify",
     "python3-structlog",

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.boot
 DEPENDENCIES = {
     "dnsguard",
     "python3-dnspython",
-    "python3-prometheus-client",
     "python3-pyroute2",
     "python3-sdnotify",
     "python3-structlog",

@@ -4,7 +4,7 @@ import textwrap
 import time
 from collections.abc import Iterable
 
-from dnsguard import terminal
+from dnsguard import page, terminal
 
 _WIDTH = 80
 _INDENT = " " * 5
@@ -70,7 +70,7 @@ class Screen:
             self._write(line, colour)
 
     def _write(self, line: str, colour: str = "") -> None:
-        terminal.say(terminal.Line(line, colour))
+        terminal.say(page.Line(line, colour))
         terminal.flush()
 
 

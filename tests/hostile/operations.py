@@ -22,7 +22,7 @@ from hostile.calls import KILL, SHORT, Call, Fault
 from hostile.scene import END, HEAL, Lab, Scene, copy, pin_nodelocal
 
 SETTLE = 0.5
-"""Seconds after a repair in which the rest is done: foreign text, spare, sync."""
+"""Seconds after a repair in which the rest is done: foreign text, prepared file, sync."""
 ATTACH = 10.0
 MOST_OF_A_THREAD = 30
 """Calls of one name that the thread for the disk makes while the daemon starts."""
@@ -303,7 +303,7 @@ class Poison(StrEnum):
 class Repair:
     """A daemon that runs, and somebody poisons the file; the next fault meets the same daemon.
 
-    :param poison: one that it has met, for which the spare lies ready; one that differs from
+    :param poison: one that it has met, for which a repair is prepared; one that differs from
         that in another line; or one that has to be decided.
     """
 
@@ -368,7 +368,7 @@ class Repair:
             process = scene.spawn(scene.command("run"), **extra)
             assert scene.await_ready(process), scene.log.read_text()
             assert scene.watch(scene.is_safe, HEAL), scene.log.read_text()
-            for _ in range(2):  # until it has all its threads, and a spare
+            for _ in range(2):  # until it has all its threads, and a prepared file
                 self._poison(scene)
             self._daemons[at, is_short] = scene, process
         return self._daemons[at, is_short]

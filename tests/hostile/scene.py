@@ -23,7 +23,7 @@ from lab.netns import Namespace
 
 from dnsguard.core import hold
 from dnsguard.formats import resolvconf
-from dnsguard.formats.resolvconf import unguard
+from dnsguard.formats.guarded_resolvconf import unguard
 from dnsguard.host import store
 from hostile.calls import normal
 

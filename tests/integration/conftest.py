@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab.guard import UPSTREAM, Node
-from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
+from lab.guard import Node, upstream
+from lab.netns import Namespace, namespace
 
 TREE = Path(__file__).parents[2]
 
@@ -23,12 +22,8 @@ def node() -> Iterator[Namespace]:
 @pytest.fixture
 def guard(tmp_path: Path, node: Namespace) -> Iterator[Node]:
     """Return a poisoned node whose upstream answers; no daemon runs yet."""
-    with namespace() as outside:
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(tmp_path, node)
+    with upstream(node):
+        yield Node(tmp_path, node)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.nameserver import nameserver
 from lab.wait import until
 
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +56,7 @@ def test_rotate_loses_no_cluster_name_while_nodelocal_shares_the_file(
             assert _found(guard, guard.root / "etc") == TRIES
             assert _found(guard, control) < TRIES
         guard.wait_for(UPSTREAM)
-        assert resolvconf.unguard(guard.file.read_bytes()) == ROTATING
+        assert guarded_resolvconf.unguard(guard.file.read_bytes()) == ROTATING
 
 
 GO_LOOKS = 5.0
@@ -149,7 +149,9 @@ def test_go_sees_our_repair_of_the_same_second(guard: Node, go: Go, more: bytes)
     guard.file.write_bytes(POISON)
     with guard.guarded() as daemon:
         guard.wait_for(UPSTREAM)
-        until(lambda: any((guard.root / "etc").glob(".resolv.conf.dnsguard-*")))  # the spare
+        until(
+            lambda: any((guard.root / "etc").glob(".resolv.conf.dnsguard-*"))
+        )  # the prepared repair
         until(go.resolves, within=2 * GO_LOOKS)
         daemon.send_signal(signal.SIGSTOP)
         try:

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,9 +13,8 @@ from statistics import median
 
 import pytest
 from lab.crowd import KINDS, NOBODY, TENANTS, crowded
-from lab.guard import POISON, UPSTREAM, Node, environment
-from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
+from lab.guard import POISON, UPSTREAM, Node, environment, open_node
+from lab.netns import Namespace
 from lab.wait import until
 
 from dnsguard import PROTOCOL, ROOT_SOCKET, client
@@ -35,14 +33,9 @@ TRIES = 22
 
 @pytest.fixture
 def guard(node: Namespace) -> Iterator[Node]:
-    """Return a poisoned node whose upstream answers, in a place that anyone may enter."""
-    with namespace() as outside, tempfile.TemporaryDirectory() as made:
-        Path(made).chmod(0o755)
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(Path(made), node)
+    """Return a poisoned node whose upstream answers, in a short path that anyone may enter."""
+    with open_node(node) as made:
+        yield made
 
 
 def _socket(guard: Node) -> Path:

@@ -19,14 +19,14 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import readable, until
 
 from dnsguard.formats import resolvconf
-from dnsguard.formats.resolvconf import unguard
+from dnsguard.formats.guarded_resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 
 OTHER = "192.0.2.54"
 """A second upstream; nobody listens there unless a test does."""
 PEACE = 0.055
-"""Seconds between two foreign writes that are no fight yet (dnsguard.core.fight)."""
+"""Seconds between two foreign writes that are no fight yet (dnsguard.core.backoff)."""
 
 
 @pytest.fixture

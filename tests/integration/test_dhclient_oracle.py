@@ -393,7 +393,7 @@ def _inform(address: IPv4Address, servers: frozenset[IPAddress]) -> dhcp.Reply |
         asking.bind(("", dhcp.CLIENT_PORT))
         hardware = fcntl.ioctl(asking, SIOCGIFHWADDR, struct.pack("16s16x", b"eth0"))[18:24]
         expected = dhcp.Expected(xid=0x2A, hardware=hardware, address=address, servers=servers)
-        asking.sendto(dhcp.inform(expected), ("255.255.255.255", dhcp.SERVER_PORT))
+        asking.sendto(dhcp.make_inform(expected), ("255.255.255.255", dhcp.SERVER_PORT))
         assert readable(asking)
         return dhcp.accept(asking.recv(4096), expected)
 

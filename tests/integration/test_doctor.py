@@ -109,7 +109,7 @@ class Lab:
         self._stack.callback(process.kill)
         real = Path(f"/proc/{process.pid}")
         until(lambda: (real / "comm").read_text().strip() == name, within=20)
-        until(lambda: any(port == 53 for _, port in pods.listens(real)), within=20)
+        until(lambda: any(port == 53 for _, port in pods.find_listening(real)), within=20)
         self.enter(real, pod, namespace)
         return process.pid
 
@@ -498,4 +498,4 @@ def test_a_pod_is_known_by_its_cgroup(tmp_path: Path, group: str, uid: str | Non
     """With either of kubelet's cgroup drivers, and as a static pod; not by a group in a group."""
     text = group.replace("UID_", UID.format(1).replace("-", "_")).replace("UID", UID.format(1))
     (tmp_path / "cgroup").write_text(text)
-    assert trust.pod_of(tmp_path) == uid
+    assert trust.find_pod(tmp_path) == uid

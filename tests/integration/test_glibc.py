@@ -17,7 +17,7 @@ from hypothesis import example, given
 from lab import needs
 from property.text import foreign_files, servers
 
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress, plain
 
 pytestmark = pytest.mark.integration
@@ -159,7 +159,7 @@ def test_glibc_reads_what_the_guard_wants(
     oracle: Oracle, content: bytes, wanted: tuple[IPAddress, ...]
 ) -> None:
     """A guarded file sends the C library where the guard wants it, and nowhere else."""
-    guarded = resolvconf.guard(content, wanted)
+    guarded = guarded_resolvconf.guard(content, wanted)
     assert oracle.read(guarded) == _believed(guarded)
     assert len(oracle.read(guarded)) == max(1, len(wanted))
 

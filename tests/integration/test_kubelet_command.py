@@ -101,7 +101,7 @@ def start(node: Node) -> Iterator[Start]:
         )
         started.append(process)
         # Its arguments come a moment after execve(2) has closed the parent's pipe.
-        wait.until(lambda: processes.process(Path("/proc"), process.pid) is not None)
+        wait.until(lambda: processes.read_process(Path("/proc"), process.pid) is not None)
         (node.root / f"proc/{process.pid}").symlink_to(f"/proc/{process.pid}")
         if unit:
             group = "sys/fs/cgroup/system.slice/kubelet.service/cgroup.procs"
@@ -157,12 +157,12 @@ class TestRunning:
     def test_who_has_looked_before_knows(self, node: Node, start: Start) -> None:
         """What it read at its start is remembered for as long as it runs."""
         path = node.write(CONFIG, KUBESPRAY.replace(DEFAULT, "/etc/pods.conf"))
-        lookout = KubeletReader(node.root)
+        reader = KubeletReader(node.root)
         start(f"--config=/{CONFIG}")
-        lookout.search()
-        assert lookout.look() == node.look()
+        reader.search()
+        assert reader.look() == node.look()
         _change_later(path, KUBESPRAY.replace(DEFAULT, POD_FILE))
-        seen = lookout.look()
+        seen = reader.look()
         assert seen is not None
         assert seen.used is not None
         assert (seen.used.value, seen.is_stale, seen.pods_file) == (
@@ -171,28 +171,28 @@ class TestRunning:
             "/etc/pods.conf",
         )
         _change_later(path, KUBESPRAY)  # the next restart would hand out the node's
-        seen = lookout.look()
+        seen = reader.look()
         assert seen is not None
         assert seen.pods_file == DEFAULT
 
     def test_it_stops_and_starts(self, node: Node, start: Start) -> None:
         """Systemd's processes are seen at the next look, without a search through all."""
-        lookout = KubeletReader(node.root)
-        seen = lookout.look()
+        reader = KubeletReader(node.root)
+        seen = reader.look()
         assert seen is not None
         assert seen.pid is None
         first = start(f"--config=/{CONFIG}", unit=True)
         second = start(f"--config=/{CONFIG}", f"--resolv-conf={POD_FILE}")
-        seen = lookout.look()
+        seen = reader.look()
         assert seen is not None
         assert (seen.pid, seen.pods_file) == (first, DEFAULT)
         os.kill(first, 9)
         os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
-        seen = lookout.look()
+        seen = reader.look()
         assert seen is not None
         assert seen.pid is None
-        lookout.search()  # due at once
-        seen = lookout.look()
+        reader.search()  # due at once
+        seen = reader.look()
         assert seen is not None
         assert (seen.pid, seen.pods_file) == (second, POD_FILE)
 
@@ -232,12 +232,12 @@ class TestRunning:
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:
         """The daemon takes one with every answer; nothing is parsed that has not changed."""
         start(f"--config=/{CONFIG}")
-        lookout = KubeletReader(node.root)
-        lookout.search()
+        reader = KubeletReader(node.root)
+        reader.search()
         took = []
         for _ in range(200):
             before = time.perf_counter()
-            lookout.look()
+            reader.look()
             took.append(time.perf_counter() - before)
         median = sorted(took)[100]
         print(f"a look: {median * 1e6:.0f} us")

@@ -206,10 +206,10 @@ def test_another_namespace_has_its_own(listeners: Listeners, serve: Serve) -> No
 def test_lost_events_are_a_hint(listeners: Listeners, serve: Serve) -> None:
     """When the kernel drops events (ENOBUFS) any socket may be gone, and it goes on."""
     listeners._events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    with closing(Listeners()) as witness:
+    with closing(Listeners()) as second:
         for _ in range(50):
             serve().close()
-        sent = told(witness, serve)
+        sent = told(second, serve)
     lost, *kept = events(listeners._events)
     assert lost == b""
     assert len(kept) < len(sent)

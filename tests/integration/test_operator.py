@@ -7,20 +7,18 @@ import shlex
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import jsonschema
 import pytest
-from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
-from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment, nodelocaldns, open_node
+from lab.netns import Namespace
 from lab.terminal import Terminal
 from lab.wait import until
 
-from dnsguard.formats.resolvconf import unguard
+from dnsguard.formats.guarded_resolvconf import unguard
 
 pytestmark = pytest.mark.integration
 
@@ -32,24 +30,9 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture
 def guard(node: Namespace) -> Iterator[Node]:
-    """Return a poisoned node whose upstream answers, in a place that anyone may enter."""
-    with namespace() as outside, tempfile.TemporaryDirectory() as made:
-        Path(made).chmod(0o755)
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(Path(made), node)
-
-
-@contextmanager
-def _nodelocaldns(guard: Node) -> Iterator[None]:
-    guard.where.bridge("nodelocal", NODELOCAL)
-    try:
-        with nameserver(guard.where, NODELOCAL):
-            yield
-    finally:
-        guard.where.ip("link delete nodelocal")
+    """Return a poisoned node whose upstream answers, in a short path that anyone may enter."""
+    with open_node(node) as made:
+        yield made
 
 
 def _done(guard: Node, *arguments: str) -> str:
@@ -63,7 +46,7 @@ def _done(guard: Node, *arguments: str) -> str:
 
 def test_hold_upstream_keeps_nodelocaldns_out(guard: Node) -> None:
     """Healthy or not, until it is released; the status says so loudly."""
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         guard.wait_for(NODELOCAL, UPSTREAM)
         assert _done(guard, "hold", "upstream") == (
             f"held to upstream, until dnsguard release; resolv.conf {UPSTREAM}\n"
@@ -95,7 +78,7 @@ def test_it_survives_a_restart(guard: Node, end: int) -> None:
     with guard.guarded(to_end=end):
         guard.wait_for(UPSTREAM)
         _done(guard, "hold", "upstream", "--for", "1h")
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         _done(guard, "wait")
         until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
         status = guard.status()
@@ -106,7 +89,7 @@ def test_it_survives_a_restart(guard: Node, end: int) -> None:
 
 def test_it_ends_by_itself(guard: Node) -> None:
     """And says so."""
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         guard.wait_for(NODELOCAL, UPSTREAM)
         _done(guard, "hold", "upstream", "--for", "500ms")
         assert guard.servers() == [UPSTREAM]
@@ -223,14 +206,14 @@ def test_status_waits_for_a_mode(guard: Node) -> None:
         assert json.loads(_done(guard, "status", "--wait", "guarding", "--json"))["mode"]
         done = guard.run("status", "--wait", "handed-over", "--timeout", "300ms")
         assert "mode guarding, waits until NodeLocalDNS is healthy" in done.stderr
-        with _nodelocaldns(guard):
+        with nodelocaldns(guard):
             _done(guard, "status", "--wait", "handed-over")
 
 
 def test_a_silent_upstream_is_blamed(guard: Node) -> None:
     """Not NodeLocalDNS, which asks the same one: by name, in all that waits or complains."""
     guard.where.ip("link set eth0 down")
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         until(lambda: "not asked" not in guard.status()["degraded"][0])
         first = guard.status()["degraded"][0]
         assert first.startswith(f"no upstream is verified ({UPSTREAM} ")
@@ -288,7 +271,7 @@ def test_the_status_keeps_to_its_schema(guard: Node) -> None:
     (guard.root / "var/lib/kubelet").mkdir(parents=True)
     (guard.root / "var/lib/kubelet/config.yaml").write_text("resolvConf: /else\n")
     (guard.root / "else").write_text(f"nameserver {UPSTREAM}\n")
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         check()
         guard.wait_for(NODELOCAL, UPSTREAM)
         check()

@@ -46,7 +46,7 @@ def start() -> Iterator[Start]:
 
 def _wait_for(process: "subprocess.Popen[bytes]") -> None:
     """Wait for its arguments: they come a moment after execve(2) has closed our pipe."""
-    wait.until(lambda: bool(processes.arguments_of(PROC, process.pid)))
+    wait.until(lambda: bool(processes.read_arguments(PROC, process.pid)))
 
 
 def _only(found: list[Process]) -> Process:
@@ -58,12 +58,12 @@ def test_it_is_found_by_the_name_it_was_started_with(start: Start) -> None:
     """The last part of argv[0], with its arguments, its start and its owner."""
     before = time.time()
     started = start(f"/usr/local/bin/{NAME}", "--config=/etc/a b", "--empty=", "")
-    found = _only(processes.running(PROC, NAMES))
+    found = _only(processes.find_running(PROC, NAMES))
     assert found.pid == started.pid
     assert found.arguments[-3:] == ("--config=/etc/a b", "--empty=", "")
     assert before - 0.1 < found.started < time.time() + 0.1
     assert (found.uid, found.is_nested) == (0, False)
-    assert processes.started(PROC, found.pid) == found.ticks
+    assert processes.read_start(PROC, found.pid) == found.ticks
 
 
 def test_it_is_found_by_the_kernels_name_of_it(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_it_is_found_by_the_kernels_name_of_it(tmp_path: Path) -> None:
     program.symlink_to("/bin/sleep")
     with subprocess.Popen(["something else", "60"], executable=program) as started:
         _wait_for(started)
-        found = [one.pid for one in processes.running(PROC, NAMES)]
+        found = [one.pid for one in processes.find_running(PROC, NAMES)]
         started.kill()
     assert found == [started.pid]
 
@@ -80,14 +80,14 @@ def test_it_is_found_by_the_kernels_name_of_it(tmp_path: Path) -> None:
 def test_the_owner_is_not_what_a_command_line_says(start: Start) -> None:
     """Anybody may call a process ``kubelet``."""
     start(NAME, user=65534)
-    assert _only(processes.running(PROC, NAMES)).uid == 65534
+    assert _only(processes.find_running(PROC, NAMES)).uid == 65534
 
 
 def test_a_search_finds_roots_alone(start: Start) -> None:
     """In slices of any size, and whatever others call theirs."""
     theirs = [start(NAME, user=65534).pid for _ in range(5)]
     mine = start(NAME).pid
-    assert {*theirs, mine} <= {one.pid for one in processes.running(PROC, NAMES)}
+    assert {*theirs, mine} <= {one.pid for one in processes.find_running(PROC, NAMES)}
     search = processes.Search(PROC, NAMES)
     slices = 1
     while search.go_on(0.0):
@@ -110,8 +110,8 @@ def test_a_containers_process_is_told_from_the_nodes() -> None:
     inside = f"exec -a {NAME} sleep 60"
     command = ["unshare", "--pid", "--fork", "--kill-child", "bash", "-c", inside]
     with subprocess.Popen(command) as outside:
-        wait.until(lambda: bool(processes.running(PROC, NAMES)))
-        found = processes.running(PROC, NAMES)
+        wait.until(lambda: bool(processes.find_running(PROC, NAMES)))
+        found = processes.find_running(PROC, NAMES)
         outside.kill()
     assert _only(found).is_nested
 
@@ -121,22 +121,22 @@ def test_what_has_ended_is_not_there(start: Start) -> None:
     started = start(NAME)
     started.kill()
     os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)
-    assert processes.process(PROC, started.pid) is None
-    assert processes.started(PROC, started.pid) is None
+    assert processes.read_process(PROC, started.pid) is None
+    assert processes.read_start(PROC, started.pid) is None
     started.communicate()
-    assert processes.process(PROC, started.pid) is None
-    assert processes.running(PROC, NAMES) == []
+    assert processes.read_process(PROC, started.pid) is None
+    assert processes.find_running(PROC, NAMES) == []
 
 
 def test_no_proc_at_all(tmp_path: Path) -> None:
     """A root without /proc has no processes."""
-    assert processes.running(tmp_path / "proc", NAMES) == []
+    assert processes.find_running(tmp_path / "proc", NAMES) == []
 
 
 def test_its_files_are_seen_as_it_sees_them(start: Start) -> None:
     """The way into a container's files."""
     started = start(NAME)
-    there = processes.root(PROC, started.pid) / "etc/hostname"
+    there = processes.read_root(PROC, started.pid) / "etc/hostname"
     assert there.read_bytes() == Path("/etc/hostname").read_bytes()
 
 
@@ -148,7 +148,7 @@ def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> N
     look = (
         "import sys; from pathlib import Path; from dnsguard.host import processes\n"
         f"where = Path({str(tmp_path)!r}), frozenset([{NAME!r}])\n"
-        "found, = processes.running(*where)\n"
+        "found, = processes.find_running(*where)\n"
         "search = processes.Search(*where)\n"
         "assert not search.go_on(60)\n"
         "assert [one.pid for one in search.found] == [found.pid] * (found.uid == 0)\n"

@@ -1,16 +1,12 @@
 """The screens of a person at 3 a.m., on terminals of three sizes: short, whole, folded at words."""
 
 import re
-import tempfile
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
-from lab.nameserver import nameserver
-from lab.netns import Namespace, cable, namespace
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, nodelocaldns, open_node
+from lab.netns import Namespace
 from lab.terminal import Terminal
 from lab.wait import until
 
@@ -23,13 +19,9 @@ HOOK = "# from the node's image\necho nameserver 169.254.25.10 > /etc/resolv.con
 
 @pytest.fixture
 def guard(node: Namespace) -> Iterator[Node]:
-    """Return a node whose paths are as short as real ones, and whose upstream answers."""
-    with namespace() as outside, tempfile.TemporaryDirectory() as made:
-        cable(node, outside)
-        node.ip("address add 192.0.2.1/24 dev eth0")
-        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
-        with nameserver(outside, UPSTREAM):
-            yield Node(Path(made), node)
+    """Return a poisoned node whose upstream answers, in a short path that anyone may enter."""
+    with open_node(node) as made:
+        yield made
 
 
 @pytest.fixture
@@ -51,16 +43,6 @@ def poisoned(guard: Node) -> Node:
     write("etc/resolv.conf.7113.2026-03-02@09:14:51~", f"nameserver {UPSTREAM}\n")
     write("etc/resolv.conf.old", "".join(f"nameserver 192.0.2.{n}\n" for n in (60, 61, 62)))
     return guard
-
-
-@contextmanager
-def _nodelocaldns(guard: Node) -> Iterator[None]:
-    guard.where.bridge("nodelocal", NODELOCAL)
-    try:
-        with nameserver(guard.where, NODELOCAL):
-            yield
-    finally:
-        guard.where.ip("link delete nodelocal")
 
 
 def _shown(guard: Node, size: tuple[int, int], *arguments: str) -> list[str]:
@@ -97,7 +79,7 @@ def test_the_status_of_a_poisoned_node_fits(poisoned: Node, size: tuple[int, int
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_status_of_a_healthy_node_is_short(guard: Node, size: tuple[int, int]) -> None:
     """Nothing of dhclient, kubelet or tramples where there are none."""
-    with guard.guarded(), _nodelocaldns(guard):
+    with guard.guarded(), nodelocaldns(guard):
         guard.wait_for(NODELOCAL, UPSTREAM)
         lines = _shown(guard, size, "status")
     assert lines[0] == f"OK handed-over: NodeLocalDNS answers; behind it {UPSTREAM}"

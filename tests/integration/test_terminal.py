@@ -56,7 +56,7 @@ SPEAKING = [["--version"], ["--help"], ["hold", "--help"], *ALL]
 
 def test_every_command_is_here() -> None:
     """So that a new one is tried, too."""
-    parser = cli._parser()
+    parser = cli._make_parser()
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     assert set(commands.choices) == set(COMMANDS)
 

@@ -55,7 +55,7 @@ WRITERS = [
 def test_the_writer_is_named(
     guard: Node, write: Callable[[Path], None], name: str, evidence: str
 ) -> None:
-    """In the status, in the line, and twice if it came twice: the spare's repair tells it, too."""
+    """In the status, in the line, and twice if it came twice: a prepared repair tells it, too."""
     with guard.guarded():
         guard.wait_for(UPSTREAM)
         for count in (1, 2):

@@ -186,7 +186,7 @@ def _process(root: Path, command: tuple[str, ...]) -> Iterator[None]:
         [title, "-c", "read x", "sh", *arguments], executable="/bin/sh", stdin=subprocess.PIPE
     ) as process:
         try:
-            until(lambda: processes.process(Path("/proc"), process.pid) is not None)
+            until(lambda: processes.read_process(Path("/proc"), process.pid) is not None)
             (root / "proc").mkdir(exist_ok=True)
             (root / f"proc/{process.pid}").symlink_to(f"/proc/{process.pid}")
             yield

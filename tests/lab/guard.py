@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dnsguard.formats import resolvconf
-from lab.netns import Namespace
+from lab.nameserver import nameserver
+from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 NODELOCAL = "169.254.25.10"
@@ -124,6 +126,36 @@ class Node:
         finally:
             process.send_signal(to_end)
             process.wait(10)
+
+
+@contextmanager
+def upstream(node: Namespace) -> Iterator[None]:
+    """Have a nameserver answer outside of the node, at the other end of a cable."""
+    with namespace() as outside:
+        cable(node, outside)
+        node.ip("address add 192.0.2.1/24 dev eth0")
+        outside.ip(f"address add {UPSTREAM}/24 dev eth0")
+        with nameserver(outside, UPSTREAM):
+            yield
+
+
+@contextmanager
+def open_node(node: Namespace) -> Iterator[Node]:
+    """Give a poisoned node whose upstream answers, in a short path that anyone may enter."""
+    with upstream(node), tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Node(Path(made), node)
+
+
+@contextmanager
+def nodelocaldns(guard: Node) -> Iterator[None]:
+    """Have NodeLocalDNS answer on the node."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    try:
+        with nameserver(guard.where, NODELOCAL):
+            yield
+    finally:
+        guard.where.ip("link delete nodelocal")
 
 
 def environment(code: Path = TREE) -> dict[str, str]:

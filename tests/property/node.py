@@ -22,7 +22,7 @@ from dnsguard.core.plan import (
     RestoreLink,
 )
 from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from property import promises
 from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
@@ -125,7 +125,7 @@ class Node:
     foreign: bytes | None = None
     """What somebody else wrote last, as far as the guard has seen it."""
     plan: Plan | None = field(default=None, repr=False)
-    spare: PreparedRepair | None = None
+    prepared: PreparedRepair | None = None
     """What lies ready, of some plan before (dnsguard.host.prepared_file)."""
     answers: list[Answer] = field(default_factory=list)
     written_at: list[float] = field(default_factory=list)
@@ -216,28 +216,28 @@ class Node:
 
     def prepare(self) -> None:
         """Lay ready what the last plan said; the daemon comes to it sooner or later."""
-        self.spare = None if self.plan is None else self.plan.prepared
+        self.prepared = None if self.plan is None else self.plan.prepared
 
     def look(self) -> Plan:
         """Look, decide and apply, as the daemon does it, and check every promise."""
-        self._strike()
+        self._apply_prepared()
         for _ in range(TRIES):
             plan, has_changed = self._turn()
             if not has_changed:
                 break
         return plan
 
-    def _strike(self) -> None:
-        struck = self.file
-        if self.spare is None or struck.trouble is not None:
+    def _apply_prepared(self) -> None:
+        found = self.file
+        if self.prepared is None or found.trouble is not None:
             return
-        ready = self.spare.content_for(struck.content)
-        if ready is None or struck.being_written or not self.can_write:
+        ready = self.prepared.content_for(found.content)
+        if ready is None or found.being_written or not self.can_write:
             return
-        self.spare = None
+        self.prepared = None
         self.write(ready)
         self.written_at.append(self.now)
-        self._decide(replace(self.observe(), file=struck, repaired=ready))
+        self._decide(replace(self.observe(), file=found, repaired=ready))
 
     def _turn(self) -> tuple[Plan, bool]:
         seen = self.observe()
@@ -268,7 +268,7 @@ class Node:
         if behind is not None:
             self.foreign = behind
         elif file.trouble is None and (file.content or self.foreign is None):
-            self.foreign = resolvconf.unguard(file.content)
+            self.foreign = guarded_resolvconf.unguard(file.content)
         before = self.memory
         kept = repr(before)  # deepcopy(IPv6Address) loses the zone, in Python 3.11 at least
         after, plan = decide(before, seen, self.policy)
@@ -301,7 +301,7 @@ class Node:
 
     def restart(self) -> None:
         """Let the daemon be killed and start again with what it kept on the disk."""
-        self.plan, self.spare = None, None
+        self.plan, self.prepared = None, None
         self.memory = Memory(
             remembered=self.memory.remembered,
             cluster_resolvers=self.memory.cluster_resolvers,

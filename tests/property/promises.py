@@ -11,7 +11,7 @@ from dnsguard.core.model import Mode, NodeLocal
 from dnsguard.core.observation import Observation, PodsFile
 from dnsguard.core.plan import Plan, Remember, ReplaceFile, ReplacePodFile, RestoreLink
 from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 
 RESOLV_CONF = "/etc/resolv.conf"
@@ -31,7 +31,7 @@ def used(content: bytes) -> tuple[IPAddress, ...]:
 def others(content: bytes) -> list[bytes]:
     """Return the lines that name no nameserver, ours left out."""
     named = {server.line for server in resolvconf.nameservers(content)}
-    ours = (resolvconf.ADDED, resolvconf.HELD, resolvconf.LINK)
+    ours = (guarded_resolvconf.ADDED, guarded_resolvconf.HELD, guarded_resolvconf.LINK)
     lines = enumerate(content.split(b"\n"))
     return [line for at, line in lines if at not in named and not line.startswith(ours)]
 
@@ -165,9 +165,9 @@ def _check_written(
         # What dhclient would have written may be what is guarded, and late.
         assert others(content) == expected(after.foreign or b"")
     elif file.trouble is None and file.content:
-        foreign = resolvconf.unguard(file.content)
+        foreign = guarded_resolvconf.unguard(file.content)
         assert others(content) == expected(foreign)
-        assert resolvconf.unguard(content) == foreign
+        assert guarded_resolvconf.unguard(content) == foreign
     else:
         assert others(content) == expected(before.foreign or b"")
 
@@ -207,7 +207,7 @@ def _given_back(seen: Observation, policy: Policy, after: Memory) -> set[IPAddre
 def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
-    yield from addresses(resolvconf.unguard(seen.file.content))
+    yield from addresses(guarded_resolvconf.unguard(seen.file.content))
     yield from addresses(b"" if seen.link_target is None else seen.link_target.content)
     yield from (*policy.servers, *policy.fallback)
     for record in (*seen.records, *before.records):

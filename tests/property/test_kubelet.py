@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dnsguard.commands.adopt import _edit
 from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.formats import kubelet as core
+from dnsguard.formats import kubelet_edits
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
@@ -43,7 +44,7 @@ def test_flags_before_drop_ins_before_the_file_before_the_default(
     for pair in words:
         if pair[0].startswith(("--resolv-conf", "--resolv_conf")):
             expected = pair[-1].removeprefix("--resolv-conf=")
-    flags = Flags.of(core.flags_of([word for pair in words for word in pair], "here"))
+    flags = Flags.of(core.read_flags([word for pair in words for word in pair], "here"))
     found = merge(flags, [(f"/{n}", document) for n, document in enumerate(read)])
     assert found.resolv_conf.value == expected
 
@@ -105,7 +106,7 @@ def test_adopting_changes_one_key_and_one_line(text: str) -> None:
     changed = [line for line in old if line not in new]
     assert len(changed) <= 1
     assert len(new) - len(old) in (0, int(RESOLV_CONF not in before))
-    assert core.undo(after, text, after) == text
+    assert kubelet_edits.undo(after, text, after) == text
 
 
 @given(text=configurations(), more=st.sampled_from(["# later\n", "maxPods: 5\n"]))
@@ -114,7 +115,7 @@ def test_undoing_takes_back_our_line_alone(text: str, more: str) -> None:
     after = _edit(text, is_flag=False)
     if after is None or after == text:
         return
-    restored = core.undo(more + after, text, after)
+    restored = kubelet_edits.undo(more + after, text, after)
     assert restored is None or restored.splitlines() == (more + text).splitlines()
 
 
@@ -126,12 +127,12 @@ def test_undoing_takes_back_our_line_alone(text: str, more: str) -> None:
 def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after: str) -> None:
     """The last mention, which is the one that counts; undone it is as before."""
     text = before + " ".join(flags) + after
-    adopted = core.with_flag(text, RESOLV_CONF_FLAG, POD_FILE)
+    adopted = kubelet_edits.replace_flag(text, RESOLV_CONF_FLAG, POD_FILE)
     assert adopted == before + " ".join([*flags[:-1], f"--resolv-conf={POD_FILE}"]) + after
-    read = Flags.of(core.flags_in(adopted, "/f")).resolv_conf
+    read = Flags.of(core.find_flags_in(adopted, "/f")).resolv_conf
     assert read is not None
     assert read.value == POD_FILE
-    assert core.undo(adopted, text, adopted) == text
+    assert kubelet_edits.undo(adopted, text, adopted) == text
 
 
 @many_examples

@@ -26,7 +26,7 @@ from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, HookRecord, Mode
 from dnsguard.core.observation import PodsFile, Trouble
 from dnsguard.core.rewrite import GRACE, PATIENCE
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from property import promises
@@ -201,7 +201,7 @@ class Life(RuleBasedStateMachine):
         self.node.rivals += contents
 
     @rule()
-    def the_spare_is_laid_ready(self) -> None:
+    def the_repair_is_prepared(self) -> None:
         self.node.prepare()
 
     @rule()
@@ -244,7 +244,7 @@ class Life(RuleBasedStateMachine):
         if plan.upstream != "none" and is_guarded:
             assert promises.used(node.file.content)
         if node.file.content:
-            assert resolvconf.unguard(node.file.content) == (node.foreign or b"")
+            assert guarded_resolvconf.unguard(node.file.content) == (node.foreign or b"")
 
 
 @pytest.mark.parametrize("length", [10, 30])

@@ -14,12 +14,12 @@ from dnsguard.commands.doctor.loops import (
     Target,
     chains,
     find,
-    zones,
+    list_zones,
 )
 from dnsguard.formats.corefile import Local
 
 NAMES = (".", "a", "b.a", "c.b.a", "arpa")
-DOORS = tuple(Endpoint(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))
+ENDPOINTS = tuple(Endpoint(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))
 OUTSIDE = tuple(Endpoint(address=ip_address(f"192.0.2.{n}")) for n in (1, 2))
 
 _zone = st.sampled_from(NAMES)
@@ -29,15 +29,15 @@ _one_or_two: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, min_size=1, ma
 _local = st.builds(Local, plugin=st.just("kubernetes"), zones=_one_or_two, falls=_some)
 
 
-def _servers(doors: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
-    targets = st.lists(st.sampled_from([Target(door=door) for door in doors]), max_size=3)
-    onward = st.builds(Forward, base=_zone, excepts=_some, targets=targets.map(tuple))
+def _servers(endpoints: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
+    targets = st.lists(st.sampled_from([Target(endpoint=one) for one in endpoints]), max_size=3)
+    forward = st.builds(Forward, base=_zone, excepts=_some, targets=targets.map(tuple))
     block = st.builds(
         Block,
         zone=_zone,
-        doors=st.frozensets(st.sampled_from(DOORS), min_size=1, max_size=2),
+        endpoints=st.frozensets(st.sampled_from(ENDPOINTS), min_size=1, max_size=2),
         local=st.lists(_local, max_size=1).map(tuple),
-        onward=st.lists(onward, max_size=2).map(tuple),
+        forwards=st.lists(forward, max_size=2).map(tuple),
     )
     blocks = st.lists(st.lists(block, min_size=1, max_size=3), max_size=4)
     return blocks.map(_numbered)
@@ -53,10 +53,10 @@ def _suffixes(name: str) -> list[str]:
     return [".".join(labels[n:]) for n in range(len(labels))] + ["."]
 
 
-def _takes(server: Server, door: Endpoint, name: str) -> Block | None:
+def _takes(server: Server, endpoint: Endpoint, name: str) -> Block | None:
     for zone in _suffixes(name):
         for block in server.blocks:
-            if block.zone == zone and door in block.doors:
+            if block.zone == zone and endpoint in block.endpoints:
                 return block
     return None
 
@@ -65,9 +65,9 @@ def _asks(block: Block, name: str) -> list[Endpoint]:
     inside = set(_suffixes(name))
     if any(inside & {*one.zones} and not inside & {*one.falls} for one in block.local):
         return []
-    for one in block.onward:
+    for one in block.forwards:
         if one.base in inside and not inside & {*one.excepts}:
-            return [target.door for target in one.targets]
+            return [target.endpoint for target in one.targets]
     return []
 
 
@@ -77,13 +77,13 @@ State = tuple[str, int]
 def _step(servers: list[Server], state: State, name: str) -> Iterator[State | None]:
     """Yield who may get the question next; None for somebody outside."""
     owner = next(server for server in servers if server.name == state[0])
-    for door in _asks(owner.blocks[state[1]], name):
-        arrivals: list[State | None] = [*_arrivals(servers, door, name)]
+    for endpoint in _asks(owner.blocks[state[1]], name):
+        arrivals: list[State | None] = [*_arrivals(servers, endpoint, name)]
         yield from arrivals or [None]
 
 
-def _arrivals(servers: list[Server], door: Endpoint, name: str) -> list[State]:
-    found = ((server, _takes(server, door, name)) for server in servers)
+def _arrivals(servers: list[Server], endpoint: Endpoint, name: str) -> list[State]:
+    found = ((server, _takes(server, endpoint, name)) for server in servers)
     return [
         (server.name, [one is block for one in server.blocks].index(True))
         for server, block in found
@@ -109,18 +109,18 @@ def _walk(servers: list[Server], start: State, name: str) -> tuple[set[str], boo
     return late, not ended
 
 
-@given(_servers((*DOORS, *OUTSIDE)))
+@given(_servers((*ENDPOINTS, *OUTSIDE)))
 def test_the_loops_are_those_that_a_question_walks_into(servers: list[Server]) -> None:
     """Zone by zone: who walks for ever walks in a loop that is found, and only then."""
     loops = find(servers)
-    for zone in zones(servers):
+    for zone in list_zones(servers):
         name = "q" if zone == "." else f"q.{zone}"
         here = [loop for loop in loops if zone in loop.zones]
         starts = {
             state
             for server in servers
-            for door in server.doors
-            for state in _arrivals(servers, door, name)
+            for endpoint in server.endpoints
+            for state in _arrivals(servers, endpoint, name)
         }
         walks = {state: _walk(servers, state, name) for state in starts}
         assert bool(here) == any(late for late, _ in walks.values())
@@ -132,24 +132,24 @@ def test_the_loops_are_those_that_a_question_walks_into(servers: list[Server]) -
                 assert late, state
 
 
-@given(_servers((*DOORS, *OUTSIDE)))
+@given(_servers((*ENDPOINTS, *OUTSIDE)))
 def test_a_loop_is_certain_where_every_walk_is_endless(servers: list[Server]) -> None:
     """Whatever is chosen, on the way and off it."""
     for loop in find(servers):
         for zone in loop.zones:
             name = "q" if zone == "." else f"q.{zone}"
-            arrivals = _arrivals(servers, loop.hops[-1].target.door, name)
+            arrivals = _arrivals(servers, loop.hops[-1].target.endpoint, name)
             back = [state for state in arrivals if state[0] == loop.hops[0].server]
             assert [_walk(servers, state, name)[1] for state in back] == [loop.is_certain]
 
 
-@given(_servers((*DOORS, *OUTSIDE)))
+@given(_servers((*ENDPOINTS, *OUTSIDE)))
 def test_every_loop_is_a_way_back(servers: list[Server]) -> None:
     """Each hop's door is the next one's server's; the last one's is the first's."""
     by_name = {server.name: server for server in servers}
     for loop in find(servers):
         for hop, following in zip(loop.hops, (*loop.hops[1:], loop.hops[0]), strict=True):
-            assert hop.target.door in by_name[following.server].doors
+            assert hop.target.endpoint in by_name[following.server].endpoints
 
 
 @given(_servers(OUTSIDE))
@@ -159,7 +159,7 @@ def test_who_asks_real_upstreams_alone_has_no_loop(servers: list[Server]) -> Non
     assert all(len(way) <= 1 for one in servers for way in chains(servers, one))
 
 
-@given(_servers((*DOORS, *OUTSIDE)))
+@given(_servers((*ENDPOINTS, *OUTSIDE)))
 def test_the_order_of_the_servers_is_no_matter(servers: list[Server]) -> None:
     """The same zones loop, through the same servers."""
     assume(len(servers) > 1)

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsguard.core.rewrite import prepare_repair_of
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress, inet_aton, parse_nameserver, plain
 from property.text import (
     ADDRESSES,
@@ -23,7 +23,7 @@ def _others(content: bytes) -> list[bytes]:
     """Return the lines that name no nameserver, ours left out."""
     lines = content.split(b"\n")
     named = {server.line for server in resolvconf.nameservers(content)}
-    ours = (resolvconf.ADDED, resolvconf.HELD)
+    ours = (guarded_resolvconf.ADDED, guarded_resolvconf.HELD)
     return [
         line for index, line in enumerate(lines) if index not in named and not line.startswith(ours)
     ]
@@ -35,7 +35,7 @@ def test_any_bytes_are_read(content: bytes) -> None:
     found = resolvconf.nameservers(content)
     assert [server.line for server in found] == sorted({server.line for server in found})
     resolvconf.search_list(content)
-    resolvconf.is_guarded(content)
+    guarded_resolvconf.is_guarded(content)
 
 
 @given(foreign_files(), servers(), st.booleans())
@@ -47,8 +47,8 @@ def test_unguarding_gives_back_every_byte(
     is_in_order: bool,  # noqa: FBT001 -- drawn
 ) -> None:
     """What someone else wrote comes back byte for byte, whatever was wanted meanwhile."""
-    guarded = resolvconf.guard(content, wanted, in_order=is_in_order)
-    assert resolvconf.unguard(guarded) == content
+    guarded = guarded_resolvconf.guard(content, wanted, in_order=is_in_order)
+    assert guarded_resolvconf.unguard(guarded) == content
 
 
 @given(st.binary(max_size=200), servers(), st.booleans())
@@ -58,17 +58,17 @@ def test_unguarding_gives_back_noise(
     is_in_order: bool,  # noqa: FBT001 -- drawn
 ) -> None:
     """Text that is no text comes back byte for byte as well."""
-    content = resolvconf.unguard(content)
-    guarded = resolvconf.guard(content, wanted, in_order=is_in_order)
-    assert resolvconf.unguard(guarded) == content
+    content = guarded_resolvconf.unguard(content)
+    guarded = guarded_resolvconf.guard(content, wanted, in_order=is_in_order)
+    assert guarded_resolvconf.unguard(guarded) == content
 
 
 @given(foreign_files(), servers())
 def test_in_order_nobody_is_asked_in_turn(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
     """No reader finds ``rotate``, and every other option stays where it was."""
-    guarded = resolvconf.guard(content, wanted, in_order=True)
+    guarded = guarded_resolvconf.guard(content, wanted, in_order=True)
     assert not resolvconf.rotates(guarded)
-    assert resolvconf.holds_rotate_back(guarded) is resolvconf.rotates(content)
+    assert guarded_resolvconf.holds_rotate_back(guarded) is resolvconf.rotates(content)
     assert _options(guarded) == [word for word in _options(content) if word[:6] != b"rotate"]
 
 
@@ -80,9 +80,9 @@ def _options(content: bytes) -> list[bytes]:
 @given(any_files())
 def test_unguarding_twice_is_unguarding_once(content: bytes) -> None:
     """A file without a line of ours is left alone."""
-    once = resolvconf.unguard(content)
-    assert resolvconf.unguard(once) == once
-    assert not resolvconf.is_guarded(once)
+    once = guarded_resolvconf.unguard(content)
+    assert guarded_resolvconf.unguard(once) == once
+    assert not guarded_resolvconf.is_guarded(once)
 
 
 @given(any_files(), servers(), servers())
@@ -90,9 +90,11 @@ def test_guarding_anew_starts_from_what_is_foreign(
     content: bytes, before: tuple[IPAddress, ...], wanted: tuple[IPAddress, ...]
 ) -> None:
     """The next wish leaves no trace of the one before."""
-    foreign = resolvconf.unguard(content)
-    then = resolvconf.guard(foreign, before)
-    assert resolvconf.guard(resolvconf.unguard(then), wanted) == resolvconf.guard(foreign, wanted)
+    foreign = guarded_resolvconf.unguard(content)
+    then = guarded_resolvconf.guard(foreign, before)
+    assert guarded_resolvconf.guard(
+        guarded_resolvconf.unguard(then), wanted
+    ) == guarded_resolvconf.guard(foreign, wanted)
 
 
 @given(foreign_files(), servers())
@@ -100,7 +102,7 @@ def test_the_guarded_file_names_exactly_what_is_wanted(
     content: bytes, wanted: tuple[IPAddress, ...]
 ) -> None:
     """What glibc reads is what is wanted, in that order, and no other reader finds more."""
-    named = resolvconf.nameservers(resolvconf.guard(content, wanted))
+    named = resolvconf.nameservers(guarded_resolvconf.guard(content, wanted))
     assert tuple(server.address for server in named if server.glibc) == wanted
     assert {server.address for server in named} <= set(wanted)
 
@@ -108,7 +110,7 @@ def test_the_guarded_file_names_exactly_what_is_wanted(
 @given(foreign_files(), servers())
 def test_all_other_lines_stay(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
     """What is no nameserver line stays as it is and where it is."""
-    assert _others(resolvconf.guard(content, wanted)) == _others(content)
+    assert _others(guarded_resolvconf.guard(content, wanted)) == _others(content)
 
 
 @given(foreign_files(), servers())
@@ -116,8 +118,8 @@ def test_a_foreign_line_that_fits_stays_in_place(
     content: bytes, wanted: tuple[IPAddress, ...]
 ) -> None:
     """A nameserver line is only ever commented out whole, never edited."""
-    guarded = resolvconf.guard(content, wanted).split(b"\n")
-    bare = {line.removeprefix(resolvconf.HELD) for line in guarded}
+    guarded = guarded_resolvconf.guard(content, wanted).split(b"\n")
+    bare = {line.removeprefix(guarded_resolvconf.HELD) for line in guarded}
     assert set(content.split(b"\n")) <= bare
 
 
@@ -222,11 +224,11 @@ def test_what_is_prepared_for_one_text_fits_every_text_that_it_is_taken_for(
     poisoned: bytes, wanted: tuple[IPAddress, ...], before: list[bytes], behind: list[bytes]
 ) -> None:
     """Or it is for none: the other text is read, and decided."""
-    content = resolvconf.guard(poisoned, wanted)
-    remedy = prepare_repair_of(poisoned, content, wanted)
-    assert remedy.content_for(poisoned) == content
-    text = b"\n".join([*before, remedy.block or poisoned, *behind])
-    repaired = remedy.content_for(text)
-    assert repaired in (None, resolvconf.guard(text, wanted))
-    is_plain = remedy.block and b"nameserver" not in b"".join([*before, *behind])
+    content = guarded_resolvconf.guard(poisoned, wanted)
+    repair = prepare_repair_of(poisoned, content, wanted)
+    assert repair.content_for(poisoned) == content
+    text = b"\n".join([*before, repair.block or poisoned, *behind])
+    repaired = repair.content_for(text)
+    assert repaired in (None, guarded_resolvconf.guard(text, wanted))
+    is_plain = repair.block and b"nameserver" not in b"".join([*before, *behind])
     assert repaired is not None or not is_plain or b"dnsguard" in text

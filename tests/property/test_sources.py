@@ -65,12 +65,12 @@ READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (lambda content: corefile.parse_configmap(yaml_text.load(content)), (NODELOCALDNS, COREDNS)),
     (cloudinit.parse_json, (json.dumps(OPENSTACK).encode(),)),
     (lambda content: cloudinit.parse(yaml_text.load(content)), (NETPLAN, VERSION1)),
-    (dhcp.decode, (MESSAGE, dhcp.inform(OURS))),
+    (dhcp.decode, (MESSAGE, dhcp.make_inform(OURS))),
     (lambda content: dhcp.accept(content, OURS), (MESSAGE,)),
     (dhcpcd.parse_lease, (MESSAGE,)),
     (dhcpcd.parse_lease6, (MESSAGE6,)),
     (dhcpcd.parse_conf, (DHCPCD,)),
-    (lambda content: shell_variables.nameservers(content, "IPV4DNS0", "IPV4DNS1"), (KLIBC,)),
+    (lambda content: shell_variables.find_nameservers(content, "IPV4DNS0", "IPV4DNS1"), (KLIBC,)),
     (lambda content: cloudinit.parse_config(yaml_text.load(content)), (CLOUD_CONFIG,)),
 )
 SPICE = (

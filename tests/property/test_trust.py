@@ -30,7 +30,7 @@ given_away = st.sampled_from(
 def _pod_of(group: str) -> str | None:
     with TemporaryDirectory() as directory:
         (Path(directory) / "cgroup").write_text(f"0::{group}\n")
-        return trust.pod_of(Path(directory))
+        return trust.find_pod(Path(directory))
 
 
 @given(given_away, paths)
@@ -72,9 +72,9 @@ def test_any_file_of_a_distribution_says_a_path_or_the_dangerous_one(
     text: str, document: object
 ) -> None:
     """Nothing raises, and what is not understood counts as the node's own file."""
-    found = [*embedded_kubelet.flags_in(text, "/a"), *embedded_kubelet.flags_of(document, "/b")]
-    assert all(name.startswith("/") for name in embedded_kubelet.configs_in(text))
+    found = [*embedded_kubelet.find_flags(text, "/a"), *embedded_kubelet.read_flags(document, "/b")]
+    assert all(name.startswith("/") for name in embedded_kubelet.find_configs(text))
     for distribution in embedded_kubelet.DISTRIBUTIONS:
-        setting = embedded_kubelet.resolv_conf(distribution, found)
+        setting = embedded_kubelet.find_resolv_conf(distribution, found)
         assert setting.value == DEFAULT or setting.value.startswith("/")
         assert "$" not in setting.value

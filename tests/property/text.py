@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from hypothesis import strategies as st
 
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 
 NODELOCAL = IPv4Address("169.254.25.10")
@@ -96,7 +96,7 @@ def nameserver_lines(
 
 
 def _has_no_marker(line: bytes) -> bool:
-    return not line.startswith((resolvconf.ADDED, resolvconf.HELD))
+    return not line.startswith((guarded_resolvconf.ADDED, guarded_resolvconf.HELD))
 
 
 def _in_one_line(text: bytes) -> bytes:
@@ -132,7 +132,7 @@ def any_files(draw: st.DrawFn) -> bytes:
     """Return whatever may be found: foreign, guarded, guarded and then mangled, or noise."""
     content = draw(st.one_of(st.binary(max_size=120), foreign_files()))
     if draw(st.booleans()):
-        content = resolvconf.guard(content, draw(servers()), in_order=draw(st.booleans()))
+        content = guarded_resolvconf.guard(content, draw(servers()), in_order=draw(st.booleans()))
     lines = content.split(b"\n")
     for _ in range(draw(st.integers(0, 2))):
         at = draw(st.integers(0, len(lines)))
@@ -144,6 +144,6 @@ def any_files(draw: st.DrawFn) -> bytes:
             case "cut":
                 lines = b"\n".join(lines)[: draw(st.integers(0, 400))].split(b"\n")
             case _:
-                mark = draw(st.sampled_from([resolvconf.ADDED, resolvconf.HELD]))
+                mark = draw(st.sampled_from([guarded_resolvconf.ADDED, guarded_resolvconf.HELD]))
                 lines.insert(at, mark + draw(nameserver_lines()))
     return b"\n".join(lines)

@@ -44,11 +44,10 @@ MANDATED = {
 BEYOND = {
     "yaml": {"dnsguard/host/yaml_text.py"},
     "systemd": {"dnsguard/host/journal.py"},
-    "prometheus_client": {"dnsguard/host/exposition.py"},
 }
 """Beyond the five, and one file each.
 
-Prometheus has text formats of its own. journald has no other client library than systemd's own. YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
+journald has no other client library than systemd's own. YAML is what netplan, Kubernetes' manifests and kubelet's configuration are written in, and
 no grammar to write once more: libyaml reads it, and nodes without such a file don't load it.
 """
 
@@ -97,11 +96,11 @@ def test_the_tree_is_seen() -> None:
 
 
 LAYERS = (
-    ("", "errors", "paths", "terminal"),
+    ("", "errors", "page", "paths", "screen", "terminal", "text_diff"),
     ("formats",),
     ("core",),
     ("reporting", "host"),
-    ("client", "config", "log"),
+    ("client", "config", "config_values", "log"),
     ("surroundings", "resolv_conf", "deferred", "guard"),
     ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints"),
     ("requests", "dry_run"),

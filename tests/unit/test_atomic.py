@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard.host import atomic
-from dnsguard.host.atomic import Attributes
+from dnsguard.host.attributes import Attributes, read_attributes
 from dnsguard.host.path_walk import ForeignPlaceError
 
 OTHER = 65534
@@ -107,7 +107,7 @@ def test_attributes_are_kept(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         os.chown(old, OTHER, OTHER)
     with old.open("rb") as file:
-        like = atomic.attributes_of(file.fileno(), readable=0o444)
+        like = read_attributes(file.fileno(), readable=0o444)
     directory = os.open(tmp_path, os.O_RDONLY)
     new = atomic.create(directory, "new", b"y", like)
     new.rename("new")

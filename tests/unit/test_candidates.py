@@ -3,7 +3,7 @@
 from typing import Any
 
 from dnsguard.commands.upstreams import is_served, render
-from dnsguard.terminal import Line, Page
+from dnsguard.page import Line, Page
 
 ENTRY: dict[str, Any] = {
     "address": "10.0.0.2",

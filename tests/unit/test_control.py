@@ -159,7 +159,7 @@ def test_a_client_that_hangs_up_is_forgotten(run: Run, path: Path) -> None:
 
 
 def _clients(control: Control) -> int:
-    return sum(len(door) for door in control._doors)
+    return sum(len(door) for door in control._listeners)
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -44,9 +44,9 @@ class Node:
         return path
 
     def look(self) -> tuple[Kubelet | None, str | None]:
-        lookout = KubeletReader(self.root)
-        lookout.search()
-        return lookout.look(), lookout.doubt()
+        reader = KubeletReader(self.root)
+        reader.search()
+        return reader.look(), reader.doubt()
 
     def read(self) -> str:
         found, doubt = self.look()
@@ -246,17 +246,17 @@ class TestDoubt:
 
     def test_before_the_search_has_ended(self, node: Node) -> None:
         """A kubelet may be among the processes that have not been looked at."""
-        lookout = KubeletReader(node.root)
-        assert lookout.look() is None
-        assert "searched" in (lookout.doubt() or "")
-        lookout.search()
-        assert lookout.doubt() is None
+        reader = KubeletReader(node.root)
+        assert reader.look() is None
+        assert "searched" in (reader.doubt() or "")
+        reader.search()
+        assert reader.doubt() is None
 
     def test_what_was_there_is_not_forgotten(self, node: Node) -> None:
         """Files that go and come while a node is upgraded are no reason to hand it over."""
         path = node.write(CONFIG, "node-name: a\n")
-        lookout = KubeletReader(node.root)
-        lookout.search()
-        before = lookout.look()
+        reader = KubeletReader(node.root)
+        reader.search()
+        before = reader.look()
         path.unlink()
-        assert (lookout.look(), lookout.doubt()) == (before, None)
+        assert (reader.look(), reader.doubt()) == (before, None)

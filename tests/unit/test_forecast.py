@@ -12,7 +12,7 @@ from property.text import CLUSTER
 from dnsguard.commands.forecast.future import ForecastInput, Future, find_maker
 from dnsguard.commands.forecast.reboot import foresee_reboots
 from dnsguard.commands.forecast.renewal import foresee_renewals
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.dhclient import leases
 from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles, Hook
 from dnsguard.formats.dhclient.offer import Offer
@@ -212,7 +212,7 @@ def test_hooks_are_told() -> None:
 
 def test_without_dhclient_nothing_moves() -> None:
     """No process and no lease: the file stays, what dnsguard added taken away."""
-    content = resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
+    content = guarded_resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
     node = ForecastInput(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
     assert _one(foresee_renewals(node)).text == b"nameserver 169.254.25.10\n"
     assert _one(foresee_reboots(node)).text == b"nameserver 169.254.25.10\n"

@@ -1,4 +1,4 @@
-"""NodeLocalDNS's health: a bound address, a listener, and a streak on each leg."""
+"""NodeLocalDNS's health: a bound address, a listener, and a streak for each probe."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -26,7 +26,7 @@ BOUND = frozenset({NODELOCAL, ip_address("127.0.0.1")})
 def _answers(
     told: str, *ways: ProbeTarget, of: IPAddress = NODELOCAL, outcome: Outcome = Outcome.TIMED_OUT
 ) -> tuple[Answer, ...]:
-    """Return what came on these legs, or on all: ``+`` is an answer, ``-`` is none."""
+    """Return what came of these probes, or of all: ``+`` is an answer, ``-`` is none."""
     return tuple(
         Answer(
             address=of,
@@ -244,7 +244,7 @@ def test_without_a_binding_the_answer_alone_counts_where_told_so() -> None:
 
 
 def test_its_own_word_counts_where_it_is_asked_for() -> None:
-    """A health URL is one more leg."""
+    """A health URL is one more probe."""
     policy = replace(POLICY, health_url="http://169.254.25.10:9254/health")
     health = advance(Health(), _seen(*_answers("+++")), policy, NOBODY)
     assert health.state is NodeLocal.WARMING

@@ -308,7 +308,7 @@ class TestFlags:
     )
     def test_a_command_line(self, line: str, expected: str | None) -> None:
         """Equals sign or the next word, underscores are dashes, the last one wins."""
-        flag = Flags.of(core.flags_of(line.split(" "), "here")).resolv_conf
+        flag = Flags.of(core.read_flags(line.split(" "), "here")).resolv_conf
         assert (flag and flag.value) == expected
 
     def test_cluster_dns_is_a_list(self) -> None:
@@ -319,7 +319,7 @@ class TestFlags:
             "10.0.0.3",
             "--cluster-domain=x",
         ]
-        flags = Flags.of(core.flags_of(words, "here"))
+        flags = Flags.of(core.read_flags(words, "here"))
         found = merge(flags, [("/c", {"clusterDNS": ["10.9.9.9"], "clusterDomain": "y"})])
         assert [one.value for one in found.cluster_dns] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
         assert found.cluster_domain == Setting(value="x", where="here", name="--cluster-domain")
@@ -340,12 +340,12 @@ class TestFlags:
     )
     def test_in_a_unit_or_an_environment_file(self, text: str, expected: str | None) -> None:
         """Quoted or not, over several lines or not, and not in a comment."""
-        flag = Flags.of(core.flags_in(text, "/f")).resolv_conf
+        flag = Flags.of(core.find_flags_in(text, "/f")).resolv_conf
         assert (flag and flag.value) == expected
 
     def test_an_empty_flag_is_no_default(self) -> None:
         """It keeps the node's file from pods; only in a file it may mean the default."""
-        flags = Flags.of(core.flags_of(["--resolv-conf="], "here"))
+        flags = Flags.of(core.read_flags(["--resolv-conf="], "here"))
         assert merge(flags, [("/c", {"resolvConf": DEFAULT})]).resolv_conf.value == ""
 
 

@@ -16,7 +16,7 @@ from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Source, Stub
 from dnsguard.core.policy import Policy
 from dnsguard.formats.address import parse_address
-from dnsguard.formats.resolvconf import read_link_marker
+from dnsguard.formats.guarded_resolvconf import read_link_marker
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 

@@ -1,4 +1,4 @@
-"""Who makes room for whom, and that a door keeps to its terms, over real sockets."""
+"""Who makes room for whom, and that a listener keeps to its terms, over real sockets."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dnsguard.host.listener import SLICE, Client, Listener, Terms, crowding
+from dnsguard.host.listener import SLICE, Client, Listener
+from dnsguard.host.listener_terms import Terms, find_crowder
 
 Run = Callable[[Awaitable[None]], None]
 TERMS = Terms(end=b"\n", longest=64, patience=30.0, share=2, most=5, trusted={0: 3})
@@ -31,11 +32,11 @@ CROWDS = [
 @pytest.mark.parametrize(("counts", "newcomer", "expected"), CROWDS)
 def test_who_makes_room(counts: dict[int, int], newcomer: int, expected: int | None) -> None:
     """A peer beyond its share does itself; beyond the number of all it is the greediest."""
-    assert crowding(counts, newcomer, TERMS) == expected
+    assert find_crowder(counts, newcomer, TERMS) == expected
 
 
 class Hall:
-    """A door whose peers say who they are, and what happened at it."""
+    """A listener whose peers say who they are, and what happened at it."""
 
     def __init__(self, path: Path, terms: Terms = TERMS, answer: bytes | None = b"fine\n") -> None:
         self.path = path
@@ -46,7 +47,7 @@ class Hall:
         self.answer = answer
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(path))
-        self.door = Listener(
+        self.listener = Listener(
             listener,
             terms,
             peer=lambda _: self.peers.pop(0),
@@ -98,7 +99,7 @@ def hall(path: Path, terms: Terms = TERMS, answer: bytes | None = b"fine\n") -> 
     try:
         yield made
     finally:
-        made.door.close()
+        made.listener.close()
 
 
 def test_the_longest_silent_one_of_the_same_peer_makes_room(run: Run, tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_what_was_said_is_read_before_anyone_is_hung_up_on(run: Run, tmp_path: P
             made.peers.append(1000)
             with socket.socket(socket.AF_UNIX) as third:
                 third.connect(str(made.path))
-                first.send(b"?\n")  # both before the door looks again
+                first.send(b"?\n")  # both before the listener looks again
                 assert await heard(first) == b"fine\n"
                 await until(lambda: not made.peers)
             assert made.refused == []
@@ -146,7 +147,7 @@ def test_a_crowd_of_many_peers_makes_room_for_one_more(run: Run, tmp_path: Path)
             crowd = [await made.enter(peer) for peer in range(100, 150)]
             late = await made.enter(1000, b"?\n")
             assert await heard(late) == b"fine\n"
-            assert len(made.door) <= TERMS.most + len(roots)
+            assert len(made.listener) <= TERMS.most + len(roots)
             for root in roots:
                 root.send(b"?\n")
                 assert await heard(root) == b"fine\n"
@@ -164,8 +165,8 @@ def test_who_does_not_read_is_given_up(run: Run, tmp_path: Path) -> None:
         hasty = replace(TERMS, patience=0.1)
         with hall(tmp_path, hasty, b"x" * (1 << 20)) as made:
             client = await made.enter(1000, b"?\n")
-            assert len(made.door) == 1
-            await until(lambda: len(made.door) == 0)
+            assert len(made.listener) == 1
+            await until(lambda: len(made.listener) == 0)
             assert made.refused == [(1000, "the answer was not read within 0.1 s")]
             client.close()
         made.path.unlink()
@@ -186,10 +187,10 @@ def test_an_answer_may_come_later_and_to_nobody(run: Run, tmp_path: Path) -> Non
             assert await heard(third) == b"no: more than 2 connections at a time"
             waiting[1].close()
             for client in made.waiting:
-                made.door.say(client, b"late\n")
+                made.listener.say(client, b"late\n")
             assert await heard(waiting[0]) == b"late\n"
-            await until(lambda: len(made.door) == 0)
-            made.door.say(made.waiting[0], b"twice\n")
+            await until(lambda: len(made.listener) == 0)
+            made.listener.say(made.waiting[0], b"twice\n")
 
     run(scene())
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.log import LONGEST, _entry, _flatten
+from dnsguard.log import LONGEST, _flatten, _make_entry
 
 FORGED = "x\nPRIORITY=0\nMESSAGE=all is well"
 
@@ -19,7 +19,7 @@ FORGED = "x\nPRIORITY=0\nMESSAGE=all is well"
 )
 def test_a_field_can_forge_none(value: str, expected: str) -> None:
     """A newline is a blank, the rest is written out; python3-systemd could not encode a byte."""
-    fields = _entry("started", "info", "started", _flatten(None, "info", {"why": value}))
+    fields = _make_entry("started", "info", "started", _flatten(None, "info", {"why": value}))
     assert fields["DNSGUARD_WHY"] == expected
     for field in fields.values():
         assert field.isprintable()
@@ -29,5 +29,5 @@ def test_a_field_can_forge_none(value: str, expected: str) -> None:
 
 def test_a_field_is_short() -> None:
     """An entry that is too large would be dropped by journald."""
-    fields = _entry("started", "info", "x" * 100_000, {"why": "x" * 100_000})
+    fields = _make_entry("started", "info", "x" * 100_000, {"why": "x" * 100_000})
     assert max(map(len, fields.values())) <= 2 * LONGEST

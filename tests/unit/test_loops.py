@@ -20,40 +20,42 @@ NODELOCAL, CLUSTER, REAL, OTHER = "169.254.25.10", "10.233.0.3", "192.0.2.53", "
 CONF = "/etc/resolv.conf"
 
 
-def _door(address: str, *, place: int | None = None) -> Endpoint:
-    return Endpoint(address=ip_address(address), place=place)
+def _endpoint(address: str, *, network: int | None = None) -> Endpoint:
+    return Endpoint(address=ip_address(address), network=network)
 
 
-def _onward(*addresses: str, base: str = ".", via: str | None = CONF) -> Forward:
-    targets = tuple(Target(door=_door(one), via=via) for one in addresses)
+def _forward(*addresses: str, base: str = ".", via: str | None = CONF) -> Forward:
+    targets = tuple(Target(endpoint=_endpoint(one), via=via) for one in addresses)
     return Forward(base=base, targets=targets)
 
 
-def _block(zone: str, address: str, onward: Forward, *local: Local) -> Block:
-    return Block(zone=zone, doors=frozenset({_door(address)}), onward=(onward,), local=local)
+def _block(zone: str, address: str, forward: Forward, *local: Local) -> Block:
+    return Block(
+        zone=zone, endpoints=frozenset({_endpoint(address)}), forwards=(forward,), local=local
+    )
 
 
 def _node(nodelocal: tuple[str, ...], coredns: tuple[str, ...]) -> tuple[Server, Server]:
     """Return Kubespray's two servers, each with the nameservers of its resolv.conf."""
-    inside = _onward(CLUSTER, via=None)
+    inside = _forward(CLUSTER, via=None)
     kubernetes = Local(
         plugin="kubernetes", zones=("cluster.local", "in-addr.arpa"), falls=("in-addr.arpa",)
     )
     return (
-        Server(name="coredns", blocks=(_block(".", CLUSTER, _onward(*coredns), kubernetes),)),
+        Server(name="coredns", blocks=(_block(".", CLUSTER, _forward(*coredns), kubernetes),)),
         Server(
             name="node-cache",
             blocks=(
                 _block("cluster.local", NODELOCAL, inside),
                 _block("in-addr.arpa", NODELOCAL, inside),
-                _block(".", NODELOCAL, _onward(*nodelocal)),
+                _block(".", NODELOCAL, _forward(*nodelocal)),
             ),
         ),
     )
 
 
 def _path(loop: Loop) -> list[str]:
-    return [str(hop.target.door.address) for hop in loop.hops]
+    return [str(hop.target.endpoint.address) for hop in loop.hops]
 
 
 def test_real_upstreams_are_no_loop() -> None:
@@ -61,7 +63,7 @@ def test_real_upstreams_are_no_loop() -> None:
     servers = _node((REAL,), (REAL,))
     assert find(servers) == ()
     ((hop,),) = chains(servers, servers[1])
-    assert (hop.server, hop.target.door.address) == ("node-cache", ip_address(REAL))
+    assert (hop.server, hop.target.endpoint.address) == ("node-cache", ip_address(REAL))
     (inside,) = chains(servers, servers[1], "cluster.local")
     assert [one.server for one in inside] == ["node-cache"]
 
@@ -96,14 +98,14 @@ def test_a_loop_that_all_choices_lead_to_is_certain() -> None:
     assert all(loop.is_certain for loop in loops)
 
 
-@pytest.mark.parametrize(("place", "expected"), [(1, 1), (2, 0)])
-def test_a_loopback_address_is_its_namespaces_own(place: int, expected: int) -> None:
+@pytest.mark.parametrize(("network", "expected"), [(1, 1), (2, 0)])
+def test_a_loopback_address_is_its_namespaces_own(network: int, expected: int) -> None:
     """127.0.0.1 in a pod is not the node's."""
-    target = Target(door=_door("127.0.0.1", place=place), via=CONF)
+    target = Target(endpoint=_endpoint("127.0.0.1", network=network), via=CONF)
     block = Block(
         zone=".",
-        doors=frozenset({_door("127.0.0.1", place=1)}),
-        onward=(Forward(targets=(target,)),),
+        endpoints=frozenset({_endpoint("127.0.0.1", network=1)}),
+        forwards=(Forward(targets=(target,)),),
     )
     assert len(find([Server(name="coredns", blocks=(block,))])) == expected
 
@@ -118,9 +120,11 @@ def test_each_pod_behind_a_service_is_named() -> None:
 
 def test_excepted_names_go_on_to_the_next_forward() -> None:
     """As CoreDNS does where ``forward`` stands several times in a block."""
-    first = Forward(excepts=("corp.example",), targets=_onward(REAL).targets)
+    first = Forward(excepts=("corp.example",), targets=_forward(REAL).targets)
     block = Block(
-        zone=".", doors=frozenset({_door(CLUSTER)}), onward=(first, _onward(CLUSTER, via=None))
+        zone=".",
+        endpoints=frozenset({_endpoint(CLUSTER)}),
+        forwards=(first, _forward(CLUSTER, via=None)),
     )
     (loop,) = find([Server(name="coredns", blocks=(block,))])
     assert loop.zones == ("corp.example",)

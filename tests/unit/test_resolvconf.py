@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import parse_address, parse_nameserver
 
 # FACTS.md: what thirteen releases of Kubespray leave behind; 10.0.0.2 is the real one.
@@ -72,15 +72,18 @@ GUARDED = [
 @pytest.mark.parametrize(("foreign", "guarded"), GUARDED)
 def test_guarding(foreign: bytes, guarded: bytes) -> None:
     """The file says what it is about, and gives back what stood there."""
-    assert resolvconf.guard(foreign, [IPv4Address("10.0.0.2")]) == guarded
-    assert resolvconf.unguard(guarded) == foreign
-    assert resolvconf.guard(resolvconf.unguard(guarded), [IPv4Address("10.0.0.2")]) == guarded
+    assert guarded_resolvconf.guard(foreign, [IPv4Address("10.0.0.2")]) == guarded
+    assert guarded_resolvconf.unguard(guarded) == foreign
+    assert (
+        guarded_resolvconf.guard(guarded_resolvconf.unguard(guarded), [IPv4Address("10.0.0.2")])
+        == guarded
+    )
 
 
 def test_handing_over_puts_the_missing_ones_around_what_is_there() -> None:
     """NodeLocalDNS goes in front of the real server, the second one behind it."""
     wanted = [ip_address(text) for text in ("169.254.25.10", "10.0.0.2", "10.0.0.3")]
-    assert resolvconf.guard(b"search x\nnameserver 10.0.0.2\n# end\n", wanted) == (
+    assert guarded_resolvconf.guard(b"search x\nnameserver 10.0.0.2\n# end\n", wanted) == (
         b"search x\n# added by dnsguard: 169.254.25.10\nnameserver 169.254.25.10\n"
         b"nameserver 10.0.0.2\n# added by dnsguard: 10.0.0.3\nnameserver 10.0.0.3\n# end\n"
     )
@@ -98,34 +101,39 @@ def test_what_has_servers_asked_in_turn_is_held_back(line: bytes, kept: bytes) -
     """The other words of the line stay in force, and the line comes back as it was."""
     wanted = [ip_address("169.254.25.10"), ip_address("10.0.0.2")]
     foreign = b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n" + line + OPTIONS
-    guarded = resolvconf.guard(foreign, wanted, in_order=True)
-    assert guarded.endswith(resolvconf.HELD + line + kept + OPTIONS)
-    assert resolvconf.unguard(guarded) == foreign
-    assert resolvconf.guard(foreign, wanted) == foreign
+    guarded = guarded_resolvconf.guard(foreign, wanted, in_order=True)
+    assert guarded.endswith(guarded_resolvconf.HELD + line + kept + OPTIONS)
+    assert guarded_resolvconf.unguard(guarded) == foreign
+    assert guarded_resolvconf.guard(foreign, wanted) == foreign
 
 
 def test_the_order_that_is_wanted_wins() -> None:
     """Lines in the wrong order are not moved: one is held back, one is added."""
     wanted = [ip_address(text) for text in ("10.0.0.3", "10.0.0.2")]
     foreign = b"nameserver 10.0.0.2\nnameserver 10.0.0.3\n"
-    guarded = resolvconf.guard(foreign, wanted)
+    guarded = guarded_resolvconf.guard(foreign, wanted)
     assert guarded == (
         b"# added by dnsguard: 10.0.0.3\nnameserver 10.0.0.3\nnameserver 10.0.0.2\n"
         b"# held back by dnsguard: nameserver 10.0.0.3\n"
     )
-    assert resolvconf.unguard(guarded) == foreign
+    assert guarded_resolvconf.unguard(guarded) == foreign
 
 
 def test_a_line_held_back_twice_is_released_whole() -> None:
     """A copy of a guarded file that was guarded again loses all of our marks."""
-    twice = resolvconf.HELD * 3 + b"nameserver 169.254.25.10\n"
-    assert resolvconf.unguard(twice) == b"nameserver 169.254.25.10\n"
+    twice = guarded_resolvconf.HELD * 3 + b"nameserver 169.254.25.10\n"
+    assert guarded_resolvconf.unguard(twice) == b"nameserver 169.254.25.10\n"
 
 
 def test_what_somebody_added_to_our_text_is_foreign() -> None:
     """Dhclient's hook appends in place: its line stays, ours goes."""
-    guarded = resolvconf.guard(SEARCH + b"nameserver 169.254.25.10\n", [IPv4Address("10.0.0.2")])
-    assert resolvconf.unguard(guarded + OPTIONS) == SEARCH + b"nameserver 169.254.25.10\n" + OPTIONS
+    guarded = guarded_resolvconf.guard(
+        SEARCH + b"nameserver 169.254.25.10\n", [IPv4Address("10.0.0.2")]
+    )
+    assert (
+        guarded_resolvconf.unguard(guarded + OPTIONS)
+        == SEARCH + b"nameserver 169.254.25.10\n" + OPTIONS
+    )
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def _set_acl(path: Path) -> None:
 def test_its_own_text_is_not_too_big(etc: Path) -> None:
     """What dnsguard adds to a text of 64 KiB, or holds back of 1,500 lines, is no foreign text."""
     from dnsguard.formats.address import parse_address
-    from dnsguard.formats.resolvconf import guard
+    from dnsguard.formats.guarded_resolvconf import guard
 
     path = etc / "resolv.conf"
     longest = MAX_FILE // 13
@@ -242,16 +242,16 @@ def test_what_could_not_be_read_at_first_is_not_lost(tmp_path: Path) -> None:
     paths.foreign.parent.mkdir(parents=True)
     paths.foreign.write_bytes(foreign)
     paths.resolv_conf.write_bytes(b"# the new one\n" + OLD)
-    cycle = Guard(paths, config.load(paths.config).policy, lambda _: None)
-    cycle.refresh()
+    node = Guard(paths, config.load(paths.config).policy, lambda _: None)
+    node.refresh()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        plan = cycle.look()
+        plan = node.look()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert not plan.is_settled
-    cycle.look()
-    cycle.apply_deferred()
+    node.look()
+    node.apply_deferred()
     assert b"# the new one" in paths.resolv_conf.read_bytes()
     assert b"# the new one" in paths.foreign.read_bytes()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dnsguard import terminal
 from dnsguard.errors import OutputError
-from dnsguard.terminal import Line, Page, escape
+from dnsguard.page import Line, Page, escape
 
 HOSTILE = (
     "\x1b[2J",  # clears the screen

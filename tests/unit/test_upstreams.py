@@ -258,7 +258,7 @@ SHOWN = [
 @pytest.mark.parametrize(("said", "expected"), SHOWN)
 @pytest.mark.parametrize("is_first", [True, False])
 def test_what_a_round_shows(said: list[Answer], expected: str, *, is_first: bool) -> None:
-    """Silence clears nobody, an answer alone convicts nobody; the order doesn't matter."""
+    """Silence clears nobody, an answer alone proves nothing; the order doesn't matter."""
     services = Services(assumed=frozenset({CLUSTER}))
     answers = [_answer(A), *said] if is_first else [*said, _answer(A)]
     verdict = probe_record.apply_answers({}, answers, services)[A]

@@ -1,7 +1,7 @@
 """``dnsguard doctor``: the loops that exist on this node now, and what ends them.
 
 Every CoreDNS and node-cache of root's and of kube-system's pods is looked at as the kernel shows
-it (:mod:`.look`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
+it (:mod:`.snapshot`): the resolv.conf that it sees, its Corefile, where it listens; and the copy of
 the node's file that each other pod has. No API server is asked, which may need DNS itself, and
 no daemon; :mod:`.inquiry` asks the nameservers that nobody knows. :mod:`.findings` is what that means,
 :mod:`.text` is for people.
@@ -14,7 +14,7 @@ from dnsguard import config, terminal
 from dnsguard.commands.doctor import means
 from dnsguard.commands.doctor.findings import examine
 from dnsguard.commands.doctor.inquiry import inquire
-from dnsguard.commands.doctor.look import add_answers, take
+from dnsguard.commands.doctor.snapshot import add_answers, take
 from dnsguard.commands.doctor.text import render
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),
     }
-    data["means"] = means.look(paths.root, found)
+    data["means"] = means.find_means(paths.root, found)
     if options.json:
         terminal.say_json(data)
     else:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dnsguard.commands.doctor import loops
-from dnsguard.commands.doctor.look import PROGRAMS, NodeSnapshot, ServerProcess
 from dnsguard.commands.doctor.loops import Hop, Loop
+from dnsguard.commands.doctor.server_process import PROGRAMS, ServerProcess
+from dnsguard.commands.doctor.snapshot import NodeSnapshot
 from dnsguard.formats.address import IPAddress
 from dnsguard.host import pods
 from dnsguard.host.pod_resolv_confs import PodFile
@@ -22,17 +23,21 @@ def examine(node: NodeSnapshot) -> Json:
     """Return what was found, as data."""
     found = loops.find(node.servers)
     by_name = {one.name: one for one in node.seen}
-    poisoned = [(one, hop) for one in node.seen for hop in dict.fromkeys(_dead_ends(node, one))]
-    pods_ = [_pod(node, one) for one in node.pods]
+    poisoned = [
+        (one, hop) for one in node.seen for hop in dict.fromkeys(_find_dead_ends(node, one))
+    ]
+    pods_ = [_describe_pod(node, one) for one in node.pods]
     convicted = [one.pod for one in node.pods if _is_cluster_resolver(node, one)]
     guilty = [hop.server for loop in found for hop in loop.hops if hop.target.via]
     guilty += [one.name for one, _ in poisoned]
     own = [by_name[name].pod for name in guilty if name in by_name]
     doomed = [pod for pod in dict.fromkeys([*own, *node.looped, *convicted]) if pod is not None]
     return {
-        "servers": [_server(node, one) for one in node.seen],
-        "loops": [_loop(node, loop) for loop in found],
-        "poisoned": [{"server": one.name, "path": _path(node, (hop,))} for one, hop in poisoned],
+        "servers": [_describe_server(node, one) for one in node.seen],
+        "loops": [_describe_loop(node, loop) for loop in found],
+        "poisoned": [
+            {"server": one.name, "path": _describe_path(node, (hop,))} for one, hop in poisoned
+        ],
         "pods": [one for one in pods_ if one["wrong"]],
         "looped": [pod.name for pod in node.looped],
         "kubelet": _describe_file(node),
@@ -47,23 +52,25 @@ def examine(node: NodeSnapshot) -> Json:
     }
 
 
-def _dead_ends(node: NodeSnapshot, one: ServerProcess) -> Iterator[Hop]:
+def _find_dead_ends(node: NodeSnapshot, one: ServerProcess) -> Iterator[Hop]:
     """Yield where a resolv.conf names a cluster address at which nobody here answers.
 
     NodeLocalDNS is not up, or cluster DNS runs on other nodes: the loop closes there, or soon.
     """
-    doors = {door for server in node.servers for door in server.doors}
+    endpoints = {endpoint for server in node.servers for endpoint in server.endpoints}
     server = next(server for server in node.servers if server.name == one.name)
-    for zone in loops.zones(node.servers):
+    for zone in loops.list_zones(node.servers):
         for hops in loops.chains(node.servers, server, zone):
             for hop in hops[-1:]:
                 target = hop.target
-                is_nobody = target.door not in doors and target.door.address in node.cluster
+                is_nobody = (
+                    target.endpoint not in endpoints and target.endpoint.address in node.cluster
+                )
                 if hop.server == one.name and target.via and is_nobody:
                     yield hop
 
 
-def _server(node: NodeSnapshot, one: ServerProcess) -> Json:
+def _describe_server(node: NodeSnapshot, one: ServerProcess) -> Json:
     server = next(server for server in node.servers if server.name == one.name)
     ways = loops.chains(node.servers, server)
     return {
@@ -74,36 +81,40 @@ def _server(node: NodeSnapshot, one: ServerProcess) -> Json:
         "namespace": one.pod.namespace if one.pod else None,
         "nameservers": [str(address) for address in one.nameservers],
         "corefile": one.corefile,
-        "addresses": sorted({str(door.address) for door in server.doors}),
-        "ways": [_path(node, way, start=one.name) for way in ways],
-        "notes": [*one.notes, *_dead(node, one)],
+        "addresses": sorted({str(endpoint.address) for endpoint in server.endpoints}),
+        "ways": [_describe_path(node, way, start=one.name) for way in ways],
+        "notes": [*one.notes, *_describe_dead(node, one)],
     }
 
 
-def _dead(node: NodeSnapshot, one: ServerProcess) -> Iterator[str]:
+def _describe_dead(node: NodeSnapshot, one: ServerProcess) -> Iterator[str]:
     """Tell of upstreams that say nothing: no loop, and no names either."""
     for address in one.nameservers:
         if address in node.dead:
             yield f"{address} in its /etc/resolv.conf does not answer"
 
 
-def _loop(node: NodeSnapshot, loop: Loop) -> Json:
+def _describe_loop(node: NodeSnapshot, loop: Loop) -> Json:
     return {
-        "path": _path(node, loop.hops) + " -> back",
+        "path": _describe_path(node, loop.hops) + " -> back",
         "zones": list(loop.zones),
         "certain": loop.is_certain,
     }
 
 
-def _path(node: NodeSnapshot, hops: Sequence[Hop], *, start: str = "") -> str:
-    """Return hops as they are drawn; who is at a door is told unless the path ends there."""
+def _describe_path(node: NodeSnapshot, hops: Sequence[Hop], *, start: str = "") -> str:
+    """Return hops as they are drawn; who is at an endpoint is named unless the path ends there."""
     words = [hops[0].server if hops else start]
     for hop, following in zip(hops, [*(hop.server for hop in hops[1:]), None], strict=True):
         if hop.target.via:
             words.append(hop.target.via)
-        door = hop.target.door
-        text = str(door.address) if door.port == 53 else f"{door.address} port {door.port}"
-        notes = [_label(node, following)] if following else []
+        endpoint = hop.target.endpoint
+        text = (
+            str(endpoint.address)
+            if endpoint.port == 53
+            else f"{endpoint.address} port {endpoint.port}"
+        )
+        notes = [_name_label(node, following)] if following else []
         notes += [f"one of {hop.choices}"] if hop.choices > 1 else []
         words.append(f"{text} ({', '.join(notes)})" if notes else text)
     if not hops:
@@ -111,7 +122,7 @@ def _path(node: NodeSnapshot, hops: Sequence[Hop], *, start: str = "") -> str:
     return " -> ".join(words)
 
 
-def _label(node: NodeSnapshot, name: str) -> str:
+def _name_label(node: NodeSnapshot, name: str) -> str:
     for one in node.seen:
         if one.name == name:
             what = f"{one.program}, pid {one.pid}"
@@ -123,21 +134,26 @@ def _describe_file(node: NodeSnapshot) -> Json | None:
     if node.kubelet is None:
         return None
     file, nameservers = node.kubelet
-    here = {door.address for server in node.servers for door in server.doors if not door.place}
+    here = {
+        endpoint.address
+        for server in node.servers
+        for endpoint in server.endpoints
+        if not endpoint.network
+    }
     poison = [str(one) for one in nameservers if one in node.cluster or one in here]
     return {"file": file, "nameservers": [str(one) for one in nameservers], "poison": poison}
 
 
-def _pod(node: NodeSnapshot, one: PodFile) -> Json:
+def _describe_pod(node: NodeSnapshot, one: PodFile) -> Json:
     return {
         "pod": f"{one.pod.namespace}/{one.pod.name}",
         "nameservers": [str(address) for address in one.nameservers],
-        "wrong": list(_wrong(node, one.nameservers)),
+        "wrong": list(_find_wrong(node, one.nameservers)),
         "is_convicted": _is_cluster_resolver(node, one),
     }
 
 
-def _wrong(node: NodeSnapshot, nameservers: Iterable[IPAddress]) -> Iterator[str]:
+def _find_wrong(node: NodeSnapshot, nameservers: Iterable[IPAddress]) -> Iterator[str]:
     for address in nameservers:
         if address in node.cluster:
             yield f"{address} (cluster DNS)"
@@ -150,7 +166,7 @@ def _is_cluster_resolver(node: NodeSnapshot, one: PodFile) -> bool:
 
     Not of a tenant's pod: who is root in it writes that file as he likes.
     """
-    is_lost = len(list(_wrong(node, one.nameservers))) == len(one.nameservers) > 0
+    is_lost = len(list(_find_wrong(node, one.nameservers))) == len(one.nameservers) > 0
     return is_lost and one.pod.namespace == SYSTEM
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dnsguard.commands.doctor.look import NodeSnapshot
+from dnsguard.commands.doctor.snapshot import NodeSnapshot
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import Finding, judge_round
@@ -35,7 +35,7 @@ class Inquiry:
 def inquire(node: NodeSnapshot, policy: Policy) -> Inquiry:
     """Ask everyone whom a file here names and whom nobody knows; takes some seconds at the most."""
     asked = list(dict.fromkeys(_find_strangers(node)))[:MOST_ASKED]
-    answers = asyncio.run(_all(asked, policy))
+    answers = asyncio.run(_ask_all(asked, policy))
     known = services(policy)
     named = frozenset(policy.servers)
     return Inquiry(
@@ -55,23 +55,23 @@ def inquire(node: NodeSnapshot, policy: Policy) -> Inquiry:
 
 def _find_strangers(node: NodeSnapshot) -> Iterator[IPAddress]:
     """Yield whom to ask; a loopback address in a pod is the pod itself."""
-    doors = {door.address for server in node.servers for door in server.doors}
+    endpoints = {endpoint.address for server in node.servers for endpoint in server.endpoints}
     for address in _find_named(node):
         is_somewhere = not (address.is_loopback or address.is_unspecified or address.is_multicast)
-        if is_somewhere and address not in doors and address not in node.cluster:
+        if is_somewhere and address not in endpoints and address not in node.cluster:
             yield address
 
 
 def _find_named(node: NodeSnapshot) -> Iterator[IPAddress]:
     for server in node.servers:
-        for onward in (one for block in server.blocks for one in block.onward):
-            yield from (one.door.address for one in onward.targets if one.door.port == 53)
+        for forward in (one for block in server.blocks for one in block.forwards):
+            yield from (one.endpoint.address for one in forward.targets if one.endpoint.port == 53)
     yield from node.kubelet[1] if node.kubelet else ()
     for pod in node.pods:
         yield from pod.nameservers
 
 
-async def _all(addresses: Iterable[IPAddress], policy: Policy) -> list[tuple[Answer, ...]]:
+async def _ask_all(addresses: Iterable[IPAddress], policy: Policy) -> list[tuple[Answer, ...]]:
     return await asyncio.gather(*(_probe_all(one, policy) for one in addresses))
 
 
@@ -79,13 +79,13 @@ async def _probe_all(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask again where nothing came: one packet may be lost."""
     told: tuple[Answer, ...] = ()
     for _ in range(_TRIES):
-        told = await _round(address, policy)
+        told = await _ask_round(address, policy)
         if any(one.outcome not in _NOBODY for one in told):
             break
     return told
 
 
-async def _round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
+async def _ask_round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask for a name outside, over TCP, too; then for the cluster's own and one that is none."""
     legs = (
         ProbeTarget(ProbeKind.UPSTREAM, tcp=True),

@@ -23,7 +23,7 @@ _CRICTL = (
 )
 
 
-def look(root: Path, kubelet: Kubelet | None) -> dict[str, bool | str]:
+def find_means(root: Path, kubelet: Kubelet | None) -> dict[str, bool | str]:
     """Tell whether kubectl has credentials and crictl is there, and what kubelet needs."""
     is_told = root == Path("/") and bool(os.environ.get("KUBECONFIG"))
     unit = kubelet_unit.find_unit(root) if kubelet is None else kubelet.unit

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dnsguard.core.attribution import find_keeper
-from dnsguard.formats import resolvconf
+from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.files import DhclientFiles
 from dnsguard.formats.dhclient.leases import Lease
@@ -72,7 +72,7 @@ def leave_unchanged(node: ForecastInput, reason: str) -> Future:
         because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
         return Future(interface=None, text=None, because=because)
     because = (("dhclient", reason), ("resolv.conf", "stays as it is"))
-    return Future(interface=None, text=resolvconf.unguard(node.content), because=because)
+    return Future(interface=None, text=guarded_resolvconf.unguard(node.content), because=because)
 
 
 def find_newest_lease(

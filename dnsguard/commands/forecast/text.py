@@ -3,21 +3,21 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dnsguard import terminal
 from dnsguard.core.model import Mode
 from dnsguard.host.units import State
+from dnsguard.page import Line, Page
 
 _OFF = (State.DISABLED, State.MASKED)
 _POISONED, _UNTOLD = "POISONED", "can't be told"
 _EMPTY, _FINE = "NO NAMESERVER", "fine"
-_PLAIN = terminal.Page()
+_PLAIN = Page()
 _EVENTS = (
     ("renewal", "After the next DHCP renewal"),
     ("reboot", "After a reboot"),
 )
 
 
-def render(data: Mapping[str, Any], layout: terminal.Page = _PLAIN) -> tuple[terminal.Line, ...]:
+def render(data: Mapping[str, Any], layout: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the forecast's lines for people."""
     return tuple(one for line in _list_lines(data) for one in layout.indent(line))
 

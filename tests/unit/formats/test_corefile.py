@@ -91,7 +91,7 @@ data:
 
 def _upstreams(manifest: bytes) -> list[str]:
     found = corefile.parse_configmap(yaml_text.load(manifest))
-    return [str(one.address) for one in corefile.upstreams(found)]
+    return [str(one.address) for one in corefile.find_upstreams(found)]
 
 
 def test_a_configmap_is_told() -> None:
@@ -153,7 +153,7 @@ def test_a_file_cut_in_half_keeps_what_is_whole() -> None:
     """Wherever it ends, nothing that isn't there is found."""
     whole = b". {\n  forward . 10.99.0.2 10.99.0.3\n}\n"
     for end in range(len(whole)):
-        found = corefile.upstreams(corefile.parse(whole[:end]))
+        found = corefile.find_upstreams(corefile.parse(whole[:end]))
         assert [str(one.address) for one in found] in (
             [],
             ["10.99.0.2"],

@@ -36,7 +36,7 @@ def reply(options: bytes = OPTIONS, **changed: object) -> bytes:
 
 def test_the_question_is_a_dhcpinform() -> None:
     """With our address in ciaddr, and the options we want (RFC 2131, 4.4.3)."""
-    question = dhcp.inform(OURS)
+    question = dhcp.make_inform(OURS)
     assert len(question) >= 300
     message = dhcp.decode(question)
     assert isinstance(message, dhcp.Message)
@@ -45,7 +45,7 @@ def test_the_question_is_a_dhcpinform() -> None:
     assert message.option(55) == bytes([6, 15, 119, 3, 54])
     assert message.option(57) == (1472).to_bytes(2, "big")
     with pytest.raises(ValueError, match="17 bytes"):
-        dhcp.inform(replace(OURS, hardware=bytes(17)))
+        dhcp.make_inform(replace(OURS, hardware=bytes(17)))
 
 
 def test_a_good_reply_is_taken() -> None:
@@ -72,7 +72,7 @@ def test_the_end_of_the_options_may_vary(end: bytes) -> None:
         (reply() + bytes(1473 - len(reply())), Refusal.TOO_LONG),
         (reply(cookie=b"\x63\x82\x53\x64"), Refusal.NO_COOKIE),
         (reply(op=1), Refusal.NOT_A_REPLY),
-        (dhcp.inform(OURS), Refusal.NOT_A_REPLY),
+        (dhcp.make_inform(OURS), Refusal.NOT_A_REPLY),
         (reply(xid=OURS.xid ^ 1), Refusal.WRONG_TRANSACTION),
         (reply(chaddr=b"\x52\x54\x00\x12\x34\x57"), Refusal.WRONG_HARDWARE),
         (reply(hlen=5), Refusal.WRONG_HARDWARE),

@@ -42,7 +42,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "dhcp": dhcp.decode,
     "dhcpcd": dhcpcd.parse_lease6,
     "dhcpcd conf": dhcpcd.parse_conf,
-    "shell": lambda content: shell_variables.nameservers(content, "DNS", "IPV4DNS0"),
+    "shell": lambda content: shell_variables.find_nameservers(content, "DNS", "IPV4DNS0"),
 }
 PIECES = {
     "leases": HONEST,

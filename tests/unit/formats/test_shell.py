@@ -2,7 +2,7 @@
 
 import pytest
 
-from dnsguard.formats.shell_variables import nameservers
+from dnsguard.formats.shell_variables import find_nameservers
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from dnsguard.formats.shell_variables import nameservers
 )
 def test_addresses_of_plain_assignments(content: bytes, expected: list[str]) -> None:
     """By the order of the names; the last value counts, and nothing is expanded."""
-    assert [str(one) for one in nameservers(content, "DNS0", "DNS1")] == expected
+    assert [str(one) for one in find_nameservers(content, "DNS0", "DNS1")] == expected

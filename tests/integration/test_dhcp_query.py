@@ -3,22 +3,30 @@
 import asyncio
 import json
 import os
-import signal
 import socket
-import struct
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
-from lab import dhcp as lab
-from lab.dhcp import LAN, OFFER, PATIENCE, Machine, Server, World, world
+from lab.dhcp import OFFER, PATIENCE, Server, World, world
+from lab.dhcp_question import (
+    ACK,
+    EVIL,
+    INFORM,
+    POISON,
+    REAL,
+    SERVER,
+    asked,
+    held,
+    named,
+    open_files,
+    tap,
+)
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
@@ -26,92 +34,11 @@ from dnsguard.core.answers import Outcome
 from dnsguard.core.model import CurrentLease
 from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats import dhcp
-from dnsguard.formats.address import IPAddress
-from dnsguard.formats.dhclient import leases
 from dnsguard.host.dhcp_query import query
 
 pytestmark = pytest.mark.integration
 
-POISON = b"supersede domain-name-servers 169.254.25.10;\n"
-REAL = (IPv4Address("10.99.0.2"), IPv4Address("10.99.0.3"))
-EVIL = IPv4Address("10.99.0.66")
-SERVER = IPv4Address(lab.SERVER)
-INFORM, ACK = 8, 5
 TREE = Path(__file__).parents[2]
-
-
-def held(machine: Machine) -> CurrentLease:
-    """Return the lease that dhclient holds."""
-    until(lambda: bool(leases.parse(machine.lease_file().read_bytes())))
-    lease = leases.parse(machine.lease_file().read_bytes())[-1]
-    assert lease.server is not None
-    return CurrentLease(
-        interface="eth0",
-        address=lease.address,
-        nameservers=lease.nameservers,
-        servers=frozenset({lease.server}),
-        origin=str(machine.lease_file()),
-    )
-
-
-def open_files() -> set[Path]:
-    return set(Path("/proc/self/fd").iterdir())
-
-
-def asked(where: Namespace, lease: CurrentLease, *, timeout: float = 5.0) -> DhcpAnswer:
-    """Ask from inside, and see that nothing is left open."""
-    before = open_files()
-    with where.inside():
-        got = asyncio.run(query(lease, timeout=timeout))
-    assert open_files() == before
-    assert got.lease is lease
-    return got
-
-
-def named(got: DhcpAnswer) -> tuple[IPAddress, ...]:
-    assert got.reply is not None, got.detail
-    return got.reply.nameservers
-
-
-class Tap:
-    """Sees all DHCP messages that pass the server's link."""
-
-    def __init__(self, where: Namespace, link: str) -> None:
-        with where.inside():
-            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
-        self.socket.bind((link, 0x0003))
-        self.socket.settimeout(5)
-
-    def next(self) -> dhcp.Message:
-        """Wait for the next message.
-
-        :raises TimeoutError: none came.
-        """
-        while True:
-            packet = self.socket.recv(4096)
-            header = (packet[0] & 15) * 4
-            ports = struct.unpack_from("!HH", packet, header)
-            if packet[9] == socket.IPPROTO_UDP and set(ports) <= {67, 68}:
-                message = dhcp.decode(packet[header + 8 :])
-                assert isinstance(message, dhcp.Message)
-                return message
-
-    def drain(self) -> list[int | None]:
-        """Return the types of those that came until now."""
-        self.socket.settimeout(0)
-        types = []
-        try:
-            while True:
-                types.append(self.next().type)
-        except BlockingIOError:
-            return types
-
-
-@contextmanager
-def tap(where: Namespace, link: str = LAN) -> Iterator[Tap]:
-    made = Tap(where, link)
-    with made.socket:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -199,11 +126,11 @@ QUESTION = """
 import asyncio, json, re, sys
 from ipaddress import ip_address
 from pathlib import Path
-from dnsguard.core.model import HeldLease
-from dnsguard.host.dhcp_query import ask
-lease = HeldLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
-                  servers=frozenset(), origin="")
-got = asyncio.run(ask(lease, timeout=5))
+from dnsguard.core.model import CurrentLease
+from dnsguard.host.dhcp_query import query
+lease = CurrentLease(interface="eth0", address=ip_address(sys.argv[1]), nameservers=(),
+                     servers=frozenset(), origin="")
+got = asyncio.run(query(lease, timeout=5))
 capabilities = re.findall(r"Cap(?:Eff|Prm|Bnd):\\s*(\\w+)", Path("/proc/self/status").read_text())
 print(json.dumps([got.outcome, got.detail, *capabilities]))
 """
@@ -390,137 +317,3 @@ def test_two_interfaces_do_not_mix(tmp_path: Path) -> None:
         finally:
             for server in servers:
                 server.stop()
-
-
-Lie = Callable[[dhcp.Message], list[bytes]]
-
-
-def forged(question: dhcp.Message, options: bytes = b"", **changed: object) -> bytes:
-    """Return a reply as the server would give it, but with EVIL for a nameserver."""
-    fields: dict[str, object] = {
-        "op": 2, "htype": 1, "hlen": 6, "hops": 0, "xid": question.xid, "secs": 0, "flags": 0,
-        "ciaddr": int(question.client), "yiaddr": 0, "siaddr": 0, "giaddr": 0,
-        "chaddr": question.hardware, "sname": b"", "file": b"", "cookie": b"\x63\x82\x53\x63",
-    }  # fmt: skip
-    fields |= changed
-    header = struct.pack("!BBBBIHHIIII16s64s128s4s", *fields.values())
-    return header + (options or said(SERVER)) + b"\xff"
-
-
-def said(server: IPv4Address, *, kind: int = ACK, nameservers: bytes = b"\x06\x04") -> bytes:
-    evil = EVIL.packed if nameservers == b"\x06\x04" else b""
-    return bytes([53, 1, kind, 54, 4, *server.packed]) + nameservers + evil
-
-
-LIES: dict[str, Lie] = {
-    "nothing": lambda _: [b""],
-    "garbage": lambda _: [b"\xff" * 1400],
-    "another transaction": lambda question: [forged(question, xid=question.xid ^ 1)],
-    "another interface": lambda question: [forged(question, chaddr=b"\x02\0\0\0\0\1")],
-    "another address": lambda question: [forged(question, ciaddr=int(EVIL))],
-    "another server": lambda question: [forged(question, said(EVIL))],
-    "no server": lambda question: [forged(question, bytes([53, 1, ACK, 6, 4]) + EVIL.packed)],
-    "a refusal": lambda question: [forged(question, said(SERVER, kind=6))],
-    "an offer": lambda question: [forged(question, said(SERVER, kind=2))],
-    "a request": lambda question: [forged(question, op=1)],
-    "bad lengths": lambda question: [
-        *(
-            forged(question, said(SERVER) + bad)
-            for bad in (b"\x06\x03\0\0\0", b"\x06\xff\0", b"\x34\1\7", b"\x77\2\xc0\0")
-        ),
-        forged(question, said(SERVER, nameservers=b"\x06\0")),
-    ],
-    "a hardware address of 255 bytes": lambda question: [forged(question, hlen=255)],
-    "no nameserver": lambda question: [forged(question, said(SERVER, nameservers=b""))],
-    "1,000 nameservers": lambda question: [
-        forged(question, said(SERVER) + (b"\x06\xfc" + EVIL.packed * 63) * parts)
-        for parts in (1, 4, 16)
-    ],
-    "a long one": lambda question: [forged(question) + bytes(8000)],
-    "cut short": lambda question: [forged(question)[:length] for length in range(0, 255, 5)],
-}
-
-
-@contextmanager
-def liar(made: World, lie: Lie) -> Iterator[list[int]]:
-    """Answer the next question with lies, each of them before the server's answer.
-
-    The server is stopped until they are sent. The list gets their number.
-    """
-    sent: list[int] = []
-    server = made.server._process
-    with made.outside.inside():
-        speaker = socket.socket(type=socket.SOCK_DGRAM)
-    with speaker, tap(made.outside) as seen:
-
-        def speak() -> None:
-            try:
-                question = seen.next()
-                lies = lie(question)
-                for each in lies:
-                    speaker.sendto(each, (str(question.client), dhcp.CLIENT_PORT))
-                sent.append(len(lies))
-            finally:
-                server.send_signal(signal.SIGCONT)
-
-        server.send_signal(signal.SIGSTOP)
-        thread = threading.Thread(target=speak)
-        thread.start()
-        try:
-            yield sent
-        finally:
-            thread.join()
-
-
-@pytest.mark.parametrize("name", LIES)
-def test_a_hostile_server_changes_nothing(poisoned: World, name: str) -> None:
-    """Though it has seen the question and is the first to answer, the honest one wins."""
-    with liar(poisoned, LIES[name]) as sent:
-        got = asked(poisoned.machine.where, held(poisoned.machine))
-    assert sent[0] > 0
-    assert named(got) == REAL
-
-
-def test_all_lies_at_once_change_nothing(poisoned: World) -> None:
-    """In a row."""
-    with liar(poisoned, lambda question: [each for lie in LIES.values() for each in lie(question)]):
-        assert named(asked(poisoned.machine.where, held(poisoned.machine))) == REAL
-
-
-@pytest.mark.parametrize("lie", ["another transaction", "another server", "garbage"])
-def test_a_flood_changes_nothing(poisoned: World, lie: str) -> None:
-    """10,000 datagrams fill the socket's buffer; a later sending gets its answer."""
-    lease = held(poisoned.machine)
-    with liar(poisoned, lambda question: LIES[lie](question) * 10_000) as sent:
-        began, cpu = time.monotonic(), time.thread_time()
-        got = asked(poisoned.machine.where, lease)
-        took, cpu = got.at - began, time.thread_time() - cpu
-    print(f"{sent[0]} times {lie}: answered in {took:.2f} s, for {1e3 * cpu:.0f} ms of CPU")
-    assert named(got) == REAL
-
-
-def test_lies_alone_are_told_of(poisoned: World) -> None:
-    """What was wrong with the last one; what answers other clients is no news."""
-    lease = held(poisoned.machine)
-    poisoned.server.stop()
-    try:
-        for lie, outcome in (
-            ("another server", Outcome.MALFORMED),
-            ("another transaction", Outcome.TIMED_OUT),
-        ):
-            with liar(poisoned, LIES[lie]):
-                got = asked(poisoned.machine.where, lease, timeout=0.5)
-            assert (got.outcome, got.reply) == (outcome, None)
-            assert ("the last was refused: from another server" in got.detail) == (
-                outcome is Outcome.MALFORMED
-            )
-    finally:
-        poisoned.server.start()
-
-
-def test_dhclient_survives_what_is_sent_at_us(poisoned: World) -> None:
-    """The flood was for port 68, which is also its own."""
-    with liar(poisoned, lambda question: LIES["another server"](question) * 1000):
-        asked(poisoned.machine.where, held(poisoned.machine))
-    until(lambda: named(asked(poisoned.machine.where, held(poisoned.machine))) == REAL)
-    assert [event.reason for event in poisoned.machine.events()] == ["PREINIT", "BOUND"]
