@@ -94,7 +94,7 @@ class Control:
         listener = Listener(
             _bind(path, mode),
             terms,
-            peer=lambda connection: _peer(connection).uid,
+            peer=lambda connection: _read_peer(connection).uid,
             serve=self._serve,
             refuse=self._refuse,
         )
@@ -111,11 +111,11 @@ class Control:
 
     def _serve(self, client: Client) -> bytes:
         line = bytes(client.heard) if len(client.heard) <= MAX_LINE else b"#"
-        return self._reply(line, _peer(client.connection))
+        return self._reply(line, _read_peer(client.connection))
 
     def _refuse(self, client: Client, why: str) -> bytes:
-        self._note(_peer(client.connection), why)
-        return _refusal(why)
+        self._note(_read_peer(client.connection), why)
+        return _make_refusal(why)
 
     def _reply(self, line: bytes, peer: Peer) -> bytes:
         try:
@@ -124,34 +124,34 @@ class Control:
             request = None
         if not isinstance(request, dict):
             self._note(peer, "said what is no request")
-            return _refusal(f"send one line of JSON, an object, of at most {MAX_LINE} bytes")
+            return _make_refusal(f"send one line of JSON, an object, of at most {MAX_LINE} bytes")
         if request.get("version") != PROTOCOL:
-            return _refusal(f"this daemon speaks version {PROTOCOL}")
+            return _make_refusal(f"this daemon speaks version {PROTOCOL}")
         name = str(request.get("request"))
         if name in self._commands:
             return self._obey(self._commands[name], request, peer)
         if name in self._answers:
             return self._fresh(name, self._answers[name])
         known = sorted((*self._answers, *self._commands))
-        return _refusal("unknown request; known: " + ", ".join(known))
+        return _make_refusal("unknown request; known: " + ", ".join(known))
 
     def _obey(self, command: Command, request: Data, peer: Peer) -> bytes:
         if not peer.is_root:
             self._note(peer, f"may not {request['request']}: only root may")
-            return _refusal("only root may: use sudo", needs_root=True)
+            return _make_refusal("only root may: use sudo", needs_root=True)
         try:
             done = command(request)
         except RefusedError as error:
-            return _refusal(str(error))
+            return _make_refusal(str(error))
         self._made.clear()  # what was true before the command is old
-        return _answer(done)
+        return _make_answer(done)
 
     def _fresh(self, name: str, answer: Answer) -> bytes:
         """Answer anew at most every FRESH seconds: no number of clients slows a repair."""
         made_at, made = self._made.get(name, (float("-inf"), b""))
         now = time.monotonic()
         if now - made_at >= FRESH:
-            made_at, made = now, _answer(answer())
+            made_at, made = now, _make_answer(answer())
             self._made[name] = made_at, made
         return made
 
@@ -178,19 +178,19 @@ def _bind(path: Path, mode: int) -> socket.socket:
     return bound
 
 
-def _peer(connection: socket.socket) -> Peer:
+def _read_peer(connection: socket.socket) -> Peer:
     said = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     pid, uid, _ = _UCRED.unpack(said)
     return Peer(pid=pid, uid=uid)
 
 
-def _answer(answer: dict[str, object]) -> bytes:
-    return _line({"version": PROTOCOL, "ok": True, "answer": answer})
+def _make_answer(answer: dict[str, object]) -> bytes:
+    return _dump_line({"version": PROTOCOL, "ok": True, "answer": answer})
 
 
-def _refusal(reason: str, *, needs_root: bool = False) -> bytes:
-    return _line({"version": PROTOCOL, "ok": False, "error": reason, "needs_root": needs_root})
+def _make_refusal(reason: str, *, needs_root: bool = False) -> bytes:
+    return _dump_line({"version": PROTOCOL, "ok": False, "error": reason, "needs_root": needs_root})
 
 
-def _line(said: dict[str, object]) -> bytes:
+def _dump_line(said: dict[str, object]) -> bytes:
     return json.dumps(said).encode() + b"\n"

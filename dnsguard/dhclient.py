@@ -41,7 +41,7 @@ class Dhclient:
 
     def judge(self, cluster: frozenset[IPAddress]) -> None:
         """Judge what dhclient reads at the next lease; say what is new about it, once."""
-        found = dhclient.look(self._paths.root), cluster, self._lock is not None
+        found = dhclient.find_dhclient(self._paths.root), cluster, self._lock is not None
         if found == self._judged:
             return
         before, self._judged = self._hazards, found

@@ -38,7 +38,7 @@ class DryRun:
 def look(guard: Guard) -> DryRun:
     """Look at everything that is looked at without asking anybody, and decide."""
     with suppress(OSError), closing(Addresses()) as addresses:
-        bound = addresses.bound()
+        bound = addresses.find_bound()
         guard.surroundings.set_addresses(None if isinstance(bound, Unknown) else bound, None)
     guard.search()
     guard.refresh()

@@ -21,7 +21,7 @@ class NetworkHints:
 
     def list_all(self, nodelocal: Iterable[IPAddress]) -> Addressing:
         """Return both, as the kernel has them now; None where nobody can tell."""
-        bound = None if self.addresses is None else self.addresses.bound()
+        bound = None if self.addresses is None else self.addresses.find_bound()
         self.failure = str(bound) if isinstance(bound, Unknown) else None
         self._bound = None if isinstance(bound, Unknown) else bound
         return self.list_listeners(nodelocal)
@@ -29,7 +29,9 @@ class NetworkHints:
     def list_listeners(self, nodelocal: Iterable[IPAddress]) -> Addressing:
         """Return both, the addresses as they were listed last."""
         listeners = self.listeners
-        return self._bound, None if listeners is None else listeners.listening(tuple(nodelocal))
+        return self._bound, None if listeners is None else listeners.find_listening(
+            tuple(nodelocal)
+        )
 
     def close(self) -> None:
         for source in (self.addresses, self.listeners):

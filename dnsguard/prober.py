@@ -15,7 +15,7 @@ GATHER = 0.005
 
 async def ask(query: Probe, policy: Policy) -> Answer:
     """Ask once and return what came of it, after ``policy.timeout`` seconds at most."""
-    if query.leg.ask is ProbeKind.HTTP:
+    if query.leg.kind is ProbeKind.HTTP:
         return await health_url.ask(query.address, policy.health_url, timeout=policy.timeout)
     question = wording(query, policy, secrets.token_hex(8))
     timeout, tcp = policy.timeout, query.leg.tcp

@@ -30,7 +30,7 @@ class Tell(Protocol):
 
 
 class Requests:
-    """Answers from what the cycle knows; what root commands changes only what is pinned."""
+    """Answers from what the guard knows; what root commands changes only what is held."""
 
     def __init__(
         self, guard: Guard, dhclient: Dhclient, tell: Tell, look: Callable[[], None]
@@ -41,7 +41,7 @@ class Requests:
         self._look = look
         self._started = time.monotonic()
         self.trouble: str | None = None
-        """What the daemon knows to be wrong beside the cycle."""
+        """What the daemon knows to be wrong beside the guard."""
 
     @property
     def answers(self) -> Mapping[str, Answer]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, Self
 
 from dnsguard.page import Line, escape
-from dnsguard.terminal import flush, stdin, stdout, wait, write
+from dnsguard.terminal import find_page, flush, stdin, wait, write
 
 # The alternate screen without a cursor (xterm's ctlseqs: 1049, 25), as less(1) has it.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
@@ -43,7 +43,7 @@ class Screen:
 
     def draw(self, lines: Sequence[Line]) -> None:
         """Show the first lines that the window holds, and say how many it does not."""
-        page = stdout()
+        page = find_page()
         rows, columns = page.height or 24, page.width or 80
         if len(lines) > rows:
             more = f"... {len(lines) - rows} more lines: dnsguard status; q ends"

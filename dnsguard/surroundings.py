@@ -63,7 +63,7 @@ class Surroundings:
 
         self.known = replace(
             self.known,
-            found=sources.look(self._paths),
+            found=sources.find_sources(self._paths),
             pod_file=read_bounded(self._paths.pod_file, MAX_FILE),
         )
         self.read_records()
@@ -75,7 +75,7 @@ class Surroundings:
 
     def read_kubelet(self) -> None:
         """Take in what the processes and files say of kubelet, as far as these were searched."""
-        found, doubt = self._kubelet.look(), self._kubelet.doubt()
+        found, doubt = self._kubelet.read(), self._kubelet.explain_doubt()
         self.known = replace(self.known, kubelet=found, kubelet_doubt=doubt)
 
     def search(self, seconds: float = math.inf) -> bool:

@@ -43,7 +43,7 @@ def _size(stream: TextIO, environ: Mapping[str, str]) -> tuple[int, int]:
     return columns or 80, rows or 24
 
 
-def stdout() -> Page:
+def find_page() -> Page:
     """Return the page for the standard output."""
     return make_page(_stdout())
 
@@ -56,7 +56,7 @@ def say(*lines: str | Line) -> None:
 
     :raises OutputError: they can't be written.
     """
-    page = stdout()
+    page = find_page()
     write("".join(f"{page.paint(line)}\n" for line in lines))
 
 

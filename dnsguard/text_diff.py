@@ -3,7 +3,7 @@
 import difflib
 
 
-def diff(before: bytes, after: bytes, from_name: str, to_name: str) -> list[str]:
+def make_diff(before: bytes, after: bytes, from_name: str, to_name: str) -> list[str]:
     """Return a unified diff, a line each, whatever bytes the files hold."""
     old, new = (_split_lines(content) for content in (before, after))
     return list(difflib.unified_diff(old, new, from_name, to_name, lineterm=""))

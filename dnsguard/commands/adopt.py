@@ -65,7 +65,7 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     """
     if not is_dry_run and os.geteuid() != 0:
         raise DnsguardError("adopting takes root: sudo dnsguard kubelet adopt")
-    kubelet = host.look(paths.root)
+    kubelet = host.read_kubelet(paths.root)
     if kubelet is None:
         raise DnsguardError("there is no kubelet on this node: nothing to adopt")
     if kubelet.remedy is not None:
@@ -177,7 +177,7 @@ def _decode(path: Path) -> str:
 def diff(change: Change) -> list[str]:
     """Return the change as a unified diff."""
     before, after = os.fsencode(change.before), os.fsencode(change.after)
-    return text_diff.diff(before, after, change.name, change.name)
+    return text_diff.make_diff(before, after, change.name, change.name)
 
 
 def _apply(change: Change) -> None:

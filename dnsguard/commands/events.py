@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dnsguard.core.plan import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.reporting.sentences import summary
-from dnsguard.terminal import flush, say, say_json, stdout, wait
+from dnsguard.terminal import find_page, flush, say, say_json, wait
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
 _MATCHES = ("SYSLOG_IDENTIFIER=dnsguard", "_SYSTEMD_UNIT=dnsguard.service")
@@ -63,7 +63,7 @@ def _print(moment: Sequence[Event], *, as_json: bool) -> None:
         for event in moment:
             say_json(event, indent=None)
         return
-    page = stdout()
+    page = find_page()
     for event, sentence in read(moment):
         clock = _clock(float(str(event["at"])))
         say(*page.fold(sentence, _STYLES[str(event["level"])], head=clock, hang=len(clock)))

@@ -36,23 +36,23 @@ def run(options: argparse.Namespace) -> int:
 
     1 where nobody can tell.
     """
-    data = look(Paths(options.root))
+    data = _look(Paths(options.root))
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render(data, terminal.stdout()))
+        terminal.say(*render(data, terminal.find_page()))
     if data["can_loop"]:
         return LOOPING
     return CANT_TELL if data.get("doubt") else 0
 
 
-def look(paths: Paths) -> Json:
+def _look(paths: Paths) -> Json:
     """Return what there is to know, as data."""
     lookout = host.KubeletReader(paths.root)
     lookout.search()
-    kubelet = lookout.look()
+    kubelet = lookout.read()
     if kubelet is None:
-        return {"kubelet": None, "can_loop": False, "doubt": lookout.doubt()}
+        return {"kubelet": None, "can_loop": False, "doubt": lookout.explain_doubt()}
     named = _list_servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
     cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
     dead_ends = [str(one) for one in named if one in cluster]
@@ -81,7 +81,7 @@ def _describe(setting: Setting | None) -> Json | None:
 
 def _list_servers(root: Path, name: str) -> list[IPAddress]:
     content = read_bounded(root / name.lstrip("/"), _MOST) or b""
-    return [one.address for one in resolvconf.nameservers(content)]
+    return [one.address for one in resolvconf.read_nameservers(content)]
 
 
 def render(data: Json, layout: page.Page = _PLAIN) -> tuple[page.Line, ...]:

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render(data, terminal.stdout()))
+        terminal.say(*render(data, terminal.find_page()))
     return 0
 
 

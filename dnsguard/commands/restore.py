@@ -11,12 +11,12 @@ from dnsguard.core.observation import MAX_FILE
 from dnsguard.core.policy import fill_policy
 from dnsguard.errors import DnsguardError, NoDaemonError, RefusedError, UsageError
 from dnsguard.formats.guarded_resolvconf import unguard
-from dnsguard.formats.resolvconf import nameservers
+from dnsguard.formats.resolvconf import read_nameservers
 from dnsguard.host import kubelet, resolvfile
 from dnsguard.host.files import read_whole
 from dnsguard.host.resolvfile import Replaced
 from dnsguard.paths import Paths
-from dnsguard.text_diff import diff
+from dnsguard.text_diff import make_diff
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def restore(paths: Paths, *, is_sure: bool) -> int:
     """
     path, seen = paths.resolv_conf, resolvfile.observe(paths.resolv_conf)
     foreign = _read_foreign(paths, seen.content)
-    changes = diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
+    changes = make_diff(seen.content, foreign, f"{path} (now)", f"{path} (restored)")
     if seen.trouble is None and not changes:
         terminal.say(f"{path} is as the last foreign writer left it")
         return 0
@@ -64,8 +64,8 @@ def _read_foreign(paths: Paths, content: bytes) -> bytes:
 
 
 def _explain_warning(paths: Paths, foreign: bytes) -> str | None:
-    policy = fill_policy(config.load(paths.config).policy, kubelet.look(paths.root))
-    named = {server.address for server in nameservers(foreign)}
+    policy = fill_policy(config.load(paths.config).policy, kubelet.read_kubelet(paths.root))
+    named = {server.address for server in read_nameservers(foreign)}
     if not named:
         return "the restored file names no nameserver"
     if named <= policy.cluster:

@@ -94,14 +94,14 @@ def warn(paths: Paths, policy: Policy) -> None:
     from dnsguard.host import dhclient, resolvfile
 
     file = resolvfile.observe(paths.resolv_conf)
-    left = resolvconf.addresses(file.content)
+    left = resolvconf.read_addresses(file.content)
     if file.link is not None and left and policy.cluster.issuperset(left):
         named = ", ".join(map(str, left))
         terminal.complain(
             f"{paths.resolv_conf} is a link to {file.link} again, which names cluster addresses"
             f" only ({named}): tell the program that keeps it a real server"
         )
-    hazards = judge(dhclient.look(paths.root), policy.cluster, hook_is_active=False)
+    hazards = judge(dhclient.find_dhclient(paths.root), policy.cluster, hook_is_active=False)
     found = [
         f"{one.path}:{one.line} ({one.what})" for one in hazards if one.kind is HazardKind.POISONS
     ]

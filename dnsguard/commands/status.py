@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render(data, terminal.stdout(), is_full=options.verbose))
+        terminal.say(*render(data, terminal.find_page(), is_full=options.verbose))
     return DEGRADED if data.get("degraded") else 0
 
 

@@ -38,14 +38,14 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render(data, terminal.stdout()))
+        terminal.say(*render(data, terminal.find_page()))
     return 0 if is_served(data) else DEGRADED
 
 
 def ask_all(paths: Paths) -> dict[str, Any]:
     """Return everyone with what came of asking just now."""
     policy = config.load(paths.config).policy
-    found = fill_policy(policy, kubelet.look(paths.root))
+    found = fill_policy(policy, kubelet.read_kubelet(paths.root))
     transport = _transport(paths)
     entries = asyncio.run(_probe(_list(paths, policy), found, transport))
     return {"at": round(time.time(), 3), "transport": transport, "upstreams": entries}

@@ -19,12 +19,12 @@ PERIOD = 0.25
 def run(options: argparse.Namespace) -> int:
     """Draw until ``q`` or ^C. Where no terminal is, each change is printed once."""
     paths = Paths(options.root)
-    if terminal.stdout().width is None:
+    if terminal.find_page().width is None:
         _print(paths)
     with Screen() as screen, suppress(KeyboardInterrupt):
-        screen.draw(_lines(paths, terminal.stdout()))
+        screen.draw(_lines(paths, terminal.find_page()))
         while not screen.is_left(PERIOD):
-            screen.draw(_lines(paths, terminal.stdout()))
+            screen.draw(_lines(paths, terminal.find_page()))
     return 0
 
 

@@ -1,1 +1,1 @@
-"""The pure core: no I/O, no clock, no logger; a static test holds the border."""
+"""The decision: no I/O, no clock, no logger; a static test holds it to that."""

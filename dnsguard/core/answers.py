@@ -36,11 +36,11 @@ NOERROR, REFUSED, NXDOMAIN = 0, 5, 3
 class ProbeTarget(NamedTuple):
     """One of the ways in which a server is tried."""
 
-    ask: ProbeKind
+    kind: ProbeKind
     tcp: bool = False
 
     def __str__(self) -> str:
-        return f"{self.ask} over TCP" if self.tcp else self.ask
+        return f"{self.kind} over TCP" if self.tcp else self.kind
 
 
 class Probe(NamedTuple):

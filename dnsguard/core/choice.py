@@ -44,7 +44,7 @@ class SortedNameservers:
 
 def sort_nameservers(content: bytes, exclusions: Exclusions) -> SortedNameservers:
     """Sort the nameservers of a file."""
-    found = resolvconf.nameservers(content)
+    found = resolvconf.read_nameservers(content)
     usual = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
     real = tuple(address for address in usual if exclusions.allows(address))
     return SortedNameservers(
@@ -143,7 +143,9 @@ def _give_back(memory: Memory, named: SortedNameservers, pool: Pool) -> Choice:
     health = memory.health
     if health.state is not NodeLocal.HEALTHY or health.address is None:
         return None, ()
-    held_back = {one.address for one in resolvconf.nameservers(memory.foreign or b"") if one.glibc}
+    held_back = {
+        one.address for one in resolvconf.read_nameservers(memory.foreign or b"") if one.glibc
+    }
     is_needed = not named.poison and not upstreams.eligible(pool)
     if not is_needed or health.address not in held_back:
         return None, ()

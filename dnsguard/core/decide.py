@@ -151,7 +151,7 @@ def to_remember(memory: Memory) -> Remember:
 
 def forget(memory: Memory, address: IPAddress) -> Memory:
     """Return the memory without a server, but for what others name now."""
-    named = resolvconf.addresses(memory.foreign or b"")
+    named = resolvconf.read_addresses(memory.foreign or b"")
     return replace(
         memory,
         remembered=tuple(one for one in memory.remembered if one.address != address),

@@ -1,4 +1,4 @@
-"""Which addresses can't be upstreams, and why: the border of the cluster and of the node.
+"""Which addresses can't be upstreams, and why: those of the cluster and of the node.
 
 What is beyond it is never written, remembered or asked for the outside, whichever source
 names it. Legitimate link-local resolvers (169.254.169.253, fe80::1%eth0) are within.

@@ -1,4 +1,4 @@
-"""NodeLocalDNS's health: a bound address, a listener, and a streak of answers on each leg.
+"""NodeLocalDNS's health: a bound address, a listener, and a streak of answers to each probe.
 
 Bound does not mean alive (node-cache binds its address before CoreDNS listens, and
 SIGKILL leaves the address), and one answer does not mean it stays. Names of the cluster
@@ -16,7 +16,7 @@ from dnsguard.core.probe_record import ProbeRecord, ProbeRecords
 from dnsguard.formats.address import IPAddress, is_unique_local
 
 HEARTBEAT = ProbeTarget(ProbeKind.CLUSTER)
-"""The leg that is asked first, and most often."""
+"""The probe that is sent first, and most often."""
 EXTERNAL = (ProbeTarget(ProbeKind.EXTERNAL), ProbeTarget(ProbeKind.EXTERNAL, tcp=True))
 _LEGS = (HEARTBEAT, ProbeTarget(ProbeKind.CLUSTER, tcp=True), *EXTERNAL)
 ONE_TIME = ProbeTarget(ProbeKind.ONE_TIME)
@@ -38,7 +38,7 @@ _ABOUT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeStreak:
-    """How one leg has gone lately. Either there are successes or failures."""
+    """How one probe has gone lately. Either there are successes or failures."""
 
     successes: int = 0
     failures: int = 0
@@ -131,7 +131,7 @@ class Health:
         is_well = self.state is NodeLocal.HEALTHY and not any(
             streak.failures for streak in self.streaks.values()
         )
-        is_about_it = answer.address == self.address and answer.leg in legs(policy)
+        is_about_it = answer.address == self.address and answer.leg in list_targets(policy)
         if not (is_well and is_about_it) or answer.outcome is not Outcome.ANSWERED:
             return None
         return self.apply_answer(answer, policy)
@@ -140,7 +140,7 @@ class Health:
         return replace(self, streaks={**self.streaks, leg: streak})
 
 
-def legs(policy: Policy) -> tuple[ProbeTarget, ...]:
+def list_targets(policy: Policy) -> tuple[ProbeTarget, ...]:
     """Return all the ways that have to work."""
     return (*_LEGS, _URL) if policy.health_url else _LEGS
 
@@ -217,7 +217,7 @@ def _judge(health: Health, policy: Policy, upstreams: ProbeRecords) -> Health:
         about = "" if fault == HEARTBEAT else f" {_describe_probe(fault)}"
         detail = f"{health.address} {health.streak(fault).detail}{about}"
         return replace(health, state=NodeLocal.SILENT, detail=detail)
-    fewest = min(health.streak(leg).successes for leg in legs(policy))
+    fewest = min(health.streak(leg).successes for leg in list_targets(policy))
     if is_healthy or fewest >= policy.successes:
         detail = f"{health.address} answers"
         if any(health.streak(leg).failures for leg in EXTERNAL):
@@ -235,7 +235,7 @@ def _faults(
     health: Health, policy: Policy, upstreams: ProbeRecords, least: int
 ) -> Iterator[ProbeTarget]:
     """Yield the legs that fail by its own fault, the most telling first."""
-    for leg in legs(policy):
+    for leg in list_targets(policy):
         streak = health.streak(leg)
         if streak.failures < least:
             continue
@@ -259,4 +259,4 @@ def _is_upstream_working(upstream: ProbeRecord, streak: ProbeStreak) -> bool:
 
 
 def _describe_probe(leg: ProbeTarget) -> str:
-    return _ABOUT[leg.ask] + (" over TCP" if leg.tcp else "")
+    return _ABOUT[leg.kind] + (" over TCP" if leg.tcp else "")

@@ -90,8 +90,8 @@ def _is_chosen(content: bytes, foreign: bytes, cluster: Container[IPAddress]) ->
 
     By itself dnsguard adds to none that it leaves in the file.
     """
-    named, added = set(resolvconf.addresses(content)), guarded_resolvconf.read_added(content)
-    kept = named.intersection(resolvconf.addresses(foreign)) - added
+    named, added = set(resolvconf.read_addresses(content)), guarded_resolvconf.read_added(content)
+    kept = named.intersection(resolvconf.read_addresses(foreign)) - added
     return bool(added & named) and any(one not in cluster for one in kept)
 
 
@@ -102,8 +102,8 @@ def _find_deleted(
     if memory.writer is None or memory.writer.name not in BY_HAND:
         return {}
     written = memory.written or b""
-    left = resolvconf.addresses(guarded_resolvconf.count_ours_as_theirs(content))
-    was = [one for one in resolvconf.addresses(written) if one not in cluster]
+    left = resolvconf.read_addresses(guarded_resolvconf.count_ours_as_theirs(content))
+    was = [one for one in resolvconf.read_addresses(written) if one not in cluster]
     if not guarded_resolvconf.is_guarded(content) and not _is_edit(written, content, cluster):
         return {}
     return {one: wall for one in was if one not in left}
@@ -114,9 +114,9 @@ def _is_edit(written: bytes, content: bytes, cluster: Container[IPAddress]) -> b
 
     One that names cluster DNS alone is a poisoned one, made anew.
     """
-    named = {server.line for server in resolvconf.nameservers(content)}
+    named = {server.line for server in resolvconf.read_nameservers(content)}
     others = {line for at, line in enumerate(content.split(b"\n")) if at not in named}
-    names_somebody = any(one not in cluster for one in resolvconf.addresses(content))
+    names_somebody = any(one not in cluster for one in resolvconf.read_addresses(content))
     return names_somebody and others <= set(written.split(b"\n"))
 
 

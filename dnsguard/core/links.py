@@ -47,13 +47,17 @@ def is_awaited(file: FileObservation) -> bool:
     """
     if not file.leads_away:
         return False
-    names_nobody = file.trouble is None and not resolvconf.nameservers(file.content)
+    names_nobody = file.trouble is None and not resolvconf.read_nameservers(file.content)
     return file.trouble is Trouble.MISSING or names_nobody
 
 
 def content_of(behind: FileObservation | None) -> bytes | None:
     """Return what a taken link leads to now, None where that is nothing to go by."""
-    if behind is None or behind.trouble is not None or not resolvconf.nameservers(behind.content):
+    if (
+        behind is None
+        or behind.trouble is not None
+        or not resolvconf.read_nameservers(behind.content)
+    ):
         return None
     return behind.content
 
@@ -68,7 +72,7 @@ def is_clean(seen: Observation, border: Exclusions) -> bool:
     content, link = content_of(seen.link_target), replaced_link(seen.file)
     if content is None or link is None:
         return False
-    named = resolvconf.addresses(content)
+    named = resolvconf.read_addresses(content)
     if _RESOLVED in link:
         # Without the link resolved reads our file, and says of itself what that says. What it
         # would say with the link stands in its configuration.

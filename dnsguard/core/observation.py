@@ -125,7 +125,7 @@ class Observation:
     answers: tuple[Answer, ...] = ()
     """Each answer is in exactly one observation."""
     repaired: bytes | None = None
-    """What the spare has put in the file's place already, before this was decided."""
+    """What the prepared repair has put in the file's place already, before this was decided."""
     pods: PodsFile | None = None
     """The file that kubelet hands to pods; None where no kubelet is configured."""
     pods_doubt: str | None = None

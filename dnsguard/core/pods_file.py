@@ -43,17 +43,17 @@ def write_pod_file(
     there: without it kubelet could not even start the control plane's static pods.
     """
     reachable = tuple(upstream for upstream in pool if _is_for_pods(upstream.address))
-    current = tuple(server.address for server in resolvconf.nameservers(seen.pod_file or b""))
+    current = tuple(server.address for server in resolvconf.read_nameservers(seen.pod_file or b""))
     real = tuple(one for one in current if exclusions.allows(one) and _is_for_pods(one))
     wanted = real
     if real != current or not upstreams.is_good_enough(real, reachable, resolvconf.MAXNS):
         wanted = upstreams.choose(reachable, real, resolvconf.MAXNS) or real
     wanted = upstreams.in_order(wanted, reachable)
     foreign = memory.foreign or b""
-    content = resolvconf.pod_file(
+    content = resolvconf.write_pod_file(
         wanted,
         resolvconf.drop_cluster_names(resolvconf.search_list(foreign), policy.cluster_domain),
-        resolvconf.pod_options(foreign, wanted),
+        resolvconf.find_pod_options(foreign, wanted),
     )
     if content == seen.pod_file or not (wanted or current):
         return ()

@@ -79,7 +79,7 @@ _UNKNOWN = ProbeRecord()
 
 
 def reset_for_probe(verdict: ProbeRecord) -> ProbeRecord:
-    """Return the verdict on a silent server as if it had just fallen silent."""
+    """Return the record of a silent server as if it had just fallen silent."""
     return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
 
 

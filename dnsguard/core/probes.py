@@ -7,7 +7,7 @@ from dnsguard.core import evidence
 from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget, Question
 from dnsguard.core.backoff import back_off
 from dnsguard.core.evidence import Services
-from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
+from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, list_targets
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal
 from dnsguard.core.policy import Policy
@@ -41,7 +41,7 @@ class Questions:
 
 def wording(query: Probe, policy: Policy, label: str) -> Question:
     """Return what to ask; ``label`` makes a one-time name, and must be new each time."""
-    name, rdtype, ask = policy.upstream_question, "NS", query.leg.ask
+    name, rdtype, ask = policy.upstream_question, "NS", query.leg.kind
     if ask is ProbeKind.ONE_TIME:
         name, rdtype = f"{label}.{_cluster_zone(query, policy)}", "A"
     if ask in (ProbeKind.CLUSTER, ProbeKind.NONSENSE, ProbeKind.CONTROL):
@@ -89,7 +89,7 @@ def due_probes(  # noqa: PLR0913 -- each a fact of one look
     """
     health, due = to_nodelocal(memory.health, now, policy, needs_proof=needs_proof)
     next_at = float("inf")
-    in_use = {server.address for server in resolvconf.nameservers(memory.written or b"")}
+    in_use = {server.address for server in resolvconf.read_nameservers(memory.written or b"")}
     suspected, tcp = health.suspected_since, resolvconf.uses_tcp(memory.foreign or b"")
     failing = _find_failing_since(known, in_use)
     is_served = any(u.is_usable and u.refusal is None for u in known)
@@ -210,7 +210,7 @@ def _legs_asked(health: Health, policy: Policy, *, needs_proof: bool) -> tuple[P
         return ()
     if health.state is not NodeLocal.HEALTHY and health.streak(HEARTBEAT).successes == 0:
         return (HEARTBEAT,)
-    return (*legs(policy), ONE_TIME) if needs_proof else legs(policy)
+    return (*list_targets(policy), ONE_TIME) if needs_proof else list_targets(policy)
 
 
 def _leg_due(leg: ProbeTarget, health: Health, policy: Policy) -> float:

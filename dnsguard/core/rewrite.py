@@ -140,7 +140,7 @@ def undo_failed_write(
     It was no repair and no round of a fight, and the file says what it said before.
     """
     memory = replace(memory, fight=before.fight, unfinished_since=before.unfinished_since)
-    found = resolvconf.nameservers(file.content)
+    found = resolvconf.read_nameservers(file.content)
     left = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
     return memory, replace(decision, wanted=left, is_settled=False)
 
@@ -172,7 +172,7 @@ def prepare_repair_of(
     poisoned: bytes, content: bytes, wanted: tuple[IPAddress, ...]
 ) -> PreparedRepair:
     """Return how to guard a text with these servers, and every text that names the same ones."""
-    block = resolvconf.nameserver_block(poisoned)
+    block = resolvconf.find_nameserver_block(poisoned)
     guarded = guarded_resolvconf.guard(block, wanted) if block else b""
     return PreparedRepair(poisoned, content, block, guarded)
 
@@ -185,7 +185,7 @@ def _leave_to_manager(
     if links.is_awaited(file):
         return _await_manager(memory, seen, exclusions)
     if file.leads_away and file.trouble is None:
-        named = resolvconf.addresses(file.content)
+        named = resolvconf.read_addresses(file.content)
         if links.is_poisoned(named, exclusions):
             return None
         memory = replace(memory, unfinished_since=None, written=file.content)

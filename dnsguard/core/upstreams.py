@@ -91,7 +91,7 @@ def summarize(among: Pool) -> tuple[UpstreamState, str]:
 def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tuple[Candidate, ...]:
     """Return the candidates that a resolv.conf names, in its order, as many as can ever matter."""
     named: dict[IPAddress, None] = {}
-    for server in resolvconf.nameservers(content):
+    for server in resolvconf.read_nameservers(content):
         named.setdefault(server.address)
         if len(named) == MOST_NAMED:
             break
@@ -200,7 +200,7 @@ def choose(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAdd
 
 
 def in_order(addresses: Sequence[IPAddress], among: Pool) -> tuple[IPAddress, ...]:
-    """Return the addresses as :func:`select` would order them, strangers last."""
+    """Return the addresses as :func:`choose` would order them, strangers last."""
     places = {upstream.address: place for place, upstream in enumerate(among)}
     return tuple(sorted(addresses, key=lambda address: places.get(address, len(places))))
 

@@ -1,7 +1,7 @@
 """CoreDNS's Corefile: where ``forward`` and ``proxy`` send what the cluster can't answer.
 
 The format is that of coredns.io/manual/toc/#configuration. Environment variables and
-imported files are followed where :func:`blocks` is given them.
+imported files are followed where :func:`read_blocks` is given them.
 """
 
 import re
@@ -73,7 +73,7 @@ class Block:
     forwards: tuple[Forward, ...] = ()
 
 
-def blocks(
+def read_blocks(
     content: bytes, environ: Mapping[str, str], imports: Imports = lambda _: ()
 ) -> tuple[Block, ...]:
     """Return the server blocks of a Corefile; any bytes will do."""

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dnsguard.formats.address import IPAddress, parse_nameserver, plain
-from dnsguard.formats.resolvconf import KEYWORD, find_nameservers, has_rotate, without_rotate
+from dnsguard.formats.resolvconf import KEYWORD, drop_rotate, find_nameservers, has_rotate
 
 ADDED = b"# added by dnsguard: "
 HELD = b"# held back by dnsguard: "
@@ -70,7 +70,7 @@ def _release_lines(lines: Sequence[bytes]) -> list[bytes]:
             stand_in = None
             continue
         released.append(_release(line))
-        stand_in = without_rotate(released[-1]) if line.startswith(HELD) else None
+        stand_in = drop_rotate(released[-1]) if line.startswith(HELD) else None
     return released
 
 
@@ -131,7 +131,7 @@ def guard(
             if index == last:
                 guarded += _add(missing)
         elif in_order and has_rotate(line):
-            left = without_rotate(line)
+            left = drop_rotate(line)
             guarded += [HELD + line] if left is None else [HELD + line, left]
         else:
             guarded.append(line)

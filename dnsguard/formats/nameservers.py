@@ -86,7 +86,7 @@ def resolv_conf(content: bytes) -> NamedServersList:
     """Read a resolv.conf or a copy of it; what is too long to be one names nobody."""
     if len(content) > MAX_BYTES:
         return NamedServersList()
-    note = _make(resolvconf.addresses(content))
+    note = _make(resolvconf.read_addresses(content))
     return _from(replace(note, is_marked=_MARKER in content))
 
 

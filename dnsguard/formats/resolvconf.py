@@ -63,14 +63,14 @@ def _read_line(line: bytes) -> tuple[IPAddress, bool] | None:
 
 
 @lru_cache(maxsize=8)
-def nameservers(content: bytes) -> tuple[Nameserver, ...]:
+def read_nameservers(content: bytes) -> tuple[Nameserver, ...]:
     """Return the nameserver lines of the file, in its order."""
     return find_nameservers(content.split(b"\n"))
 
 
-def addresses(content: bytes) -> tuple[IPAddress, ...]:
+def read_addresses(content: bytes) -> tuple[IPAddress, ...]:
     """Return the addresses that the file names, each once, in its order."""
-    return tuple(dict.fromkeys(server.address for server in nameservers(content)))
+    return tuple(dict.fromkeys(server.address for server in read_nameservers(content)))
 
 
 def find_nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
@@ -78,7 +78,7 @@ def find_nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:
     return tuple(Nameserver(index, *found) for index, found in read if found is not None)
 
 
-def nameserver_block(content: bytes) -> bytes:
+def find_nameserver_block(content: bytes) -> bytes:
     """Return the nameserver lines, where they stand together and are glibc's; else nothing."""
     lines = content.split(b"\n")
     found = find_nameservers(lines)
@@ -100,7 +100,7 @@ def is_resolv_conf(content: bytes) -> bool:
     return says_nothing
 
 
-def without_rotate(line: bytes) -> bytes | None:
+def drop_rotate(line: bytes) -> bytes | None:
     """Return what is left of an ``options`` line without ``rotate``.
 
     None where there is nothing to take away, or nothing left.
@@ -132,7 +132,7 @@ def search_list(content: bytes) -> tuple[str, ...]:
     return found
 
 
-def options(content: bytes) -> tuple[str, ...]:
+def read_options(content: bytes) -> tuple[str, ...]:
     """Return the options of all lines, each once: in glibc they add up (resolv.conf(5))."""
     lines = (line for line in content.split(b"\n") if line.startswith((b"options ", b"options\t")))
     words = (word for line in lines for word in line.split(b"\0", 1)[0].split()[1:])
@@ -143,17 +143,17 @@ def options(content: bytes) -> tuple[str, ...]:
 
 def uses_tcp(content: bytes) -> bool:
     """Tell whether the options have glibc ask over TCP only (resolv.conf(5), use-vc)."""
-    return "use-vc" in options(content)
+    return "use-vc" in read_options(content)
 
 
-def pod_options(content: bytes, servers: Iterable[IPAddress]) -> tuple[str, ...]:
+def find_pod_options(content: bytes, servers: Iterable[IPAddress]) -> tuple[str, ...]:
     """Return the file's options that hold for these servers, too.
 
     ``trust-ad`` says that the way to those in the file is safe: systemd-resolved writes it
     for its stub on loopback, and a pod asks others.
     """
-    are_its_own = set(servers) <= set(addresses(content))
-    return tuple(one for one in options(content) if one != "trust-ad" or are_its_own)
+    are_its_own = set(servers) <= set(read_addresses(content))
+    return tuple(one for one in read_options(content) if one != "trust-ad" or are_its_own)
 
 
 def drop_cluster_names(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def drop_cluster_names(names: Iterable[str], cluster_domain: str) -> tuple[str, 
     return tuple(name for name in names if name.strip(".") and not is_inside(name))
 
 
-def pod_file(
+def write_pod_file(
     servers: Sequence[IPAddress], search: Sequence[str], options: Sequence[str] = ()
 ) -> bytes:
     """Return the resolv.conf that kubelet hands to pods: real upstreams and no cluster name."""

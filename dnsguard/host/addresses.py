@@ -118,7 +118,7 @@ class Addresses:
                 self._known.clear()
         return changed
 
-    def bound(self) -> frozenset[IPAddress] | Unknown:
+    def find_bound(self) -> frozenset[IPAddress] | Unknown:
         """Return all addresses of all links, asked from the kernel just now.
 
         Link-local IPv6 addresses have their zone, the link's name: Docker gives its

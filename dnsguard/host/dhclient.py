@@ -28,7 +28,7 @@ _parse_leases = lru_cache(maxsize=32)(leases.parse)
 """Parsing takes longest, so each version is parsed once."""
 
 
-def look(root: Path) -> DhclientFiles:
+def find_dhclient(root: Path) -> DhclientFiles:
     """Return what dhclient and dhclient-script(8) would read now. Never raises OSError."""
     content = read_bounded(locate(root, CONF), conf.MAX_BYTES + 1) or b""
     includes = _read_includes(root, content)
@@ -97,7 +97,7 @@ def _find_enabled(root: Path, found: Iterable[Hook]) -> Iterator[str]:
     asked = dict.fromkeys(unit for hook in found for unit in hooks.find_asked_units(hook.content))
     for unit in list(asked)[:MOST_FILES]:
         name = unit if "." in unit else f"{unit}.service"
-        if units.state(root, name) is units.State.ENABLED:
+        if units.find_state(root, name) is units.State.ENABLED:
             yield name
 
 

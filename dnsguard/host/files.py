@@ -39,7 +39,7 @@ def read_whole(path: Path, limit: int) -> bytes:
     return content
 
 
-def unwritable(path: Path) -> str | None:
+def explain_unwritable(path: Path) -> str | None:
     """Return why nobody can write a file, not even root (ioctl_iflags(2)); None if root can."""
     with suppress(OSError):
         if os.statvfs(path).f_flag & os.ST_RDONLY:

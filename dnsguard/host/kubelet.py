@@ -40,11 +40,11 @@ SIGNS = (
 """A container runtime's, and what a cluster leaves on its nodes: somebody starts pods here."""
 
 
-def look(root: Path) -> Kubelet | None:
+def read_kubelet(root: Path) -> Kubelet | None:
     """Return what is known at first sight. Never raises OSError."""
     reader = KubeletReader(root)
     reader.search()
-    return reader.look()
+    return reader.read()
 
 
 class KubeletReader:
@@ -60,12 +60,12 @@ class KubeletReader:
         self._unit: tuple[Process, str] | None = None
         """Whose service a process is."""
 
-    def look(self) -> Kubelet | None:
+    def read(self) -> Kubelet | None:
         """Return the kubelet as it is now, None where the node has none.
 
         One that was there and left no file is being restarted for all that is known.
         """
-        found = self._look(self._finder.find())
+        found = self._read(self._finder.find())
         if found is None and self._last is not None:
             return replace(self._last, used=None, pid=None)
         self._last = found
@@ -79,8 +79,8 @@ class KubeletReader:
         """Search for its process for about so long; return whether there is more to search."""
         return self._finder.search(seconds)
 
-    def doubt(self) -> str | None:
-        """Return why there may be a kubelet though :meth:`look` has found none, for people."""
+    def explain_doubt(self) -> str | None:
+        """Return why there may be a kubelet though :meth:`read` has found none, for people."""
         if self._last is not None:
             return None
         if not self._finder.has_searched:
@@ -88,7 +88,7 @@ class KubeletReader:
         sign = next((one for one in SIGNS if self._files.is_there(one)), None)
         return sign and f"no kubelet is understood here, but there is {sign}; {_REMEDY}"
 
-    def _look(self, process: Process | None) -> Kubelet | None:
+    def _read(self, process: Process | None) -> Kubelet | None:
         if process is None:
             kept = (self._read_embedded(one, None) for one in DISTRIBUTIONS)
             return self._read_own(None) or next((one for one in kept if one is not None), None)

@@ -87,7 +87,7 @@ class Listeners:
         """
         return bool(list(events(self._events)))
 
-    def listening(
+    def find_listening(
         self, addresses: Iterable[IPAddress], port: int = _PORT
     ) -> frozenset[IPAddress] | None:
         """Return those of the addresses on which a UDP query finds a socket just now.

@@ -40,7 +40,7 @@ def find_pod_files(root: Path, known: Mapping[str, Pod], domain: str) -> Iterato
             content, _ = pods.read(process, CONF)
             read.add(uid)
             if not _is_clusters(content, known[uid].namespace, domain):
-                yield PodFile(pod=known[uid], nameservers=resolvconf.addresses(content))
+                yield PodFile(pod=known[uid], nameservers=resolvconf.read_addresses(content))
 
 
 def _is_clusters(content: bytes, namespace: str, domain: str) -> bool:

@@ -60,7 +60,7 @@ class PodsFileReader:
 
 def _find_nameservers(path: Path) -> tuple[IPAddress, ...] | None:
     content = read_bounded(path, MAX_FILE + 1)
-    return None if content is None else resolvconf.addresses(content)
+    return None if content is None else resolvconf.read_addresses(content)
 
 
 def _find_version(path: Path) -> Identity | None:

@@ -23,18 +23,18 @@ from dnsguard.host import atomic, resolvfile
 from dnsguard.host.attributes import Attributes, read_attributes
 
 _MOST = 4096
-"""Bytes of a poison that there is a remedy for: Kubespray's has 120."""
+"""Bytes of a poison that a repair is prepared for: Kubespray's has 120."""
 _OPEN = resolvfile.READ | os.O_NOFOLLOW
 
 
 class PreparedFile:
-    """The file beside resolv.conf, and the text it is the remedy for."""
+    """The file beside resolv.conf, and the text that it repairs."""
 
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
         self._path, self._spare = str(resolv_conf), ""
         self._descriptor = -1
-        """Of the spare."""
+        """Of the prepared file."""
         self._like: tuple[int, int, int, list[str]] = (0, 0, 0, [])
         """Mode, owner, group and names of extended attributes, which it was given."""
         self.repair: PreparedRepair | None = None
@@ -47,7 +47,7 @@ class PreparedFile:
         return self.wanted != self.repair
 
     def prepare(self, remedy: PreparedRepair) -> bool:
-        """Write the spare and sync it, which takes milliseconds; off the event loop."""
+        """Write the file and sync it, which takes milliseconds; off the event loop."""
         path = self._resolv_conf
         try:
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,7 +71,7 @@ class PreparedFile:
         return True
 
     def apply(self, after: int = 0) -> tuple[FileObservation, bytes] | None:
-        """Put the spare in place if the file says what there is a remedy for.
+        """Put it in place if the file says what it was prepared for.
 
         Straight system calls on prepared values: after a pause, each other function called
         on the way, and each dataclass made, would cost as much again.
@@ -110,7 +110,7 @@ class PreparedFile:
         like = (mode, status.st_uid, status.st_gid, os.listxattr(descriptor))
         if like != self._like or status.st_nlink > 1:
             return None  # the new file is to be like the old one: decided anew
-        self.repair = None  # whatever comes of it, the spare is spent
+        self.repair = None  # whatever comes of it, the prepared file is used up
         if repaired is not remedy.content:
             self._fill(repaired, len(remedy.content))
         # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
@@ -126,19 +126,19 @@ class PreparedFile:
         ), repaired
 
     def _fill(self, content: bytes, length: int) -> None:
-        """Write another text into the spare; what a full disk does not take is not put in place."""
+        """Write another text into it; what a full disk does not take is not put in place."""
         atomic.write_all(self._descriptor, content)
         if len(content) < length:
             os.ftruncate(self._descriptor, len(content))
 
     def discard(self) -> None:
-        """Remove the spare: nothing of ours stays in /etc without the daemon."""
+        """Remove it: nothing of ours stays in /etc without the daemon."""
         self.repair = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
         with suppress(OSError):
-            os.unlink(self._spare)  # noqa: PTH108 -- a string, as strike() needs it
+            os.unlink(self._spare)  # noqa: PTH108 -- a string, as apply() needs it
 
 
 def _keeps_nanoseconds(descriptor: int) -> bool:

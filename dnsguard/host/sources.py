@@ -45,7 +45,7 @@ _STUBS = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
 """Where systemd-resolved answers on loopback (systemd-resolved.service(8))."""
 
 
-def look(paths: Paths) -> Found:
+def find_sources(paths: Paths) -> Found:
     """Return what the node's files name. Never raises OSError."""
     now = time.time()
     node = _Node(paths)
@@ -140,7 +140,7 @@ class _Node:
         path = Path(f"{self._root}/{RESOLVED}")
         content = read_bounded(path, MAX_FILE + 1)
         if content is not None:
-            yield Stub(addresses=_STUBS, asks=resolvconf.addresses(content), origin=str(path))
+            yield Stub(addresses=_STUBS, asks=resolvconf.read_addresses(content), origin=str(path))
 
     def _read(self, place: SourceSpec, paths: list[str], depth: int = 0) -> Iterator[NotedFile]:
         """Yield those of the files that say something, and what they include, newest first."""

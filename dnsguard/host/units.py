@@ -24,7 +24,7 @@ class State(StrEnum):
     ABSENT = "not installed"
 
 
-def state(root: Path, unit: str) -> State:
+def find_state(root: Path, unit: str) -> State:
     """Return whether a unit is started at boot. Never raises OSError."""
     directories = [root / one for one in _DIRECTORIES]
     found = [one / unit for one in directories if os.path.lexists(one / unit)]

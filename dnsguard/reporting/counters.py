@@ -37,9 +37,9 @@ class Counters:
     repair_seconds: float = 0.0
     failed_writes: int = 0
     probes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Answers by leg and outcome."""
+    """Answers by probe and outcome."""
     probe_seconds: dict[str, float] = field(default_factory=dict)
-    """How long the last answer on each leg took."""
+    """How long the last answer to each probe took."""
     switches: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Changes of the mode, by the new one and the cause."""
     last_cause: str = CAUSES[0]
@@ -52,7 +52,7 @@ class Counters:
     def record_answers(self, answers: Iterable[Answer], cluster: Container[IPAddress]) -> None:
         """Count what came of questions; ``cluster`` are the cluster addresses."""
         for answer in answers:
-            leg = label(answer.leg) if answer.address in cluster else _OUTSIDE[answer.leg.ask]
+            leg = label(answer.leg) if answer.address in cluster else _OUTSIDE[answer.leg.kind]
             self.probes[leg, str(answer.outcome)] += 1
             if answer.rtt is not None:
                 self.probe_seconds[leg] = answer.rtt
@@ -65,10 +65,10 @@ class Counters:
 
 
 def label(leg: ProbeTarget) -> str:
-    """Return NodeLocalDNS's leg as a label: ``cluster_udp``, ``health_url``."""
-    if leg.ask in _ALONE:
-        return _ALONE[leg.ask]
-    return f"{leg.ask}_{'tcp' if leg.tcp else 'udp'}"
+    """Return NodeLocalDNS's probe as a label: ``cluster_udp``, ``health_url``."""
+    if leg.kind in _ALONE:
+        return _ALONE[leg.kind]
+    return f"{leg.kind}_{'tcp' if leg.tcp else 'udp'}"
 
 
 def cause(before: Plan | None, after: Plan) -> str:

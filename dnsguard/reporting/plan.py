@@ -5,7 +5,7 @@ from pathlib import Path
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Plan, ReplaceFile, ReplacePodFile
 from dnsguard.paths import Paths
-from dnsguard.text_diff import diff
+from dnsguard.text_diff import make_diff
 
 
 def describe(paths: Paths, seen: Observation, plan: Plan, later: float) -> dict[str, object]:
@@ -41,4 +41,4 @@ def _verdict(plan: Plan) -> str:
 
 
 def _changes(path: Path, before: bytes, after: bytes) -> list[str]:
-    return diff(before, after, f"{path} (now)", f"{path} (planned)")
+    return make_diff(before, after, f"{path} (now)", f"{path} (planned)")

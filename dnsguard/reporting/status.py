@@ -8,7 +8,7 @@ from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN, Tramples
 from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.handover import next_steps
-from dnsguard.core.health import ProbeStreak, legs
+from dnsguard.core.health import ProbeStreak, list_targets
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode, UpstreamState
@@ -44,7 +44,7 @@ def make_status(
             "state": plan.nodelocal,
             "detail": memory.health.detail,
             "rtt_ms": _milliseconds(memory.health.rtt),
-            "legs": [_leg(leg, memory.health.streak(leg)) for leg in legs(policy)],
+            "legs": [_leg(leg, memory.health.streak(leg)) for leg in list_targets(policy)],
         },
         "upstream": {
             "state": plan.upstream,
@@ -97,8 +97,8 @@ def _tramples(tramples: Tramples) -> Json:
 def _leg(leg: ProbeTarget, streak: ProbeStreak) -> Json:
     state = "fails" if streak.failures else "answers" if streak.successes else "not asked"
     return {
-        "asked": leg.ask,
-        "protocol": "tcp" if leg.tcp or leg.ask is ProbeKind.HTTP else "udp",
+        "asked": leg.kind,
+        "protocol": "tcp" if leg.tcp or leg.kind is ProbeKind.HTTP else "udp",
         "state": state,
         "in_a_row": streak.failures or streak.successes,
         "rtt_ms": _milliseconds(streak.rtt),
@@ -181,7 +181,7 @@ def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
 
 def _file(memory: Memory, seen: Observation) -> Json:
     content = seen.file.content
-    released = resolvconf.nameservers(guarded_resolvconf.unguard(content))
+    released = resolvconf.read_nameservers(guarded_resolvconf.unguard(content))
     active = _nameservers(content)
     behind = dict.fromkeys(str(server.address) for server in released)
     for address in active:
@@ -200,14 +200,14 @@ def _file(memory: Memory, seen: Observation) -> Json:
 
 
 def _held_back_options(content: bytes) -> Iterator[str]:
-    active = resolvconf.options(content)
-    for option in resolvconf.options(guarded_resolvconf.unguard(content)):
+    active = resolvconf.read_options(content)
+    for option in resolvconf.read_options(guarded_resolvconf.unguard(content)):
         if option not in active:
             yield option
 
 
 def _nameservers(content: bytes) -> list[str]:
-    return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
+    return [str(server.address) for server in resolvconf.read_nameservers(content) if server.glibc]
 
 
 def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:

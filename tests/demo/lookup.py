@@ -37,7 +37,7 @@ class Lookup:
 def look_up(name: str, path: Path) -> Lookup:
     """Ask the nameservers of this file for the address of a name."""
     started = time.monotonic()
-    found = resolvconf.nameservers(path.read_bytes())
+    found = resolvconf.read_nameservers(path.read_bytes())
     servers = [server.address for server in found if server.glibc][: resolvconf.MAXNS]
     failed: list[IPAddress] = []
     for address in servers * ATTEMPTS:

@@ -245,7 +245,7 @@ class Scene:
 
 def servers(content: bytes) -> list[str]:
     """Return what glibc would use."""
-    return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
+    return [str(server.address) for server in resolvconf.read_nameservers(content) if server.glibc]
 
 
 def copy(template: Path, to: Path, lab: Lab) -> Scene:

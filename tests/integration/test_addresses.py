@@ -32,11 +32,11 @@ def addresses(node: Namespace) -> Iterator[Addresses]:
 
 def test_an_address_on_a_link_that_is_down_is_bound(node: Namespace, addresses: Addresses) -> None:
     """NodeLocalDNS never sets its link up, and answers all the same."""
-    assert addresses.bound() == LOOPBACK
+    assert addresses.find_bound() == LOOPBACK
     node.bridge("nodelocaldns", f"{NODELOCAL}/32")
     assert readable(addresses)
     assert addresses.drain()
-    bound = addresses.bound()
+    bound = addresses.find_bound()
     assert isinstance(bound, frozenset)
     assert NODELOCAL in bound
 
@@ -48,12 +48,12 @@ def test_an_address_that_goes_away_is_seen(node: Namespace, addresses: Addresses
     """By itself or together with its link."""
     node.bridge("nodelocaldns", f"{NODELOCAL}/32")
     addresses.drain()
-    addresses.bound()
+    addresses.find_bound()
     assert not addresses.drain()
     node.ip(how.format(address=NODELOCAL))
     assert readable(addresses)
     assert addresses.drain()
-    assert addresses.bound() == LOOPBACK
+    assert addresses.find_bound() == LOOPBACK
 
 
 def test_an_ipv6_address_comes_and_goes(node: Namespace, addresses: Addresses) -> None:
@@ -163,7 +163,7 @@ def test_no_descriptor_left_is_an_observation(addresses: Addresses) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        bound = addresses.bound()
+        bound = addresses.find_bound()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert bound == Unknown(24)
@@ -176,7 +176,7 @@ def test_the_rest_of_pyroute2_is_not_loaded() -> None:
         "import sys, dnsguard.host.addresses as a;"
         "assert not [m for m in sys.modules if m.startswith('pyroute2')];"
         "import pyroute2; assert pyroute2.IPRoute;"
-        "made = a.Addresses(); assert made.bound(); made.close()"
+        "made = a.Addresses(); assert made.find_bound(); made.close()"
     )
     _run(check)
 
@@ -186,7 +186,7 @@ def test_pyroute2_loaded_before_is_left_alone() -> None:
     _run(
         "import sys, pyroute2; whole = sys.modules['pyroute2'];"
         "import dnsguard.host.addresses as a; assert sys.modules['pyroute2'] is whole;"
-        "made = a.Addresses(); assert made.bound(); made.close()"
+        "made = a.Addresses(); assert made.find_bound(); made.close()"
     )
 
 
@@ -202,6 +202,6 @@ def _run(check: str) -> None:
 
 
 def _bound(addresses: Addresses) -> frozenset[IPv4Address | IPv6Address]:
-    bound = addresses.bound()
+    bound = addresses.find_bound()
     assert isinstance(bound, frozenset)
     return bound

@@ -122,7 +122,7 @@ def test_nodelocaldns_gets_the_node_and_loses_it(guard: Node) -> None:
             guard.wait_for(UPSTREAM)
             assert guard.status()["mode"] == "guarding"
         pods = (guard.root / "var/lib/dnsguard/resolv.conf").read_bytes()
-        assert [str(s.address) for s in resolvconf.nameservers(pods)] == [UPSTREAM]
+        assert [str(s.address) for s in resolvconf.read_nameservers(pods)] == [UPSTREAM]
 
 
 def test_a_tenants_corefile_names_nobody(guard: Node) -> None:

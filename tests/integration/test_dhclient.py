@@ -56,7 +56,7 @@ def _wait_for_both(node: Node) -> None:
 
 
 def _used(file: Path) -> list[str]:
-    found = resolvconf.nameservers(file.read_bytes())
+    found = resolvconf.read_nameservers(file.read_bytes())
     return [str(server.address) for server in found if server.glibc]
 
 
@@ -239,7 +239,7 @@ def test_a_reader_sees_no_poison_and_no_part_in_200_renewals(tmp_path: Path) -> 
 
 
 def _named(content: bytes) -> list[str]:
-    return [str(server.address) for server in resolvconf.nameservers(content)]
+    return [str(server.address) for server in resolvconf.read_nameservers(content)]
 
 
 def _poison_in(content: bytes) -> bytes | None:

@@ -62,7 +62,7 @@ def _kept(guard: Node) -> dict[str, Any]:
 
 def _for_pods(guard: Node) -> list[str]:
     content = (guard.root / "var/lib/dnsguard/resolv.conf").read_bytes()
-    return [str(server.address) for server in resolvconf.nameservers(content)]
+    return [str(server.address) for server in resolvconf.read_nameservers(content)]
 
 
 def _of(guard: Node, address: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def _bound(machine: Machine, conf: bytes | None = None) -> Iterator[Dhclient]:
 def _node(machine: Machine, *started: Dhclient) -> ForecastInput:
     pids = [one.process.pid for one in started]
     return ForecastInput(
-        dhclient=dhclient.look(machine.root),
+        dhclient=dhclient.find_dhclient(machine.root),
         running=tuple(one for one in dhclient_processes.find_running(Path("/")) if one.pid in pids),
         content=machine.file.read_bytes(),
         cluster=config.load(Path("/nonexistent")).policy.cluster,

@@ -132,7 +132,7 @@ def oracle() -> Iterator[Oracle]:
 
 
 def _believed(content: bytes) -> tuple[IPAddress, ...]:
-    found = [s.address for s in resolvconf.nameservers(content) if s.glibc][:_MAXNS]
+    found = [s.address for s in resolvconf.read_nameservers(content) if s.glibc][:_MAXNS]
     return tuple(map(_without_zone, found)) or (IPv4Address("127.0.0.1"),)
 
 

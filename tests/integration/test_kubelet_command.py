@@ -20,7 +20,7 @@ from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT, RESTART, Kubelet
 from dnsguard.guard import Guard
 from dnsguard.host import processes
-from dnsguard.host.kubelet import KubeletReader, look
+from dnsguard.host.kubelet import KubeletReader, read_kubelet
 from dnsguard.paths import Paths
 from dnsguard.reporting.status import make_status
 
@@ -62,7 +62,7 @@ class Node:
         return (self.root / name).read_text()
 
     def look(self) -> Kubelet:
-        found = look(self.root)
+        found = read_kubelet(self.root)
         assert found is not None
         return found
 
@@ -160,9 +160,9 @@ class TestRunning:
         reader = KubeletReader(node.root)
         start(f"--config=/{CONFIG}")
         reader.search()
-        assert reader.look() == node.look()
+        assert reader.read() == node.look()
         _change_later(path, KUBESPRAY.replace(DEFAULT, POD_FILE))
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert seen.used is not None
         assert (seen.used.value, seen.is_stale, seen.pods_file) == (
@@ -171,28 +171,28 @@ class TestRunning:
             "/etc/pods.conf",
         )
         _change_later(path, KUBESPRAY)  # the next restart would hand out the node's
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert seen.pods_file == DEFAULT
 
     def test_it_stops_and_starts(self, node: Node, start: Start) -> None:
         """Systemd's processes are seen at the next look, without a search through all."""
         reader = KubeletReader(node.root)
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert seen.pid is None
         first = start(f"--config=/{CONFIG}", unit=True)
         second = start(f"--config=/{CONFIG}", f"--resolv-conf={POD_FILE}")
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert (seen.pid, seen.pods_file) == (first, DEFAULT)
         os.kill(first, 9)
         os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert seen.pid is None
         reader.search()  # due at once
-        seen = reader.look()
+        seen = reader.read()
         assert seen is not None
         assert (seen.pid, seen.pods_file) == (second, POD_FILE)
 
@@ -237,7 +237,7 @@ class TestRunning:
         took = []
         for _ in range(200):
             before = time.perf_counter()
-            reader.look()
+            reader.read()
             took.append(time.perf_counter() - before)
         median = sorted(took)[100]
         print(f"a look: {median * 1e6:.0f} us")
@@ -277,7 +277,7 @@ class TestEmbedded:
     def test_a_command_of_k3s_is_no_kubelet(self, node: Node, start: Start) -> None:
         """``k3s kubectl`` runs on machines without pods, too."""
         start("kubectl", "get", "pods", program="k3s")
-        assert look(node.root) is None
+        assert read_kubelet(node.root) is None
 
     def test_microk8s(self, node: Node, start: Start) -> None:
         """Its kubelet's flags are in a file."""
@@ -291,7 +291,7 @@ class TestEmbedded:
     def test_rke2_starts_a_kubelet_with_flags(self, node: Node, start: Start) -> None:
         """It has no unit and no file in a usual place, and is understood by its process."""
         node.write("etc/rancher/rke2/config.yaml", "node-name: a\n")
-        assert look(node.root) is None
+        assert read_kubelet(node.root) is None
         program = "/var/lib/rancher/rke2/data/v1.28.5-rke2r1/bin/kubelet"
         pid = start("--cluster-dns=10.43.0.10", f"--resolv-conf={POD_FILE}", program=program)
         seen = node.look()
@@ -358,7 +358,7 @@ class TestEmbedded:
     def test_anybodys_process_of_that_name(self, node: Node, start: Start, program: str) -> None:
         """It is neither a kubelet nor a sign of one; root's is."""
         start("server", f"--resolv-conf={POD_FILE}", program=program, user=65534)
-        assert look(node.root) is None
+        assert read_kubelet(node.root) is None
         start("server", program=program)
         assert node.look().pods_file == DEFAULT
 
@@ -373,7 +373,7 @@ class TestEmbedded:
             (entry / name).symlink_to(f"/proc/{pid}/{name}")
         uid = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
         (entry / "cgroup").write_text(f"0::/kubepods/burstable/pod{uid}/0123\n")
-        assert look(node.root) is None
+        assert read_kubelet(node.root) is None
         (entry / "cgroup").write_text("0::/system.slice/kubelet.service\n")
         assert node.look().pods_file == POD_FILE
 

@@ -88,12 +88,12 @@ def test_a_killed_server_is_told(node: Namespace, listeners: Listeners) -> None:
     with node.spawn([sys.executable, "-c", SERVER, str(NODELOCAL)]) as started:
         assert started.stdout
         assert started.stdout.readline() == "ready\n"
-        assert listeners.listening({NODELOCAL, SECOND}) == frozenset({NODELOCAL})
+        assert listeners.find_listening({NODELOCAL, SECOND}) == frozenset({NODELOCAL})
         assert not listeners.drain()
         started.kill()
         assert readable(listeners)
         assert listeners.drain()
-        assert listeners.listening({NODELOCAL, SECOND}) == frozenset()
+        assert listeners.find_listening({NODELOCAL, SECOND}) == frozenset()
 
 
 def test_one_of_two_that_share_the_port_closes(listeners: Listeners, serve: Serve) -> None:
@@ -102,10 +102,10 @@ def test_one_of_two_that_share_the_port_closes(listeners: Listeners, serve: Serv
     first.close()
     assert readable(listeners)
     assert listeners.drain()
-    assert listeners.listening([NODELOCAL]) == frozenset({NODELOCAL})
+    assert listeners.find_listening([NODELOCAL]) == frozenset({NODELOCAL})
     second.close()
     assert readable(listeners)
-    assert listeners.listening([NODELOCAL]) == frozenset()
+    assert listeners.find_listening([NODELOCAL]) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_a_socket_serves_what_a_packet_finds_it_by(
 ) -> None:
     """All addresses (of IPv6 for IPv4, too), or the one that it has; until it closes."""
     ours = serve(where)
-    assert listeners.listening([NODELOCAL, SECOND, NODELOCAL6]) == frozenset(served)
+    assert listeners.find_listening([NODELOCAL, SECOND, NODELOCAL6]) == frozenset(served)
     ours.close()
     assert readable(listeners)
     assert listeners.drain()
-    assert listeners.listening([NODELOCAL, SECOND, NODELOCAL6]) == frozenset()
+    assert listeners.find_listening([NODELOCAL, SECOND, NODELOCAL6]) == frozenset()
 
 
 def test_ipv6_only_serves_no_ipv4(listeners: Listeners) -> None:
@@ -135,14 +135,14 @@ def test_ipv6_only_serves_no_ipv4(listeners: Listeners) -> None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as ours:
         ours.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         ours.bind(("::", 53))
-        assert listeners.listening([NODELOCAL, NODELOCAL6]) == frozenset({NODELOCAL6})
+        assert listeners.find_listening([NODELOCAL, NODELOCAL6]) == frozenset({NODELOCAL6})
 
 
 def test_an_ipv4_address_written_as_ipv6_is_the_same(listeners: Listeners, serve: Serve) -> None:
     """It comes back as it was asked for."""
     mapped = IPv6Address(f"::ffff:{NODELOCAL}")
     serve(NODELOCAL)
-    assert listeners.listening([mapped]) == frozenset({mapped})
+    assert listeners.find_listening([mapped]) == frozenset({mapped})
 
 
 def test_a_link_local_address_counts_on_its_link(
@@ -154,7 +154,7 @@ def test_a_link_local_address_counts_on_its_link(
     serve("fe80::1%nl")
     zones = ["nl", str(number), "other", "gone", "9" * 20, "a\0b"]
     asked = [IPv6Address("fe80::1"), *(IPv6Address(f"fe80::1%{zone}") for zone in zones)]
-    assert listeners.listening(asked) == frozenset(asked[1:3])
+    assert listeners.find_listening(asked) == frozenset(asked[1:3])
 
 
 def test_thousands_of_queries_wake_nobody(listeners: Listeners, serve: Serve) -> None:
@@ -171,14 +171,14 @@ def test_thousands_of_queries_wake_nobody(listeners: Listeners, serve: Serve) ->
 def test_another_port_is_another_question(listeners: Listeners, serve: Serve) -> None:
     """Who serves 5353 doesn't serve 53."""
     serve(NODELOCAL, 5353)
-    assert listeners.listening([NODELOCAL]) == frozenset()
-    assert listeners.listening([NODELOCAL], 5353) == frozenset({NODELOCAL})
+    assert listeners.find_listening([NODELOCAL]) == frozenset()
+    assert listeners.find_listening([NODELOCAL], 5353) == frozenset({NODELOCAL})
 
 
 def test_tcp_alone_is_not_listening(listeners: Listeners, serve: Serve) -> None:
     """A query goes over UDP first."""
     with socket.create_server((str(NODELOCAL), 53)):
-        assert listeners.listening([NODELOCAL]) == frozenset()
+        assert listeners.find_listening([NODELOCAL]) == frozenset()
     assert told(listeners, serve) == []
 
 
@@ -190,7 +190,7 @@ def test_nothing_new_is_no_hint(listeners: Listeners) -> None:
 
 def test_no_address_is_no_question(listeners: Listeners) -> None:
     """Nobody listens on none: the kernel can say that."""
-    assert listeners.listening([]) == frozenset()
+    assert listeners.find_listening([]) == frozenset()
 
 
 def test_another_namespace_has_its_own(listeners: Listeners, serve: Serve) -> None:
@@ -198,7 +198,7 @@ def test_another_namespace_has_its_own(listeners: Listeners, serve: Serve) -> No
     with namespace() as pod:
         with pod.inside():
             theirs = serve("0.0.0.0")
-        assert listeners.listening([NODELOCAL]) == frozenset()
+        assert listeners.find_listening([NODELOCAL]) == frozenset()
         theirs.close()
         assert told(listeners, serve) == []
 
@@ -237,7 +237,7 @@ def test_no_descriptor_left_is_no_answer(listeners: Listeners, serve: Serve) -> 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:
-        assert listeners.listening([NODELOCAL]) is None
+        assert listeners.find_listening([NODELOCAL]) is None
         with pytest.raises(OSError, match="Too many open files"):
             Listeners()
     finally:

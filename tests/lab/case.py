@@ -260,7 +260,7 @@ class Booted(Case):
                 pass
             content = machine.file.read_bytes()
             looks: dict[str, Callable[[], object]] = {
-                "names": lambda: [str(one) for one in resolvconf.addresses(content)],
+                "names": lambda: [str(one) for one in resolvconf.read_addresses(content)],
                 "foreseen": lambda: reboot["without"]["nameservers"],
                 "is as forecast": lambda: reboot["without"]["text"] == content.decode(),
                 "verdict": lambda: said.get("verdict"),

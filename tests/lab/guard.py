@@ -77,7 +77,7 @@ class Node:
             content = self.file.read_bytes()
         except OSError:
             return []
-        return [str(s.address) for s in resolvconf.nameservers(content) if s.glibc]
+        return [str(s.address) for s in resolvconf.read_nameservers(content) if s.glibc]
 
     def wait_for(self, *servers: str, within: float = 10.0) -> None:
         """Wait until the file names just these.

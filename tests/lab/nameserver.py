@@ -268,7 +268,7 @@ async def _forward(wire: bytes, resolv_conf: Path) -> bytes:
 
 
 def _first_nameserver(resolv_conf: Path) -> str:
-    return str(resolvconf.nameservers(resolv_conf.read_bytes())[0].address)
+    return str(resolvconf.read_nameservers(resolv_conf.read_bytes())[0].address)
 
 
 def _refusal(step: str, name: dns.name.Name) -> dns.rcode.Rcode | None:

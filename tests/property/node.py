@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dnsguard.core import links
 from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.decide import decide
-from dnsguard.core.health import ONE_TIME, legs
+from dnsguard.core.health import ONE_TIME, list_targets
 from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, Found, HookRecord, Source, Stub
@@ -175,7 +175,7 @@ class Node:
         """Let a nameserver answer, or not; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
         is_inside = address in self.policy.cluster
-        for ask, tcp in (*legs(self.policy), ONE_TIME) if is_inside else OUTSIDE:
+        for ask, tcp in (*list_targets(self.policy), ONE_TIME) if is_inside else OUTSIDE:
             is_name = ask is ProbeKind.CLUSTER and address in self.impostors
             if is_name and address in self.unsynced:
                 outcome = Outcome.FAILED

@@ -19,18 +19,18 @@ RESOLV_CONF = "/etc/resolv.conf"
 
 def addresses(content: bytes) -> tuple[IPAddress, ...]:
     """Return what any reader of the file would find."""
-    return tuple(server.address for server in resolvconf.nameservers(content))
+    return tuple(server.address for server in resolvconf.read_nameservers(content))
 
 
 def used(content: bytes) -> tuple[IPAddress, ...]:
     """Return what glibc would use."""
-    found = resolvconf.nameservers(content)
+    found = resolvconf.read_nameservers(content)
     return tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
 
 
 def others(content: bytes) -> list[bytes]:
     """Return the lines that name no nameserver, ours left out."""
-    named = {server.line for server in resolvconf.nameservers(content)}
+    named = {server.line for server in resolvconf.read_nameservers(content)}
     ours = (guarded_resolvconf.ADDED, guarded_resolvconf.HELD, guarded_resolvconf.LINK)
     lines = enumerate(content.split(b"\n"))
     return [line for at, line in lines if at not in named and not line.startswith(ours)]
@@ -38,7 +38,7 @@ def others(content: bytes) -> list[bytes]:
 
 def in_order(lines: list[bytes]) -> list[bytes]:
     """Return the lines without ``rotate``, and without those that say nothing else."""
-    left = ((line, resolvconf.without_rotate(line)) for line in lines)
+    left = ((line, resolvconf.drop_rotate(line)) for line in lines)
     kept = (line if not resolvconf.has_rotate(line) else without for line, without in left)
     return [line for line in kept if line is not None]
 
@@ -154,7 +154,9 @@ def _check_written(
     assert set(written) & policy.cluster <= handed
     assert not set(written) & convicts(policy, after)
     assert len(action.wanted) <= resolvconf.MAXNS
-    assert sum(server.glibc for server in resolvconf.nameservers(content)) == len(action.wanted)
+    assert sum(server.glibc for server in resolvconf.read_nameservers(content)) == len(
+        action.wanted
+    )
     is_shared = len(action.wanted) > 1 and bool(set(written) & policy.cluster)
     assert not (is_shared and resolvconf.rotates(content))
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from dnsguard.core.answers import Answer, Outcome, ProbeTarget
 from dnsguard.core.decide import confirm, decide
-from dnsguard.core.health import legs
+from dnsguard.core.health import list_targets
 from dnsguard.core.model import Mode
 from dnsguard.core.observation import Trouble
 from dnsguard.core.plan import ReplaceFile
@@ -103,7 +103,7 @@ def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
         _live(data, node)
         node.look()
     node.now += data.draw(steps)
-    for leg in legs(node.policy):
+    for leg in list_targets(node.policy):
         answer = _answer(node, leg, data.draw(outcomes))
         heard = confirm(node.memory, (answer,), node.policy)
         if heard is not None:
@@ -120,8 +120,8 @@ def test_a_failure_is_always_looked_at(node: Node, outcome: Outcome) -> None:
     for _ in range(node.policy.successes):
         node.answer(NODELOCAL, Outcome.ANSWERED)
         node.look()
-    well = _answer(node, legs(node.policy)[0], Outcome.ANSWERED)
-    bad = _answer(node, legs(node.policy)[-1], outcome)
+    well = _answer(node, list_targets(node.policy)[0], Outcome.ANSWERED)
+    bad = _answer(node, list_targets(node.policy)[-1], outcome)
     assert confirm(node.memory, (well, well), node.policy) is not None
     assert confirm(node.memory, (well, bad), node.policy) is None
     node.answers.append(bad)
@@ -136,7 +136,7 @@ def _answer(node: Node, leg: ProbeTarget, outcome: Outcome) -> Answer:
         rtt=0.001,
         detail="says so",
         at=node.now,
-        kind=leg.ask,
+        kind=leg.kind,
         tcp=leg.tcp,
     )
 

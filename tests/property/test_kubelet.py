@@ -13,7 +13,7 @@ from dnsguard.formats import kubelet as core
 from dnsguard.formats import kubelet_edits
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
-from dnsguard.host.kubelet import CONFIGS, look
+from dnsguard.host.kubelet import CONFIGS, read_kubelet
 from property.examples import many_examples
 
 NAMES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", POD_FILE, "/a", "x")
@@ -179,7 +179,7 @@ def test_any_bytes_are_survived(files: dict[str, bytes]) -> None:
             path = Path(directory + name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        seen = look(Path(directory))
+        seen = read_kubelet(Path(directory))
     if set(files) & {*CONFIGS}:
         assert seen is not None
     if seen is not None:

@@ -22,7 +22,7 @@ from property.text import (
 def _others(content: bytes) -> list[bytes]:
     """Return the lines that name no nameserver, ours left out."""
     lines = content.split(b"\n")
-    named = {server.line for server in resolvconf.nameservers(content)}
+    named = {server.line for server in resolvconf.read_nameservers(content)}
     ours = (guarded_resolvconf.ADDED, guarded_resolvconf.HELD)
     return [
         line for index, line in enumerate(lines) if index not in named and not line.startswith(ours)
@@ -32,7 +32,7 @@ def _others(content: bytes) -> list[bytes]:
 @given(any_files())
 def test_any_bytes_are_read(content: bytes) -> None:
     """Whatever stands in the file, every reading of it comes to an end and raises nothing."""
-    found = resolvconf.nameservers(content)
+    found = resolvconf.read_nameservers(content)
     assert [server.line for server in found] == sorted({server.line for server in found})
     resolvconf.search_list(content)
     guarded_resolvconf.is_guarded(content)
@@ -102,7 +102,7 @@ def test_the_guarded_file_names_exactly_what_is_wanted(
     content: bytes, wanted: tuple[IPAddress, ...]
 ) -> None:
     """What glibc reads is what is wanted, in that order, and no other reader finds more."""
-    named = resolvconf.nameservers(guarded_resolvconf.guard(content, wanted))
+    named = resolvconf.read_nameservers(guarded_resolvconf.guard(content, wanted))
     assert tuple(server.address for server in named if server.glibc) == wanted
     assert {server.address for server in named} <= set(wanted)
 
@@ -173,14 +173,14 @@ def test_every_spelling_is_the_same_address(data: st.DataObject) -> None:
 @given(nameserver_lines(glibc_only=True))
 def test_a_line_in_the_first_column_counts_for_glibc(line: bytes) -> None:
     """What glibc takes is marked as such."""
-    (server,) = resolvconf.nameservers(line)
+    (server,) = resolvconf.read_nameservers(line)
     assert server.glibc
 
 
 @given(nameserver_lines(), st.sampled_from([b"#", b";", b"# ", b"; "]))
 def test_a_comment_names_nobody(line: bytes, mark: bytes) -> None:
     """A nameserver behind a comment sign is none, for any reader."""
-    assert resolvconf.nameservers(mark + line) == ()
+    assert resolvconf.read_nameservers(mark + line) == ()
 
 
 _NAMES = st.lists(
@@ -201,9 +201,9 @@ _NAMES = st.lists(
 @given(st.lists(st.sampled_from([b"options ", b"options", b"\t", b"\n", b"\0", b"a:1", b"\xff"])))
 def test_options_of_any_bytes_are_words(pieces: list[bytes]) -> None:
     """Written down they read the same, and nothing else is read from them."""
-    found = resolvconf.options(b"".join(pieces))
-    made = resolvconf.pod_file((), (), found)
-    assert resolvconf.options(made) == found
+    found = resolvconf.read_options(b"".join(pieces))
+    made = resolvconf.write_pod_file((), (), found)
+    assert resolvconf.read_options(made) == found
     assert made.count(b"\n") == 1 + bool(found)
 
 
@@ -211,8 +211,8 @@ def test_options_of_any_bytes_are_words(pieces: list[bytes]) -> None:
 def test_the_pod_file_can_be_read_back(names: list[str]) -> None:
     """The file for kubelet says what it was given, and no name of the cluster."""
     kept = resolvconf.drop_cluster_names(names, ".cluster.local.")
-    content = resolvconf.pod_file(ADDRESSES[:3], kept)
-    assert tuple(server.address for server in resolvconf.nameservers(content)) == ADDRESSES[:3]
+    content = resolvconf.write_pod_file(ADDRESSES[:3], kept)
+    assert tuple(server.address for server in resolvconf.read_nameservers(content)) == ADDRESSES[:3]
     assert resolvconf.search_list(content) == kept
     assert kept == tuple(
         name for name in names if name not in ("cluster.local", "svc.CLUSTER.local.")

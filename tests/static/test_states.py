@@ -168,7 +168,7 @@ def _file(plan: Plan) -> str:
     written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
     if not written:
         return "is left as it is"
-    named = tuple(server.address for server in resolvconf.nameservers(written[0].content))
+    named = tuple(server.address for server in resolvconf.read_nameservers(written[0].content))
     return {
         (): "names no nameserver",
         (NODELOCAL_ADDRESS,): "names NodeLocalDNS",

@@ -7,7 +7,7 @@ from itertools import product
 
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.evidence import Services
-from dnsguard.core.health import EXTERNAL, HEARTBEAT, Health, advance, legs
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, Health, advance, list_targets
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import FileObservation, Observation
 from dnsguard.core.probe_record import ProbeRecord, ProbeRecords, apply_answers
@@ -31,10 +31,10 @@ def _rounds() -> Iterator[tuple[Row, Row]]:
         answers.append(_said(ProbeKind.CLUSTER, records))
         if beside != "open":
             answers.append(_said(second, records if beside == "alike" else other))
-        verdict = apply_answers({}, answers, services)[UPSTREAM]
-        state = "usable" if verdict.is_usable else "not usable"
+        record = apply_answers({}, answers, services)[UPSTREAM]
+        state = "usable" if record.is_usable else "not usable"
         world = {"outside": outside, "cluster name": name, "beside it": beside}
-        yield world, {"becomes": "cluster DNS" if verdict.answers_cluster_names else state}
+        yield world, {"becomes": "cluster DNS" if record.answers_cluster_names else state}
 
 
 def _said(ask: ProbeKind, records: tuple[str, ...] | None) -> Answer:
@@ -73,7 +73,7 @@ def _transitions() -> Iterator[tuple[Row, Row]]:
 
 def _streaks(health: Health) -> tuple[tuple[int, int], ...]:
     """Return what of the streaks can make a difference."""
-    each = (health.streak(leg) for leg in legs(POLICY))
+    each = (health.streak(leg) for leg in list_targets(POLICY))
     return tuple(
         (min(one.successes, POLICY.successes), min(one.failures, POLICY.failures)) for one in each
     )
@@ -86,12 +86,12 @@ def _steps(health: Health) -> Iterator[tuple[str, Health]]:
         return
     if health.was_listening:
         yield "no listener", _after(health, is_listening=False)
-    fewest = min(health.streak(leg).successes for leg in legs(POLICY)) + 1
+    fewest = min(health.streak(leg).successes for leg in list_targets(POLICY)) + 1
     is_last = health.state is not NodeLocal.HEALTHY and fewest == POLICY.successes
     yield "last answer" if is_last else "answer", _after(health, _round())
     outside = _round(*EXTERNAL)
     yield "failure of the upstream", _after(health, outside, upstreams={UPSTREAM: _FAILED})
-    for leg, outcome in product(legs(POLICY), _FAILURES):
+    for leg, outcome in product(list_targets(POLICY), _FAILURES):
         what = "last failure" if health.streak(leg).failures + 1 >= POLICY.failures else "failure"
         if leg == HEARTBEAT and outcome is Outcome.UNREACHABLE:
             what = "refused"
@@ -113,10 +113,10 @@ def _round(*failing: ProbeTarget, outcome: Outcome = Outcome.FAILED) -> tuple[An
             rtt=0.001,
             detail="",
             at=0.0,
-            kind=leg.ask,
+            kind=leg.kind,
             tcp=leg.tcp,
         )
-        for leg in sorted(legs(POLICY), key=lambda leg: leg not in failing)
+        for leg in sorted(list_targets(POLICY), key=lambda leg: leg not in failing)
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from dnsguard.host.sources import look
+from dnsguard.host.sources import find_sources
 from dnsguard.paths import Paths
 
 UUID = "7d1b3f0e-8f4e-4f53-9a9c-0d5f0c1f9a10"
@@ -30,7 +30,7 @@ def make_logs(paths: Paths, namespace: str) -> Path:
 
 
 def find(paths: Paths) -> list[str]:
-    return [f"{one.source} {one.tier} {one.address}" for one in look(paths).candidates]
+    return [f"{one.source} {one.tier} {one.address}" for one in find_sources(paths).candidates]
 
 
 def make_lease(

@@ -46,7 +46,7 @@ class Node:
     def look(self) -> tuple[Kubelet | None, str | None]:
         reader = KubeletReader(self.root)
         reader.search()
-        return reader.look(), reader.doubt()
+        return reader.read(), reader.explain_doubt()
 
     def read(self) -> str:
         found, doubt = self.look()
@@ -247,16 +247,16 @@ class TestDoubt:
     def test_before_the_search_has_ended(self, node: Node) -> None:
         """A kubelet may be among the processes that have not been looked at."""
         reader = KubeletReader(node.root)
-        assert reader.look() is None
-        assert "searched" in (reader.doubt() or "")
+        assert reader.read() is None
+        assert "searched" in (reader.explain_doubt() or "")
         reader.search()
-        assert reader.doubt() is None
+        assert reader.explain_doubt() is None
 
     def test_what_was_there_is_not_forgotten(self, node: Node) -> None:
         """Files that go and come while a node is upgraded are no reason to hand it over."""
         path = node.write(CONFIG, "node-name: a\n")
         reader = KubeletReader(node.root)
         reader.search()
-        before = reader.look()
+        before = reader.read()
         path.unlink()
-        assert (reader.look(), reader.doubt()) == (before, None)
+        assert (reader.read(), reader.explain_doubt()) == (before, None)

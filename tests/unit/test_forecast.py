@@ -50,7 +50,7 @@ def _node(conf: bytes = DEBIAN, lease: str = LEASE) -> ForecastInput:
 
 def _servers(future: Future) -> tuple[str, ...]:
     assert future.text is not None, future.because
-    return tuple(map(str, resolvconf.addresses(future.text)))
+    return tuple(map(str, resolvconf.read_addresses(future.text)))
 
 
 def _one(futures: tuple[Future, ...]) -> Future:

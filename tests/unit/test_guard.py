@@ -13,7 +13,7 @@ from property import promises
 from dnsguard import config
 from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, ProbeKind, ProbeTarget
 from dnsguard.core.decide import decide_ahead
-from dnsguard.core.health import HEARTBEAT, ONE_TIME, legs
+from dnsguard.core.health import HEARTBEAT, ONE_TIME, list_targets
 from dnsguard.core.hold import Serves
 from dnsguard.core.model import UpstreamState
 from dnsguard.core.observation import MAX_FILE, FileObservation, Trouble
@@ -282,7 +282,7 @@ def _answered(address: IPAddress, *ways: ProbeTarget, rcode: int = NOERROR) -> t
             rtt=0.001,
             detail="answers",
             at=time.monotonic(),
-            kind=leg.ask,
+            kind=leg.kind,
             tcp=leg.tcp,
             rcode=rcode,
             has_records=rcode == NOERROR,
@@ -306,7 +306,7 @@ def _hand_over(machine: Machine, said: str) -> Guard:
     guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.CLUSTER), rcode=NXDOMAIN))
     guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.UPSTREAM)))
     for _ in range(guard.policy.successes):
-        guard.look(_answered(NODELOCAL, *legs(guard.policy), ONE_TIME))
+        guard.look(_answered(NODELOCAL, *list_targets(guard.policy), ONE_TIME))
     guard.apply_deferred()
     return guard
 

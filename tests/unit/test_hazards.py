@@ -251,12 +251,12 @@ def test_resolved_enter_is_no_alarm_where_resolved_is_disabled(tmp_path: Path) -
     _write(tmp_path, "etc/dhcp/dhclient.conf", POISON)
     _write(tmp_path, OURS, OUR_HOOK.content)
     _write(tmp_path, f"{ENTER}.d/resolved-enter", hook)
-    (hazard,) = judge(dhclient.look(tmp_path), CLUSTER, hook_is_active=True)
+    (hazard,) = judge(dhclient.find_dhclient(tmp_path), CLUSTER, hook_is_active=True)
     assert (hazard.defused, hazard.why) == (True, "blocked by dnsguard's enter hook")
     wants = _write(tmp_path, "etc/systemd/system/sysinit.target.wants/x", b"").parent
     (wants / "systemd-resolved.service").symlink_to("/nonexistent")
-    assert dhclient.look(tmp_path).enabled == {"systemd-resolved.service"}
-    (hazard,) = judge(dhclient.look(tmp_path), CLUSTER, hook_is_active=True)
+    assert dhclient.find_dhclient(tmp_path).enabled == {"systemd-resolved.service"}
+    (hazard,) = judge(dhclient.find_dhclient(tmp_path), CLUSTER, hook_is_active=True)
     assert "resolved-enter" in hazard.why
 
 
@@ -310,7 +310,7 @@ def test_the_files_are_found_as_dhclient_finds_them(tmp_path: Path) -> None:
     older = _write(tmp_path, "var/lib/dhcp/dhclient.leases", b'lease { interface "eth1"; }')
     os.utime(newer, (2e9, 2e9))
     os.utime(older, (1e9, 1e9))
-    found = dhclient.look(tmp_path)
+    found = dhclient.find_dhclient(tmp_path)
     assert dict(found.includes) == {"/etc/a": b'include "/etc/b";', "/etc/b": POISON}
     assert [one.content for one in found.enter] == [b"first", b"B", b"_a", b"b", b"dnsguard"]
     assert [one.path for one in found.enter][:2] == [ENTER, f"{ENTER}.d/B"]
@@ -322,7 +322,7 @@ def test_the_files_are_found_as_dhclient_finds_them(tmp_path: Path) -> None:
 
 def test_a_node_without_dhclient_has_nothing(tmp_path: Path) -> None:
     """No file, no hazard, no process."""
-    assert dhclient.look(tmp_path) == DhclientFiles()
+    assert dhclient.find_dhclient(tmp_path) == DhclientFiles()
     assert dhclient_processes.find_running(tmp_path) == ()
 
 
@@ -331,7 +331,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "etc/dhcp").mkdir(parents=True)
     os.mkfifo(tmp_path / "etc/dhcp/dhclient.conf")
     os.mkfifo(tmp_path / ENTER[1:])
-    assert dhclient.look(tmp_path) == DhclientFiles(changed=dhclient.look(tmp_path).changed)
+    assert dhclient.find_dhclient(tmp_path) == DhclientFiles(
+        changed=dhclient.find_dhclient(tmp_path).changed
+    )
     assert read_bounded(tmp_path, 10) is None
     assert read_bounded(tmp_path / "etc/dhcp/dhclient.conf", 10) is None
 

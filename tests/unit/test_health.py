@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dnsguard.core.answers import Answer, Outcome, ProbeKind, ProbeTarget
-from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, legs
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, SERVFAIL_CACHED, Health, advance, list_targets
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import FileObservation, Observation
 from dnsguard.core.policy import Policy
@@ -34,11 +34,11 @@ def _answers(
             rtt=0.0004 if sign == "+" else None,
             detail="gives no answer in 1 s",
             at=NOW,
-            kind=leg.ask,
+            kind=leg.kind,
             tcp=leg.tcp,
         )
         for sign in told
-        for leg in ways or legs(POLICY)
+        for leg in ways or list_targets(POLICY)
     )
 
 
@@ -147,16 +147,16 @@ def test_the_detail_can_be_read(told: str, detail: str) -> None:
 def _upstream(
     answered: float | None, failed: float | None = None, failures: int = 0
 ) -> ProbeRecords:
-    verdict = ProbeRecord(
+    record = ProbeRecord(
         answered_at=answered, failed_at=failed, failures=failures, cleared_at=NOW, asked_at=NOW
     )
-    return {UPSTREAM: verdict}
+    return {UPSTREAM: record}
 
 
-@pytest.mark.parametrize("leg", legs(POLICY))
+@pytest.mark.parametrize("leg", list_targets(POLICY))
 def test_it_is_healthy_only_on_all_legs(leg: ProbeTarget) -> None:
     """Names of the cluster and outside, UDP and TCP: one missing is one too many."""
-    others = [other for other in legs(POLICY) if other != leg]
+    others = [other for other in list_targets(POLICY) if other != leg]
     health = _after(Health(), *_answers("+++", *others))
     assert health.state is NodeLocal.WARMING
     assert _after(health, *_answers("+++", leg)).state is NodeLocal.HEALTHY
@@ -191,8 +191,8 @@ def test_names_outside_fail(leg: ProbeTarget, upstreams: ProbeRecords, expected:
 
 def test_an_upstream_found_out_as_cluster_dns_tells_nothing() -> None:
     """It is not what NodeLocalDNS asks."""
-    (verdict,) = _upstream(NOW + 1).values()
-    exposed = {UPSTREAM: replace(verdict, answers_cluster_names=True)}
+    (record,) = _upstream(NOW + 1).values()
+    exposed = {UPSTREAM: replace(record, answers_cluster_names=True)}
     health = _after(_healthy(), *_answers("--", EXTERNAL[0]), upstreams=exposed)
     assert health.state is NodeLocal.HEALTHY
     assert health.detail.endswith("not for names outside: the upstream is silent, too")

@@ -6,7 +6,7 @@ import pytest
 
 from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import BY_DEFAULT, DEFAULT, Flags, Kubelet, Setting, merge
-from dnsguard.host.kubelet import look
+from dnsguard.host.kubelet import read_kubelet
 
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 RESOLVED = "/run/systemd/resolve/resolv.conf"
@@ -76,7 +76,7 @@ class Node:
         self.write("var/lib/kubelet/kubeadm-flags.env", 'KUBELET_KUBEADM_ARGS="--v=2"\n')
 
     def look(self) -> Kubelet:
-        found = look(self.root)
+        found = read_kubelet(self.root)
         assert found is not None
         return found
 
@@ -125,7 +125,7 @@ class TestConfiguration:
 
     def test_no_kubelet(self, node: Node) -> None:
         """No configuration, no kubelet, no pods that could inherit anything."""
-        assert look(node.root) is None
+        assert read_kubelet(node.root) is None
 
     def test_what_cannot_be_read_is_the_dangerous_case(self, node: Node) -> None:
         """A kubelet is there, and nobody knows what it hands out."""

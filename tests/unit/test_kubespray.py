@@ -23,7 +23,7 @@ from lab.kubespray_tree import (
 
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Found, Source
-from dnsguard.host.sources import look
+from dnsguard.host.sources import find_sources
 from dnsguard.paths import Paths
 
 CLUSTER = frozenset({ip_address(NODE_LOCAL), ip_address(CLUSTER_DNS)})
@@ -132,7 +132,7 @@ NAMES = {REAL: "real", NODE_LOCAL: "node-local", CLUSTER_DNS: "cluster", ROUTER:
 
 def _grown(root: Path, row: Row, layout: Layout, stage: Stage) -> Found:
     grow(root, row, layout, stage, datetime.now(UTC))
-    return look(Paths(root))
+    return find_sources(Paths(root))
 
 
 def _admitted(found: Found) -> list[Candidate]:

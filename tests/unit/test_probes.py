@@ -10,7 +10,7 @@ from dnsguard.core import probe_record, upstreams
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, legs
+from dnsguard.core.health import EXTERNAL, HEARTBEAT, ONE_TIME, Health, ProbeStreak, list_targets
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, NodeLocal, Source
 from dnsguard.core.policy import Policy
@@ -20,14 +20,14 @@ from dnsguard.formats.address import IPAddress
 
 NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")
-BORDER = Exclusions(cluster=frozenset({NODELOCAL}))
+EXCLUSIONS = Exclusions(cluster=frozenset({NODELOCAL}))
 NOW = 100.0
 POLICY = Policy(
     nodelocal=(NODELOCAL,), cluster=frozenset({NODELOCAL}), fast=0.2, slow=5.0, heartbeat=1.0
 )
 WELL = ProbeStreak(successes=9, asked_at=NOW)
 HEALTHY = Health(
-    address=NODELOCAL, state=NodeLocal.HEALTHY, streaks=dict.fromkeys(legs(POLICY), WELL)
+    address=NODELOCAL, state=NodeLocal.HEALTHY, streaks=dict.fromkeys(list_targets(POLICY), WELL)
 )
 
 
@@ -43,7 +43,7 @@ def _next(
         Candidate(address=ip_address(text), source=source, origin="here", seen=0.0)
         for text in texts
     ]
-    known = upstreams.rank_all(candidates, memory.probe_records, BORDER)
+    known = upstreams.rank_all(candidates, memory.probe_records, EXCLUSIONS)
     memory, asked = due_probes(memory, now, POLICY, known, Services())
     return memory, [f"{address} {leg}" for address, leg in asked.now], asked.next_at
 
@@ -94,7 +94,7 @@ def test_an_unbound_nodelocal_address_is_not_asked() -> None:
 def test_how_often_a_leg_is_asked(leg: ProbeTarget, streak: ProbeStreak, interval: float) -> None:
     """Often while it changes, seldom while it is well, once a second while it is silent."""
     later = replace(WELL, asked_at=NOW + 1000)
-    streaks = {**dict.fromkeys(legs(POLICY), later), leg: replace(streak, asked_at=NOW)}
+    streaks = {**dict.fromkeys(list_targets(POLICY), later), leg: replace(streak, asked_at=NOW)}
     memory = _memory(health=replace(HEALTHY, streaks=streaks))
     _, asked, next_at = _next(memory)
     assert asked == []
@@ -105,7 +105,7 @@ def test_all_legs_are_asked_side_by_side_once_somebody_is_there() -> None:
     """A server that has answered nothing yet is asked one thing."""
     health = Health(address=NODELOCAL, state=NodeLocal.WARMING, streaks={HEARTBEAT: WELL})
     _, asked, _ = _next(_memory(health=health), now=NOW + 60)
-    assert asked == [f"{NODELOCAL} {leg}" for leg in legs(POLICY)]
+    assert asked == [f"{NODELOCAL} {leg}" for leg in list_targets(POLICY)]
 
 
 def test_what_is_due_in_a_moment_is_asked_along() -> None:
@@ -113,14 +113,14 @@ def test_what_is_due_in_a_moment_is_asked_along() -> None:
     later = replace(WELL, asked_at=NOW + 0.4)
     memory = _memory(health=replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: later}))
     memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + POLICY.slow)
-    assert asked == [f"{NODELOCAL} {leg}" for leg in legs(POLICY)] + _both("10.0.0.1")
+    assert asked == [f"{NODELOCAL} {leg}" for leg in list_targets(POLICY)] + _both("10.0.0.1")
     assert memory.health.streak(EXTERNAL[0]).asked_at == NOW + POLICY.slow
 
 
 def test_a_healthy_server_that_is_slow_to_answer_is_asked_once_more() -> None:
     """So that a hang is known one interval after the first question ran out, not two."""
     memory = _memory(health=replace(HEALTHY, streaks={HEARTBEAT: replace(WELL, waiting=1)}))
-    is_first = [f"{NODELOCAL} {leg}" for leg in legs(POLICY)[1:]]
+    is_first = [f"{NODELOCAL} {leg}" for leg in list_targets(POLICY)[1:]]
     memory, asked, next_at = _next(memory)
     assert (asked, next_at) == (is_first, NOW + POLICY.fast)
     memory, asked, next_at = _next(memory, now=NOW + POLICY.fast)
@@ -152,15 +152,15 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
     """It tells whether NodeLocalDNS is at fault, and need be asked but once."""
     failing = replace(WELL, successes=0, failures=1, failing_since=NOW)
     health = replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: failing})
-    verdict = ProbeRecord(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
-    memory = _memory(health=health, probe_records={A: verdict})
+    record = ProbeRecord(answered_at=NOW - 1, asked_at=NOW - 1, cleared_at=NOW)
+    memory = _memory(health=health, probe_records={A: record})
     memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + 0.01)
     assert asked == ["10.0.0.1 upstream"]
     assert _next(memory, "10.0.0.1", now=NOW + 0.02)[1] == []
 
 
 @pytest.mark.parametrize(
-    ("address", "verdict", "interval"),
+    ("address", "record", "interval"),
     [
         ("10.0.0.1", ProbeRecord(answered_at=1.0, cleared_at=1.0), POLICY.slow),
         ("10.0.0.2", ProbeRecord(answered_at=1.0, cleared_at=1.0), SPARE * POLICY.slow),
@@ -170,11 +170,9 @@ def test_an_upstream_is_asked_at_once_when_names_outside_fail() -> None:
         ("10.0.0.1", ProbeRecord(failures=10_000), POLICY.slow),
     ],
 )
-def test_how_often_an_upstream_is_asked(
-    address: str, verdict: ProbeRecord, interval: float
-) -> None:
+def test_how_often_an_upstream_is_asked(address: str, record: ProbeRecord, interval: float) -> None:
     """Those in use more often than spares, those that fail ever more seldom, but for ever."""
-    memory = _memory(probe_records={ip_address(address): replace(verdict, asked_at=NOW)})
+    memory = _memory(probe_records={ip_address(address): replace(record, asked_at=NOW)})
     _, asked, next_at = _next(memory, address)
     assert asked == []
     assert next_at == pytest.approx(NOW + interval)
@@ -206,7 +204,7 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
 
     def asked(*answers: Answer) -> set[IPAddress]:
         known = upstreams.rank_all(
-            [guess, better], probe_record.apply_answers({}, answers, Services()), BORDER
+            [guess, better], probe_record.apply_answers({}, answers, Services()), EXCLUSIONS
         )
         _, due = due_probes(_memory(), NOW, POLICY, known, Services())
         return {query.address for query in due.now}
@@ -220,21 +218,21 @@ def test_a_guess_is_asked_when_nothing_better_answers(source: Source) -> None:
 
 def test_who_was_cleared_is_tried_again_once_a_minute() -> None:
     """Cluster DNS may move to an address that was somebody else's."""
-    verdict = ProbeRecord(answered_at=1.0, cleared_at=NOW - CLEARANCE)
-    assert _next(_memory(probe_records={A: verdict}), "10.0.0.1")[1] == _both("10.0.0.1")
-    verdict = replace(verdict, cleared_at=NOW - CLEARANCE + 1)
-    assert _next(_memory(probe_records={A: verdict}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
+    record = ProbeRecord(answered_at=1.0, cleared_at=NOW - CLEARANCE)
+    assert _next(_memory(probe_records={A: record}), "10.0.0.1")[1] == _both("10.0.0.1")
+    record = replace(record, cleared_at=NOW - CLEARANCE + 1)
+    assert _next(_memory(probe_records={A: record}), "10.0.0.1")[1] == ["10.0.0.1 upstream"]
 
 
 def test_who_was_found_out_is_asked_seldom() -> None:
     """Once a minute: it may be no longer what it was. Its address is no upstream meanwhile."""
-    verdict = ProbeRecord(asked_at=NOW, answered_at=NOW, cleared_at=NOW, answers_cluster_names=True)
-    border = replace(BORDER, cluster_resolvers=frozenset({A}))
+    record = ProbeRecord(asked_at=NOW, answered_at=NOW, cleared_at=NOW, answers_cluster_names=True)
+    exclusions = replace(EXCLUSIONS, cluster_resolvers=frozenset({A}))
     memory = _memory(cluster_resolvers={A: 1.0})
     candidate = Candidate(address=A, source=Source.LEASE, origin="here", seen=0.0)
 
     def asked(now: float) -> int:
-        known = upstreams.rank_all([candidate], {A: verdict}, border)
+        known = upstreams.rank_all([candidate], {A: record}, exclusions)
         return len(due_probes(memory, now, POLICY, known, Services())[1].now)
 
     assert [asked(NOW + CLEARANCE - 1), asked(NOW + CLEARANCE)] == [0, 2]

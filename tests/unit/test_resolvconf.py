@@ -157,7 +157,7 @@ def test_what_somebody_added_to_our_text_is_foreign() -> None:
 )
 def test_a_nameserver_line(line: bytes, address: str, *, glibc: bool) -> None:
     """Every notation that a reader takes is seen as the address it is."""
-    (server,) = resolvconf.nameservers(line)
+    (server,) = resolvconf.read_nameservers(line)
     assert (str(server.address), server.glibc) == (address, glibc)
 
 
@@ -184,7 +184,7 @@ def test_a_nameserver_line(line: bytes, address: str, *, glibc: bool) -> None:
 )
 def test_a_line_that_names_nobody(line: bytes) -> None:
     """What no reader takes is not taken here either."""
-    assert resolvconf.nameservers(line) == ()
+    assert resolvconf.read_nameservers(line) == ()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,9 @@ def test_pods_get_no_cluster_name() -> None:
         ("corp.example", "svc.Cluster.Local.", ".", "notcluster.local"), "cluster.local"
     )
     assert names == ("corp.example", "notcluster.local")
-    assert resolvconf.pod_file((IPv4Address("10.0.0.2"), IPv6Address("2001:db8::1")), names) == (
+    assert resolvconf.write_pod_file(
+        (IPv4Address("10.0.0.2"), IPv6Address("2001:db8::1")), names
+    ) == (
         b"# Real upstreams for kubelet (resolvConf), kept by dnsguard(8).\n"
         b"search corp.example notcluster.local\nnameserver 10.0.0.2\nnameserver 2001:db8::1\n"
     )
@@ -234,10 +236,10 @@ OPTIONS = b"options single-request-reopen use-vc timeout:1 ndots:1\n"
 def test_pods_get_the_nodes_options(content: bytes, expected: tuple[str, ...]) -> None:
     """Of all lines; trust in a server's AD bit is for the servers that it was said of."""
     servers = (IPv4Address("10.0.0.2"),) if b"trust" in content else ()
-    found = resolvconf.pod_options(content, servers)
+    found = resolvconf.find_pod_options(content, servers)
     assert found == expected
-    made = resolvconf.pod_file(servers, (), found)
-    assert resolvconf.options(made) == expected
+    made = resolvconf.write_pod_file(servers, (), found)
+    assert resolvconf.read_options(made) == expected
     assert made.count(b"options") <= 1
 
 

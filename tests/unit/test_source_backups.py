@@ -7,7 +7,7 @@ import pytest
 from dnsguard.core import candidates
 from dnsguard.formats import backups
 from dnsguard.host import sources
-from dnsguard.host.sources import look
+from dnsguard.host.sources import find_sources
 from dnsguard.paths import Paths
 from unit.source_files import (
     AT,
@@ -109,12 +109,12 @@ def test_of_a_thousand_backups_the_oldest_count(paths: Paths) -> None:
         write_file(paths, f"etc/resolv.conf.{name}", server, at=AT + number)
         write_file(paths, f"etc/resolv.conf.bak{number}", server, at=AT + number)
     begin = time.process_time()
-    found = look(paths).candidates
+    found = find_sources(paths).candidates
     assert time.process_time() - begin < 0.5
     assert len(found) == candidates.MOST_OF_A_SOURCE
     assert [str(one.address) for one in found[:3]] == ["10.0.0.0", "10.0.0.1", "10.0.0.2"]
     for path in (paths.root / "etc").glob("*~"):
         path.unlink()
-    found = look(paths).candidates
+    found = find_sources(paths).candidates
     assert len(found) == sources.MOST_FILES == backups.MOST
     assert str(found[0].address) == "10.0.3.249"

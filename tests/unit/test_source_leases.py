@@ -4,7 +4,7 @@ import time
 from ipaddress import ip_address
 
 from dnsguard.core.model import CurrentLease
-from dnsguard.host.sources import look
+from dnsguard.host.sources import find_sources
 from dnsguard.paths import Paths
 from unit.formats.test_dhcp import OPTIONS, reply
 from unit.source_files import AT, LEASE6, UUID, find, make_lease, write_file
@@ -18,7 +18,7 @@ def test_clients_leases_are_candidates_and_guesses(paths: Paths) -> None:
     write_file(paths, "sys/class/net/eth1/ifindex", "1\n")
     write_file(paths, "var/lib/dhcpcd/eth1.lease", reply(OPTIONS, yiaddr=0x0A630058))
     write_file(paths, "var/lib/dhcpcd/eth1.lease6", LEASE6)
-    found = look(paths)
+    found = find_sources(paths)
     assert [f"{one.source} {one.address} {one.interface}" for one in found.candidates] == [
         "networkd 10.0.0.2 eth7",
         "dhcpcd 10.99.0.2 eth1",
@@ -59,7 +59,7 @@ def test_renewals_that_repeat_themselves_are_one_word(paths: Paths) -> None:
     write_file(
         paths, "var/lib/dhcp/dhclient.leases", make_lease("10.0.0.2") + make_lease("10.0.0.3") * 90
     )
-    found = look(paths).candidates
+    found = find_sources(paths).candidates
     assert [(str(one.address), one.tier) for one in found[:2]] == [("10.0.0.3", 0), ("10.0.0.2", 1)]
     assert found[0].origin.endswith("dhclient.leases:721")  # the newest of them
 
@@ -96,7 +96,7 @@ def test_the_newest_lease_of_an_interface_is_the_one_it_holds(paths: Paths) -> N
     path = write_file(paths, "var/lib/dhcp/dhclient.eth0.leases", eth0)
     back = make_lease("10.0.1.2", interface="eth1", more="released;")
     write_file(paths, "var/lib/dhcp/dhclient.eth1.leases", back)
-    assert look(paths).leases == (
+    assert find_sources(paths).leases == (
         CurrentLease(
             interface="eth0",
             address=ip_address("10.0.0.58"),
@@ -136,7 +136,7 @@ def test_of_a_huge_lease_file_the_end_counts_and_soon(paths: Paths) -> None:
     huge = filler * (10 * (1 << 20) // len(filler)) + make_lease("10.0.0.2")
     path = write_file(paths, "var/lib/dhcp/dhclient.eth0.leases", huge)
     begin = time.process_time()
-    found = look(paths)
+    found = find_sources(paths)
     assert time.process_time() - begin < 0.1
     assert [(str(one.address), one.origin) for one in found.candidates[:2]] == [
         ("10.0.0.2", str(path)),

@@ -12,7 +12,7 @@ import pytest
 from dnsguard.core.model import Stub
 from dnsguard.host import sources
 from dnsguard.host.places import PLACES
-from dnsguard.host.sources import look
+from dnsguard.host.sources import find_sources
 from dnsguard.paths import Paths
 from unit.source_files import (
     AT,
@@ -29,7 +29,7 @@ from unit.source_files import (
 
 def test_a_bare_node_names_nobody(tmp_path: Path) -> None:
     """Missing directories are no error, and neither is a missing root."""
-    found = look(Paths(tmp_path / "nowhere"))
+    found = find_sources(Paths(tmp_path / "nowhere"))
     assert (found.candidates, found.leases, found.stubs) == ((), (), ())
 
 
@@ -118,7 +118,7 @@ def test_each_place_is_read(paths: Paths, name: str, content: str, said: str) ->
     """With its rank, and the interface and line where they can be told."""
     make_logs(paths, "kube-system")
     path = write_file(paths, name, content)
-    (one,) = look(paths).candidates
+    (one,) = find_sources(paths).candidates
     line = one.origin.removeprefix(str(path))
     assert f"{one.source} {one.tier} {one.interface or '-'} {line}".strip() == said
     assert (str(one.address), one.seen) == ("10.0.0.2", AT)
@@ -143,7 +143,7 @@ def test_the_stub_is_told_with_whom_it_asks(paths: Paths) -> None:
     """Also when it asks nobody: that is known, too."""
     path = write_file(paths, "run/systemd/resolve/resolv.conf", "# No DNS servers known.\n")
     stubs = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
-    assert look(paths).stubs == (Stub(addresses=stubs, asks=(), origin=str(path)),)
+    assert find_sources(paths).stubs == (Stub(addresses=stubs, asks=(), origin=str(path)),)
 
 
 def test_included_files_are_read(paths: Paths) -> None:
@@ -243,7 +243,7 @@ def test_a_thousand_servers_are_no_configuration(paths: Paths) -> None:
 def test_a_changed_file_is_read_again(paths: Paths) -> None:
     """And an unchanged one is the same as before, cheaply."""
     write_file(paths, "etc/resolv.conf.bak", SERVERS)
-    assert look(paths) == look(paths)
+    assert find_sources(paths) == find_sources(paths)
     write_file(paths, "etc/resolv.conf.bak", "nameserver 10.0.0.33\n")
     assert find(paths) == ["backup 0 10.0.0.33"]
     (paths.root / "etc/resolv.conf.bak").unlink()

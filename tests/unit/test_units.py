@@ -32,4 +32,4 @@ def test_a_unit_is_started_if_something_wants_it(
     for name, target in links.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).symlink_to(target)
-    assert units.state(tmp_path, UNIT) is state
+    assert units.find_state(tmp_path, UNIT) is state

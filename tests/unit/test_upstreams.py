@@ -19,7 +19,7 @@ from dnsguard.formats.address import IPAddress
 A, B, C, D = (ip_address(f"10.0.0.{number}") for number in (1, 2, 3, 4))
 STUB = ip_address("127.0.0.53")
 CLUSTER = ip_address("10.233.0.3")
-BORDER = Exclusions(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
+EXCLUSIONS = Exclusions(cluster=frozenset({CLUSTER, ip_address("169.254.25.10")}))
 SERVFAIL = 2
 ANSWERED, FAILED, LATE = Outcome.ANSWERED, Outcome.FAILED, Outcome.TIMED_OUT
 CONFIG, FILE = Source.CONFIG, Source.RESOLV_CONF
@@ -54,7 +54,7 @@ def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None 
 
 
 def _ranked(candidates: list[Candidate], *answers: Answer) -> Pool:
-    known = upstreams.rank_all(candidates, _heard({}, answers), BORDER)
+    known = upstreams.rank_all(candidates, _heard({}, answers), EXCLUSIONS)
     return upstreams.usable_in_principle(known)
 
 
@@ -73,13 +73,13 @@ def _ranked(candidates: list[Candidate], *answers: Answer) -> Pool:
 )
 def test_what_is_never_an_upstream(text: str) -> None:
     """A cluster address in any form, and what is no server at all."""
-    assert not BORDER.allows(ip_address(text))
+    assert not EXCLUSIONS.allows(ip_address(text))
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1", "127.0.0.53", "169.254.169.254", "fe80::1%eth0"])
 def test_what_may_be_one(text: str) -> None:
     """A cloud's link-local resolver and a local stub are real enough to be asked."""
-    assert BORDER.allows(ip_address(text))
+    assert EXCLUSIONS.allows(ip_address(text))
 
 
 def test_each_address_stands_once_under_its_best_source() -> None:
@@ -261,9 +261,9 @@ def test_what_a_round_shows(said: list[Answer], expected: str, *, is_first: bool
     """Silence clears nobody, an answer alone proves nothing; the order doesn't matter."""
     services = Services(assumed=frozenset({CLUSTER}))
     answers = [_answer(A), *said] if is_first else [*said, _answer(A)]
-    verdict = probe_record.apply_answers({}, answers, services)[A]
-    assert verdict.is_usable is (expected is CLEAR)
-    assert verdict.answers_cluster_names is (expected is CONVICT)
+    record = probe_record.apply_answers({}, answers, services)[A]
+    assert record.is_usable is (expected is CLEAR)
+    assert record.answers_cluster_names is (expected is CONVICT)
 
 
 def test_one_and_the_same_round_clears() -> None:
@@ -279,8 +279,8 @@ def test_who_fell_silent_is_cleared_anew() -> None:
     """Somebody else may answer there: kube-proxy was not up when the address was silent."""
     verdicts = _heard({}, [_answer(A), _cleared(A), _answer(A, LATE), _answer(A, LATE)])
     verdicts = {A: replace(verdicts[A], round={})}
-    verdict = _heard(verdicts, [_answer(A)])[A]
-    assert (verdict.is_usable, verdict.was_cleared) == (False, True)
+    record = _heard(verdicts, [_answer(A)])[A]
+    assert (record.is_usable, record.was_cleared) == (False, True)
 
 
 def test_silence_takes_no_clearance_away() -> None:
@@ -343,8 +343,8 @@ OUTER = frozenset({ip_address("10.96.0.1")})
 def test_an_outer_clusters_dns_is_a_real_resolver(services: Services, expected: str) -> None:
     """Nested clusters: it knows a name of its own by that name, at no service of ours."""
     answers = _answer(A), _inside(K, ANSWERED, 0, SERVICE), _inside(N)
-    verdict = probe_record.apply_answers({}, answers, services)[A]
-    assert (verdict.is_usable, verdict.answers_cluster_names) == (
+    record = probe_record.apply_answers({}, answers, services)[A]
+    assert (record.is_usable, record.answers_cluster_names) == (
         expected is CLEAR,
         expected is CONVICT,
     )
@@ -429,7 +429,7 @@ def _remember(
     before: tuple[Candidate, ...], *named: Candidate, answers: bool = False, wall: float = 99.0
 ) -> tuple[Candidate, ...]:
     proven = frozenset(one.address for one in named) if answers else frozenset[IPAddress]()
-    return remembered.remember(before, named, proven, BORDER, wall)
+    return remembered.remember(before, named, proven, EXCLUSIONS, wall)
 
 
 def test_what_is_remembered() -> None:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
     paths = Paths(options.root)
-    found = kubelet.look(paths.root)
+    found = kubelet.read_kubelet(paths.root)
     policy = fill_policy(config.load(paths.config).policy, found)
     node = take(paths, policy)
     said = inquire(node, policy)

@@ -45,7 +45,7 @@ def find_program(process: processes.Process) -> str:
 def read_server(directory: Path, pod: pods.Pod | None, process: processes.Process) -> ServerProcess:
     network = pods.find_network(directory)
     content, changed = pods.read(directory, CONF)
-    nameservers = resolvconf.addresses(content)
+    nameservers = resolvconf.read_addresses(content)
     conf = _read_option(process.arguments, "conf") or "Corefile"
     blocks = _read_corefile(directory, conf)
     ports = {int(text) for text in (_read_option(process.arguments, "dns.port"),) if _is_port(text)}
@@ -106,7 +106,7 @@ def _read_corefile(directory: Path, conf: str) -> tuple[corefile.Block, ...]:
     def imports(pattern: str) -> Iterable[bytes]:
         return pods.find_matching(directory, posixpath.join(below, pattern))
 
-    return corefile.blocks(content, pods.read_environ(directory), imports)
+    return corefile.read_blocks(content, pods.read_environ(directory), imports)
 
 
 def _find_endpoints(
@@ -144,7 +144,7 @@ def _find_forwards(forward: corefile.Forward, directory: Path, network: int) -> 
     ]
     for file in forward.files:
         with suppress(FileNotFoundError):
-            named = resolvconf.addresses(pods.read(directory, file)[0])
+            named = resolvconf.read_addresses(pods.read(directory, file)[0])
             targets += [
                 Target(endpoint=make_endpoint(one, None, network), via=file) for one in named
             ]

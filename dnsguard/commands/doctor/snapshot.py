@@ -156,7 +156,7 @@ def _find_resolved(root: Path) -> Iterator[Server]:
     content = read_bounded(root / "run/systemd/resolve/resolv.conf", pods.MOST_BYTES)
     if content is not None:
         network = pods.find_network(Path("/proc/self"))
-        targets = (make_endpoint(one, None, network) for one in resolvconf.addresses(content))
+        targets = (make_endpoint(one, None, network) for one in resolvconf.read_addresses(content))
         forward = Forward(targets=tuple(Target(endpoint=endpoint) for endpoint in targets))
         endpoints = frozenset(make_endpoint(one, None, network) for one in _STUB)
         yield Server(
@@ -166,9 +166,9 @@ def _find_resolved(root: Path) -> Iterator[Server]:
 
 
 def _read_kubelet_file(paths: Paths) -> tuple[str, tuple[IPAddress, ...]] | None:
-    found = kubelet.look(paths.root)
+    found = kubelet.read_kubelet(paths.root)
     if found is None:
         return None
     named = found.pods_file
     content = read_bounded(paths.root / named.lstrip("/"), pods.MOST_BYTES)
-    return named, resolvconf.addresses(content or b"")
+    return named, resolvconf.read_addresses(content or b"")

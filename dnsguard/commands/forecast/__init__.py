@@ -38,7 +38,7 @@ from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient, dhclient_processes, units
-from dnsguard.host.files import unwritable
+from dnsguard.host.files import explain_unwritable
 from dnsguard.host.units import State
 from dnsguard.paths import Paths
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         terminal.say_json(data)
     else:
-        terminal.say(*render(data, terminal.stdout()))
+        terminal.say(*render(data, terminal.find_page()))
     futures = (*data["renewal"], *data["reboot"])
     return POISONED if any(future["with"]["poisoned"] for future in futures) else 0
 
@@ -98,13 +98,13 @@ async def foresee(paths: Paths, settings: Config) -> Json:
 
 
 def _is_started(root: Path, unit: str) -> bool:
-    return units.state(root, unit) is State.ENABLED
+    return units.find_state(root, unit) is State.ENABLED
 
 
 def find_state_at_boot(root: Path) -> State:
     """Return whether dnsguard is started at boot; dnsguard-wait pulls it in, too."""
-    found = units.state(root, "dnsguard.service")
-    waits = units.state(root, "dnsguard-wait.service") is State.ENABLED
+    found = units.find_state(root, "dnsguard.service")
+    waits = units.find_state(root, "dnsguard-wait.service") is State.ENABLED
     return State.ENABLED if found is State.DISABLED and waits else found
 
 
@@ -118,7 +118,7 @@ def _is_running(paths: Paths) -> bool:
 def _collect(guard: Guard, known: DryRun) -> ForecastInput:
     root, seen = guard.paths.root, known.seen
     return ForecastInput(
-        dhclient=dhclient.look(root),
+        dhclient=dhclient.find_dhclient(root),
         running=dhclient_processes.find_running(root),
         content=seen.file.content,
         link=seen.file.link,
@@ -130,7 +130,7 @@ def _collect(guard: Guard, known: DryRun) -> ForecastInput:
         absent=frozenset(name for name, unit in _MAKERS.items() if not _is_started(root, unit)),
         cluster=guard.policy.cluster,
         configured=dhclient_processes.find_configured(root),
-        unwritable=unwritable(guard.paths.resolv_conf),
+        unwritable=explain_unwritable(guard.paths.resolv_conf),
         wall=seen.wall,
     )
 
@@ -201,4 +201,4 @@ def _describe_file(content: bytes | None) -> Json:
 
 
 def _list_nameservers(content: bytes) -> list[str]:
-    return [str(server.address) for server in resolvconf.nameservers(content) if server.glibc]
+    return [str(server.address) for server in resolvconf.read_nameservers(content) if server.glibc]

@@ -66,7 +66,7 @@ def _rate_harm(node: ForecastInput, outcome: Outcome) -> int:
     """Return how bad it is: cluster addresses, what nobody knows, all else."""
     if outcome.text is None:
         return 1
-    named = resolvconf.addresses(_encode(outcome.text))
+    named = resolvconf.read_addresses(_encode(outcome.text))
     return 0 if node.cluster.isdisjoint(map(plain, named)) else 2
 
 
@@ -104,7 +104,7 @@ def _describe_other_reasons(
 
 
 def _find_nameservers(outcome: Outcome) -> tuple[IPAddress, ...] | None:
-    return None if outcome.text is None else tuple(resolvconf.addresses(_encode(outcome.text)))
+    return None if outcome.text is None else tuple(resolvconf.read_addresses(_encode(outcome.text)))
 
 
 def _decode(content: bytes) -> str:

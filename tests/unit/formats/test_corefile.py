@@ -187,7 +187,7 @@ import custom/*.server
         "custom/*.override": [b"hosts {\n  10.0.0.1 x\n  fallthrough\n}\n"],
         "custom/*.server": [b"tls://x.example {\n  forward . 10.0.0.9\n}\n"],
     }
-    first, second = corefile.blocks(
+    first, second = corefile.read_blocks(
         content, {"UPSTREAM": "10.0.0.2", "ZONE": "a.example"}, lambda pattern: files[pattern]
     )
     reverse = [("0.10.in-addr.arpa", 5353), ("1.10.in-addr.arpa", 5353)]
@@ -205,5 +205,5 @@ import custom/*.server
 
 def test_a_snippet_that_imports_itself_comes_to_an_end() -> None:
     """As does a file."""
-    corefile.blocks(b"(a) {\nimport a\nimport a\n}\n. {\nimport a\n}\n", {})
-    corefile.blocks(b"import x\n", {}, lambda _: [b"import x\nimport x\n" * 100])
+    corefile.read_blocks(b"(a) {\nimport a\nimport a\n}\n. {\nimport a\n}\n", {})
+    corefile.read_blocks(b"import x\n", {}, lambda _: [b"import x\nimport x\n" * 100])
