@@ -42,12 +42,12 @@ _MOST_PODS = 1024
 class TrustedFiles:
     """Tells what only root can have written; each directory is looked at once.
 
-    As root to themselves count whoever runs this: tests and the demo of a user have a
-    tree of their own.
+    As root to themselves count whoever runs this, as tests and the demo of a user have a
+    tree of their own, and whoever made the user namespace that it may be in.
     """
 
     def __init__(self) -> None:
-        self._owners = Owners(frozenset({0, os.geteuid()}), frozenset({0, os.getegid()}))
+        self._owners = Owners(path_walk.find_owners().uids, frozenset({0, os.getegid()}))
         self._directories: dict[str, bool] = {}
 
     def include(self, path: str) -> bool:

@@ -251,11 +251,11 @@ UNPRIVILEGED = """if True:
     from dnsguard.host.listeners import Listeners
     listeners = Listeners()
     here = ip_address(sys.argv[1])
-    before = listeners.listening([here]) == frozenset({here})
+    before = listeners.find_listening([here]) == frozenset({here})
     print("ready", flush=True)
     told = select.select([listeners], [], [], 5)[0] != [] and listeners.drain()
     masks = re.findall(r"Cap(?:Eff|Prm|Bnd):\\s*(\\w+)", Path("/proc/self/status").read_text())
-    print(json.dumps([before, told, listeners.listening([here]) == frozenset(), *masks]))
+    print(json.dumps([before, told, listeners.find_listening([here]) == frozenset(), *masks]))
 """
 
 
