@@ -33,7 +33,7 @@ from dnsguard.host.watch import FileEvents, Watch, places
 from dnsguard.log import Journal
 from dnsguard.prober import ask
 from dnsguard.reporting.events import Event, Level
-from dnsguard.reporting.status import headline
+from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
 
 QUIET = 0.02

@@ -2,18 +2,20 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from dnsguard import client, config, terminal
 from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
-from dnsguard.reporting.plan import describe
-from dnsguard.reporting.status import candidates
+from dnsguard.reporting.encoding import to_json
+from dnsguard.reporting.plan import PlanReport, describe
+from dnsguard.reporting.status import Server
+from dnsguard.reporting.survey import list_servers
+from dnsguard.reporting.wire import PlanJson
 from dnsguard.terminal import Line, Page
 
 _PLAIN = Page()
@@ -22,10 +24,11 @@ _PLAIN = Page()
 def run(options: argparse.Namespace) -> int:
     paths = Paths(options.root)
     try:
-        data: Mapping[str, Any] = client.ask(paths.socket, "plan")
+        told: object = client.ask(paths.socket, "plan")
     except NoDaemonError:
         guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
-        data = asyncio.run(preview_alone(guard))
+        told = to_json(asyncio.run(preview_alone(guard)))
+    data = cast("PlanJson", told)
     if options.json:
         terminal.say_json(data)
     else:
@@ -33,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+def render(data: PlanJson, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the plan: why, what, and the diff."""
     when = f", after {data['later']:g} s" if data["later"] else ""
     rows = [page.fold(data["verdict"] + when)]
@@ -52,12 +55,12 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def candidates_alone(guard: Guard) -> dict[str, object]:
-    """Return the candidates where no daemon runs: what one would start with."""
+def list_alone(guard: Guard) -> tuple[Server, ...]:
+    """Return the nameservers where no daemon runs: whom one would start with."""
     _take_in(guard)
     seen = guard.observe()
     memory, plan = decide(guard.memory, seen, guard.policy)
-    return {"upstreams": candidates(memory, seen, plan, guard.policy)}
+    return list_servers(memory, seen, plan, guard.policy)
 
 
 def _take_in(guard: Guard) -> None:
@@ -72,7 +75,7 @@ def _take_in(guard: Guard) -> None:
     guard.refresh()
 
 
-async def preview_alone(guard: Guard) -> dict[str, object]:
+async def preview_alone(guard: Guard) -> PlanReport:
     """Return the plan where no daemon runs: look, ask, and decide as one would."""
     from dnsguard.prober import ask
 
@@ -94,4 +97,4 @@ async def preview_alone(guard: Guard) -> dict[str, object]:
     later = 0.0
     if not plan.writes_resolv_conf:
         _, plan, later = decide_ahead(memory, replace(seen, answers=()), guard.policy)
-    return {"daemon": False, **describe(guard.paths, seen, plan, later)}
+    return describe(guard.paths, seen, plan, later, has_daemon=False)

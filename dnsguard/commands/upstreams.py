@@ -3,11 +3,11 @@
 import argparse
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TypedDict, cast
 
 from dnsguard import client, config, terminal
-from dnsguard.commands.plan import candidates_alone
+from dnsguard.commands.plan import list_alone
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
 from dnsguard.core.decide import services
 from dnsguard.core.evidence import Finding, judge_round
@@ -18,6 +18,8 @@ from dnsguard.guard import Guard
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
+from dnsguard.reporting.encoding import to_json
+from dnsguard.reporting.wire import ServerJson
 from dnsguard.terminal import Line, Page, escape
 
 MOST_ASKED = 32
@@ -25,8 +27,20 @@ MOST_ASKED = 32
 _PLAIN = Page()
 _HEAD = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
 _BELOW = "     "
-_Entry = dict[str, Any]
-"""Parsed JSON; ``Any`` is what JSON is."""
+
+
+class Entry(ServerJson):
+    """A server of the daemon's list, and what came of asking it just now."""
+
+    udp_ms: float | None
+    tcp_ms: float | None
+
+
+class Table(TypedDict):
+    """All of them; times are seconds since the epoch."""
+
+    at: float
+    upstreams: list[Entry]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if is_served(data) else DEGRADED
 
 
-def ask_all(paths: Paths) -> dict[str, Any]:
+def ask_all(paths: Paths) -> Table:
     """Return everyone with what came of asking just now."""
     policy = config.load(paths.config).policy
     found = fill_policy(policy, kubelet.look(paths.root))
@@ -46,31 +60,31 @@ def ask_all(paths: Paths) -> dict[str, Any]:
     return {"at": round(time.time(), 3), "upstreams": entries}
 
 
-def is_served(data: Mapping[str, Any]) -> bool:
+def is_served(data: Table) -> bool:
     """Tell whether one that may be used answered."""
     return any(one["udp_ms"] is not None and not one["refused"] for one in data["upstreams"])
 
 
-def _list(paths: Paths, policy: Policy) -> list[_Entry]:
+def _list(paths: Paths, policy: Policy) -> list[Entry]:
     """Return the daemon's list, or where none runs what it would start with."""
     try:
-        return _entries(client.ask(paths.socket, "upstreams"))
+        named: object = client.ask(paths.socket, "upstreams")["upstreams"]
     except NoDaemonError:
-        guard = Guard(paths, policy, lambda _: None)
-        return _entries(candidates_alone(guard))
+        named = to_json(list_alone(Guard(paths, policy, lambda _: None)))
+    return [_make_entry(one) for one in cast("Iterable[dict[str, object]]", named)]
 
 
-def _entries(answer: Mapping[str, Any]) -> list[_Entry]:
-    return [{**one, "udp_ms": None, "tcp_ms": None} for one in answer["upstreams"]]
+def _make_entry(server: dict[str, object]) -> Entry:
+    return cast("Entry", {**server, "udp_ms": None, "tcp_ms": None})
 
 
-async def _probe(entries: list[_Entry], policy: Policy) -> list[_Entry]:
+async def _probe(entries: list[Entry], policy: Policy) -> list[Entry]:
     worth = [one for one in entries if one["refused"] is None][:MOST_ASKED]
     await asyncio.gather(*(_ask(one, policy) for one in worth))
     return entries
 
 
-async def _ask(entry: _Entry, policy: Policy) -> None:
+async def _ask(entry: Entry, policy: Policy) -> None:
     address = parse_address(entry["address"])
 
     async def answer(*, kind: ProbeKind = ProbeKind.UPSTREAM, tcp: bool = False) -> Answer:
@@ -98,7 +112,7 @@ def _milliseconds(answer: Answer) -> float | None:
     return round((answer.rtt or 0.0) * 1000, 1) if is_answer else None
 
 
-def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+def render(data: Table, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the table's lines, columns as wide as they need; what does not fit goes below."""
     if not data["upstreams"]:
         return (Line("no source names any nameserver"),)
@@ -123,7 +137,7 @@ def _place(cells: str, last: str, page: Page) -> Iterator[Line]:
         yield from page.fold(last, head=f"{_BELOW}from ", hang=len(_BELOW))
 
 
-def _row(entry: _Entry, at: float) -> tuple[str, ...]:
+def _row(entry: Entry, at: float) -> tuple[str, ...]:
     return (
         "*" if entry["in_use"] else " ",
         entry["address"],

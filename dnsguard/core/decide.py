@@ -68,7 +68,7 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
     )
     memory, informs = _ask_dhcp(memory, seen, policy, pool)
-    trust, trusted = upstreams.summarize(pool)
+    trust = upstreams.summarize(pool)
     actions: list[Action] = [] if file.action is None else [file.action]
     actions += write_pod_file(memory, seen, policy, pool, border)
     if memory.foreign is not None and memory.foreign != before.foreign:
@@ -84,10 +84,10 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         mode=memory.mode,
         hold=memory.hold,
         nodelocal=memory.health.state,
-        upstream=trust,
+        trust=trust,
         wanted=file.wanted,
         actions=tuple(actions),
-        because=(*because, ("upstream", trusted), *file.because),
+        because=(*because, ("upstream", trust.describe()), *file.because),
         questions=asked.now,
         dhcp_queries=informs.now,
         unused=news,
@@ -376,7 +376,7 @@ def _find_blockers(
         yield Blocker("no upstream is known to stand behind NodeLocalDNS")
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return
-    if pool and upstreams.summarize(pool)[0] is not UpstreamState.VERIFIED:
+    if pool and upstreams.summarize(pool).state is not UpstreamState.VERIFIED:
         yield Blocker("waits until an upstream answers")
     held, until = (
         memory.flaps.hold_down_seconds(policy.hold_down),

@@ -7,7 +7,7 @@ from enum import StrEnum
 from dnsguard.core.answers import Probe
 from dnsguard.core.attribution import Tramples
 from dnsguard.core.hold import Hold
-from dnsguard.core.model import Candidate, CurrentLease, Mode, NodeLocal, UpstreamState
+from dnsguard.core.model import Candidate, CurrentLease, Mode, NodeLocal, Trust, UpstreamState
 from dnsguard.core.observation import FileObservation
 from dnsguard.formats.address import IPAddress
 
@@ -148,7 +148,8 @@ class Plan:
     mode: Mode
     hold: Hold | None
     nodelocal: NodeLocal
-    upstream: UpstreamState
+    trust: Trust
+    """How far the upstreams can be trusted."""
     wanted: tuple[IPAddress, ...]
     """The nameservers that belong into resolv.conf now."""
     actions: tuple[Action, ...]
@@ -168,6 +169,14 @@ class Plan:
     """Whether resolv.conf is as it should be once the actions are done."""
     look_at: float
     """When to look again, whatever happens (CLOCK_MONOTONIC)."""
+
+    def explain(self, fact: str) -> str:
+        """Return what the trace says of a fact."""
+        return dict(self.because)[fact]
+
+    @property
+    def upstream(self) -> UpstreamState:
+        return self.trust.state
 
     @property
     def writes_resolv_conf(self) -> bool:

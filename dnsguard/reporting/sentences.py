@@ -3,15 +3,17 @@
 Made from an event's own fields, so that lines of an older daemon are told, too.
 """
 
+import time
 from collections.abc import Callable, Mapping
 
 from dnsguard.formats.timespan import describe
 
 Fields = Mapping[str, str]
 
-WORDS = {"silent": "failing"}
+_WORDS = {"silent": "failing"}
 """What people are told where the data's word would mislead: SERVFAIL is not silence."""
-_SILENT = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
+_UNKNOWN = "unknown"
+_LOOK_AT_POD = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
 _NOTHING = "Nothing to do."
 
 
@@ -32,10 +34,27 @@ def advice(event: str, fields: Fields) -> str:
     return "" if told is None else told(fields)
 
 
-def nodelocal(value: str) -> str:
-    """Return ``silent: 169.254.25.10 answers SERVFAIL`` as people say it."""
+def describe_nodelocal(state: str, detail: str) -> str:
+    """Return how NodeLocalDNS is as people say it: ``failing: answers SERVFAIL``."""
+    word = _WORDS.get(state, state)
+    return f"{word}: {detail}" if detail else word
+
+
+def describe_writer(writer: str) -> str:
+    """Return who wrote resolv.conf, as far as that is known."""
+    return "writer unknown" if writer == _UNKNOWN else f"by {writer}"
+
+
+def clock(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
+    """Return a time of day, in the longer form where it is not of today."""
+    when, today = time.localtime(at), time.localtime()
+    return time.strftime("%H:%M:%S" if when[:3] == today[:3] else form, when)
+
+
+def _split(value: str) -> tuple[str, str]:
+    """Return state and detail of a field: ``silent: 169.254.25.10 answers SERVFAIL``."""
     state, _, detail = value.partition(": ")
-    return f"{WORDS.get(state, state)}: {detail}" if detail else WORDS.get(state, state)
+    return state, detail
 
 
 def _list(event: str, fields: Fields) -> str:
@@ -49,14 +68,14 @@ def _mode(fields: Fields) -> str:
         return f"{fields['handover']}; {named}"
     if mode == "handed-over":
         return f"{mode}: NodeLocalDNS answers; {named}"
-    state = fields["nodelocal"].partition(":")[0]
+    state, detail = _split(fields["nodelocal"])
     if state in ("healthy", "unknown"):
         return f"{mode}: {fields['handover']}; {named}"
-    return f"{mode}: NodeLocalDNS {nodelocal(fields['nodelocal'])}; {named}"
+    return f"{mode}: {_describe_nodelocal(state, detail)}; {named}"
 
 
 def _upstream(fields: Fields) -> str:
-    state, _, detail = fields["upstream"].partition(": ")
+    state, detail = _split(fields["upstream"])
     named = fields.get("nameservers", "none")
     if state == "verified":
         return f"an upstream answers; resolv.conf {named}"
@@ -65,20 +84,24 @@ def _upstream(fields: Fields) -> str:
     return f"no upstream answers ({detail}); resolv.conf {named}"
 
 
+def _describe_nodelocal(state: str, detail: str) -> str:
+    return f"NodeLocalDNS {describe_nodelocal(state, detail)}"
+
+
 def _describe_write(fields: Fields) -> str:
     return f"resolv.conf {fields['nameservers']}; before, it {fields['file']}"
 
 
 def _describe_trample(fields: Fields) -> str:
     writer = fields["writer"]
-    if writer == "unknown":
-        return "/etc/resolv.conf was overwritten (writer unknown)"
-    return f"/etc/resolv.conf was overwritten by {writer} ({fields['evidence']})"
+    if writer == _UNKNOWN:
+        return f"/etc/resolv.conf was overwritten ({describe_writer(writer)})"
+    return f"/etc/resolv.conf was overwritten {describe_writer(writer)} ({fields['evidence']})"
 
 
 def _describe_fight(fields: Fields) -> str:
     writer = fields["writer"]
-    who = "a program" if writer == "unknown" else writer
+    who = "a program" if writer == _UNKNOWN else writer
     return f"{who} rewrites /etc/resolv.conf again and again; repairs are delayed"
 
 
@@ -92,7 +115,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "started": lambda f: f"dnsguard {f['version']} has started",
     "stopped": lambda _: "dnsguard has stopped; resolv.conf names upstreams, nobody repairs it",
     "mode_changed": _mode,
-    "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
+    "nodelocal_changed": lambda f: _describe_nodelocal(*_split(f["nodelocal"])),
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",
     "upstream_changed": _upstream,
     "resolv_conf_written": _describe_write,
@@ -136,11 +159,12 @@ def _about_mode(fields: Fields) -> str:
 
 
 def _about_nodelocal(fields: Fields) -> str:
-    return _SILENT if fields.get("nodelocal", "").startswith("silent") else _NOTHING
+    state, _ = _split(fields.get("nodelocal", ""))
+    return _LOOK_AT_POD if state == "silent" else _NOTHING
 
 
 def _about_upstream(fields: Fields) -> str:
-    state = fields["upstream"].partition(":")[0]
+    state, _ = _split(fields["upstream"])
     return {
         "unverified": "Look at the node's network: dnsguard upstreams; ip route",
         "none": "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"

@@ -24,6 +24,7 @@ from dnsguard.formats.dhclient.hazards import Kind
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient
 from dnsguard.paths import Paths
+from dnsguard.reporting.encoding import to_json
 
 pytestmark = pytest.mark.integration
 
@@ -348,7 +349,7 @@ def test_a_write_that_is_put_off_is_one(lab: World, content: bytes | None) -> No
     paths = Paths(lab.machine.root)
     guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
     with lab.machine.where.inside():
-        data: Any = asyncio.run(preview_alone(guard))
+        data: Any = to_json(asyncio.run(preview_alone(guard)))
     lines = [line.text for line in plan_lines(data)]
     assert lines[0] == "resolv.conf would be written: it would name 10.1.1.2, 10.1.1.1, after 0.1 s"
     assert lines[1].startswith("No daemon runs")

@@ -5,7 +5,7 @@ from typing import Any
 from dnsguard.commands.upstreams import is_served, render
 from dnsguard.terminal import Line, Page
 
-ENTRY: dict[str, Any] = {
+ENTRY: Any = {
     "address": "10.0.0.2",
     "source": "lease",
     "origin": "/var/lib/dhcp/dhclient.eth0.leases:12",
@@ -50,6 +50,6 @@ def test_nobody_known_is_said() -> None:
 
 def test_served_is_who_has_one_that_answers_and_may_be_used() -> None:
     """Cluster DNS that answers is no upstream."""
-    assert is_served({"upstreams": [REFUSED, ENTRY]})
-    assert not is_served({"upstreams": [REFUSED | {"udp_ms": 1.0}]})
-    assert not is_served({"upstreams": []})
+    assert is_served({"at": 0.0, "upstreams": [REFUSED, ENTRY]})
+    assert not is_served({"at": 0.0, "upstreams": [REFUSED | {"udp_ms": 1.0}]})
+    assert not is_served({"at": 0.0, "upstreams": []})
