@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 
 from dnsguard.core.plan import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
-from dnsguard.reporting.sentences import clock, summary
+from dnsguard.reporting.sentences import summary
+from dnsguard.reporting.words import clock
 from dnsguard.terminal import flush, say, say_json, stdout, wait
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")

@@ -8,7 +8,6 @@ from dnsguard.commands.wait import wait
 from dnsguard.errors import DEGRADED
 from dnsguard.formats.timespan import describe
 from dnsguard.paths import Paths
-from dnsguard.reporting.sentences import clock, describe_nodelocal, describe_writer
 from dnsguard.reporting.wire import (
     DhclientJson,
     HoldJson,
@@ -18,6 +17,13 @@ from dnsguard.reporting.wire import (
     TramplesJson,
     UpstreamJson,
     explain,
+)
+from dnsguard.reporting.words import (
+    UNKNOWN,
+    clock,
+    describe_hold,
+    describe_nodelocal,
+    describe_writer,
 )
 from dnsguard.terminal import Line, Page
 
@@ -32,7 +38,6 @@ _ASKED: Mapping[str, str] = {
     "http": "health URL",
 }
 _FOR_PODS = "/var/lib/dnsguard/resolv.conf"
-_UNKNOWN = "unknown"
 _MOST = 2
 """Dangers in dhclient's files that are shown unless all are asked for."""
 
@@ -87,7 +92,7 @@ def verdict(data: StatusJson) -> Line:
 
 
 def _describe_hold(hold: HoldJson) -> str:
-    return f"held to {hold['serves']} by {hold['by']}, {describe_end(hold)}"
+    return f"{describe_hold(hold['serves'], hold['by'])}, {describe_end(hold)}"
 
 
 def describe_outcome(data: StatusJson) -> str:
@@ -115,7 +120,7 @@ def _file(data: StatusJson, page: Page) -> Iterator[_Row]:
     file, why = data["resolv_conf"], explain(data, "write")
     by = file["written_by"]
     named = _list(
-        [one if by[one] == _UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
+        [one if by[one] == UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
     )
     held_back = f"; held back: {_list(file['held_back'])}" if file["held_back"] else ""
     yield page.row("resolv.conf", named + held_back)
@@ -206,7 +211,7 @@ def _tramples(tramples: TramplesJson, page: Page, *, is_full: bool) -> Iterator[
         return
     counts = sorted(tramples["by_writer"].items(), key=lambda one: one[1], reverse=True)
     by = ", ".join(f"{count} {describe_writer(name)}" for name, count in counts)
-    evidence = "" if last["writer"] == _UNKNOWN else f": {last['evidence']}"
+    evidence = "" if last["writer"] == UNKNOWN else f": {last['evidence']}"
     when = f"at {clock(last['at'])}, {describe_writer(last['writer'])}{evidence}"
     count = tramples["count"]
     yield page.row("tramples", f"1, {when}" if count == 1 else f"{count} ({by}); the last {when}")

@@ -3,16 +3,14 @@
 Made from an event's own fields, so that lines of an older daemon are told, too.
 """
 
-import time
 from collections.abc import Callable, Mapping
 
+from dnsguard.core.model import Mode, NodeLocal, UpstreamState
 from dnsguard.formats.timespan import describe
+from dnsguard.reporting.words import UNKNOWN, describe_hold, describe_nodelocal, describe_writer
 
 Fields = Mapping[str, str]
 
-_WORDS = {"silent": "failing"}
-"""What people are told where the data's word would mislead: SERVFAIL is not silence."""
-_UNKNOWN = "unknown"
 _LOOK_AT_POD = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
 _NOTHING = "Nothing to do."
 
@@ -34,23 +32,6 @@ def advice(event: str, fields: Fields) -> str:
     return "" if told is None else told(fields)
 
 
-def describe_nodelocal(state: str, detail: str) -> str:
-    """Return how NodeLocalDNS is as people say it: ``failing: answers SERVFAIL``."""
-    word = _WORDS.get(state, state)
-    return f"{word}: {detail}" if detail else word
-
-
-def describe_writer(writer: str) -> str:
-    """Return who wrote resolv.conf, as far as that is known."""
-    return "writer unknown" if writer == _UNKNOWN else f"by {writer}"
-
-
-def clock(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """Return a time of day, in the longer form where it is not of today."""
-    when, today = time.localtime(at), time.localtime()
-    return time.strftime("%H:%M:%S" if when[:3] == today[:3] else form, when)
-
-
 def _split(value: str) -> tuple[str, str]:
     """Return state and detail of a field: ``silent: 169.254.25.10 answers SERVFAIL``."""
     state, _, detail = value.partition(": ")
@@ -64,12 +45,12 @@ def _list(event: str, fields: Fields) -> str:
 
 def _mode(fields: Fields) -> str:
     mode, named = fields["mode"], f"resolv.conf {fields['nameservers']}"
-    if mode == "held":
+    if mode == Mode.HELD:
         return f"{fields['handover']}; {named}"
-    if mode == "handed-over":
+    if mode == Mode.HANDED_OVER:
         return f"{mode}: NodeLocalDNS answers; {named}"
     state, detail = _split(fields["nodelocal"])
-    if state in ("healthy", "unknown"):
+    if state in (NodeLocal.HEALTHY, NodeLocal.UNKNOWN):
         return f"{mode}: {fields['handover']}; {named}"
     return f"{mode}: {_describe_nodelocal(state, detail)}; {named}"
 
@@ -77,9 +58,9 @@ def _mode(fields: Fields) -> str:
 def _upstream(fields: Fields) -> str:
     state, detail = _split(fields["upstream"])
     named = fields.get("nameservers", "none")
-    if state == "verified":
+    if state == UpstreamState.VERIFIED:
         return f"an upstream answers; resolv.conf {named}"
-    if state == "none":
+    if state == UpstreamState.NONE:
         return "no upstream is known"
     return f"no upstream answers ({detail}); resolv.conf {named}"
 
@@ -94,21 +75,21 @@ def _describe_write(fields: Fields) -> str:
 
 def _describe_trample(fields: Fields) -> str:
     writer = fields["writer"]
-    if writer == _UNKNOWN:
+    if writer == UNKNOWN:
         return f"/etc/resolv.conf was overwritten ({describe_writer(writer)})"
     return f"/etc/resolv.conf was overwritten {describe_writer(writer)} ({fields['evidence']})"
 
 
 def _describe_fight(fields: Fields) -> str:
     writer = fields["writer"]
-    who = "a program" if writer == _UNKNOWN else writer
+    who = "a program" if writer == UNKNOWN else writer
     return f"{who} rewrites /etc/resolv.conf again and again; repairs are delayed"
 
 
 def _describe_hold(fields: Fields) -> str:
     seconds = fields.get("seconds")
     span = f" for {describe(float(seconds))}" if seconds else ""
-    return f"held to {fields['hold']} by {fields['by']}{span}"
+    return describe_hold(fields["hold"], fields["by"]) + span
 
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
@@ -151,25 +132,26 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
 
 
 def _about_mode(fields: Fields) -> str:
-    if fields["mode"] == "held":
+    if fields["mode"] == Mode.HELD:
         return "To end it: dnsguard release"
-    if fields["mode"] == "handed-over":
+    if fields["mode"] == Mode.HANDED_OVER:
         return _NOTHING
     return _about_nodelocal(fields)
 
 
 def _about_nodelocal(fields: Fields) -> str:
     state, _ = _split(fields.get("nodelocal", ""))
-    return _LOOK_AT_POD if state == "silent" else _NOTHING
+    return _LOOK_AT_POD if state == NodeLocal.SILENT else _NOTHING
 
 
 def _about_upstream(fields: Fields) -> str:
     state, _ = _split(fields["upstream"])
-    return {
-        "unverified": "Look at the node's network: dnsguard upstreams; ip route",
-        "none": "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"
+    told: Mapping[str, str] = {
+        UpstreamState.UNVERIFIED: "Look at the node's network: dnsguard upstreams; ip route",
+        UpstreamState.NONE: "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"
         " systemctl reload dnsguard",
-    }.get(state, _NOTHING)
+    }
+    return told.get(state, _NOTHING)
 
 
 def _about_written(fields: Fields) -> str:
