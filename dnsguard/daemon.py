@@ -1,37 +1,40 @@
 """The daemon: hints come in, each leads to a look; one loop, no policy.
 
-inotify, netlink, answers, signals and a timer all end in :meth:`Daemon.look`. A hint
-carries no truth, so a lost one costs at most the slow re-read.
+inotify, netlink, answers, signals and a timer all end in a look of the guard's. A hint carries
+no truth, so a lost one costs at most the slow re-read; and it is acted on once.
+
+One answer is no hint: NodeLocalDNS's "all is well", once a second for years. It is taken in
+(:meth:`Daemon._take_in`) and the next question asked (:meth:`Daemon._on_time`) without a look,
+as long as stat(2) finds the files that a look reads as they were.
 """
 
 import asyncio
-import errno
 import gc
-import os
 import signal
 import time
 import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from dnsguard import __version__, config
 from dnsguard.control import Control
-from dnsguard.core.answers import Probe
+from dnsguard.core.answers import Answer
 from dnsguard.core.model import CurrentLease, Mode
 from dnsguard.core.plan import Plan
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
 from dnsguard.exporter import Destinations, Exporter
+from dnsguard.file_hints import FileHints
 from dnsguard.guard import Guard
 from dnsguard.host import dhcp_query, resolvfile
-from dnsguard.host.addresses import Addresses, Unknown
+from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.notify import Notifier, watchdog_interval
-from dnsguard.host.watch import FileEvents, Watch, places
+from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
-from dnsguard.prober import ask
+from dnsguard.network_hints import Addressing, NetworkHints
+from dnsguard.prober import Prober
 from dnsguard.reporting.events import Event, Level
 from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
@@ -45,6 +48,10 @@ INFORM_TIMEOUT = 2.0
 """Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
+SOON = 0.02
+"""Seconds: what is due by then is done now, for each time that the loop is woken costs more."""
+EARLY = REFRESH / 10
+"""Seconds that the refresh comes early where there is a look anyway."""
 SLICE = 0.001
 """Seconds of a search through all processes that the loop is held up for."""
 _Source = TypeVar("_Source")
@@ -55,7 +62,7 @@ _NO_HINTS_REMEDY = {
 
 
 class Daemon:
-    """The loop's side of the guard."""
+    """The loop's side of the guard: descriptors, timers, tasks."""
 
     def __init__(self, guard: Guard, settings: config.Config, journal: Journal) -> None:
         self._guard = guard
@@ -65,31 +72,29 @@ class Daemon:
         self._notifier = Notifier()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._watch = _open(Watch, journal)
-        self._addresses = _open(Addresses, journal)
-        self._listeners = _open(Listeners, journal)
+        watch = _open(Watch, journal)
+        touched = guard.surroundings.record_touched
+        self._files = None if watch is None else FileHints(watch, guard.paths, touched)
+        guard.collect_file_events = self._collect_file_events
+        self._network = NetworkHints(_open(Addresses, journal), _open(Listeners, journal))
+        self._prober = Prober(self._take_in)
         self._timer: asyncio.TimerHandle | None = None
         self._requests = Requests(guard, self._dhclient, self._tell, self.look)
         self._exporter = Exporter(
             self._requests.families, self._on_export_failed, guard.paths.metrics
         )
         self._tasks: dict[object, asyncio.Task[None]] = {}
-        self._names: frozenset[str] = frozenset()
-        self._covered: frozenset[Path] = frozenset()
-        self._touched = FileEvents()
-        """What the files' events named, and nobody has looked into yet."""
-        guard.collect_file_events = self._collect_file_events
         self._refresh_at = 0.0
+        self._look_by = 0.0
+        """When everything that each look reads is read again, hints or none."""
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
         self._status = ""
         self._mode: Mode | None = None
         self._started = time.monotonic()
+        requests = self._requests
         self._control = Control(
-            guard.paths.socket,
-            self._requests.answers,
-            self._requests.commands,
-            self._requests.complain,
+            guard.paths.socket, requests.answers, requests.commands, requests.complain
         )
 
     async def run(self) -> None:
@@ -104,16 +109,21 @@ class Daemon:
             self._tell("control_socket_failed", Level.ERROR, error=error, means="no status")
         self._update_dhclient_lock()
         self._serve_metrics()
-        self._watch_paths()
-        if self._watch is not None:
-            self._loop.add_reader(self._watch.fileno(), self._on_files)
-        if self._addresses is not None:
-            self._loop.add_reader(self._addresses.fileno(), self._on_addresses)
-        if self._listeners is not None:
-            self._loop.add_reader(self._listeners.fileno(), self._on_listeners)
+        self._cover()
+        for source, act in self._sources():
+            self._loop.add_reader(source.fileno(), act)
         self._loop.call_soon(self.look)  # a fault in it is survived like one in any other
         await self._stopped.wait()
         self._stop()
+
+    def _sources(self) -> tuple[tuple[FileHints | Addresses | Listeners, Callable[[], None]], ...]:
+        network = self._network
+        sources = (
+            (self._files, self._on_files),
+            (network.addresses, self._on_addresses),
+            (network.listeners, self._on_listeners),
+        )
+        return tuple((source, act) for source, act in sources if source is not None)
 
     def _on_signal(self, number: int, act: Callable[[], object]) -> None:
         """Do this on the loop, even if the byte that should wake it is lost.
@@ -124,33 +134,129 @@ class Daemon:
         self._loop.add_signal_handler(number, lambda: None)  # for the byte, which only wakes
         signal.signal(number, lambda *_: self._loop.call_soon_threadsafe(act))
 
+    # --- Hints
+
+    def _on_files(self) -> None:
+        """Repair at once what a repair lies ready for; look, if it is about anything else."""
+        assert self._files is not None  # noqa: S101 -- its descriptor called
+        self._apply_prepared()
+        hint = self._files.take()
+        if hint.is_about_file:
+            # Between that and the events the file may have changed once more.
+            self._apply_prepared()
+        if hint.is_about_records:
+            self._guard.surroundings.read_records()
+        if hint.is_about_records or (hint.is_about_file and not self._guard.is_as_left()):
+            self._follow_up(self._guard.look())
+        if hint.is_about_leases or hint.is_about_records:
+            self._refresh_at = 0.0  # the lease file says more
+            self._loop.call_soon(self.look)
+        if hint.needs_cover:
+            self._cover()
+
+    def _apply_prepared(self) -> None:
+        if self._guard.apply_prepared():
+            self._follow_up(self._guard.account_for_repair())
+
+    def _collect_file_events(self) -> None:
+        """Read the files' events: they tell who has written what a look has just found."""
+        if self._files is not None:
+            self._files.collect()
+            if self._files.is_waiting:
+                self._loop.call_soon(self._on_files)  # nothing else calls it for what is read
+
+    def _on_addresses(self) -> None:
+        """Look at once: NodeLocalDNS's address may be gone."""
+        assert self._network.addresses is not None  # noqa: S101 -- its descriptor called
+        if self._network.addresses.drain():
+            self._take_addresses(self._network.list_all(self._guard.policy.nodelocal))
+            self._follow_up(self._guard.look())
+            # A new address, a new lease: what was unknown may stand in a file now.
+            self._loop.call_soon(self._look_at_everything)
+
+    def _on_listeners(self) -> None:
+        """Look at once: a socket on port 53 is gone, and no question need be due."""
+        assert self._network.listeners is not None  # noqa: S101 -- its descriptor called
+        if self._network.listeners.drain():
+            self._take_addresses(self._network.list_listeners(self._guard.policy.nodelocal))
+            self._follow_up(self._guard.look())
+
+    def _take_in(self, answers: tuple[Answer, ...]) -> None:
+        """Take in the answers that have come; look, if they may tell something new."""
+        if self._guard.confirm(answers):
+            self._plan_next()
+            return
+        # Nothing tells of a new listener but its answer.
+        self._take_addresses(self._network.list_listeners(self._guard.policy.nodelocal))
+        self._follow_up(self._guard.look(answers))
+
+    def _take_addresses(self, listed: Addressing) -> None:
+        self._guard.surroundings.set_addresses(*listed)
+
+    def _on_time(self) -> None:
+        """Look, unless nothing is due but what NodeLocalDNS is asked all the time."""
+        now, is_at_rest = time.monotonic(), self._guard.is_at_rest
+        look_at = min(self._guard.look_at, self._look_by, self._refresh_at)
+        if is_at_rest and now + SOON < look_at:
+            self._guard.probe_nodelocal()
+            self._plan_next()
+            return
+        if is_at_rest and now + REFRESH / 2 > self._refresh_at:
+            self._refresh_at = 0.0  # both come every 5 s: together from now on
+        self.look()
+
+    # --- Looks
+
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
-        self._follow_up(self._guard.look())
-        if time.monotonic() >= self._refresh_at:
-            self._refresh()
+        is_due = time.monotonic() + EARLY >= self._refresh_at
+        if not (is_due and self._guard.is_at_rest):
             self._follow_up(self._guard.look())
+        if is_due:
+            listed = self._network.list_all(self._guard.policy.nodelocal)
+            if self._network.failure is not None:
+                self._tell("addresses_not_listed", Level.ERROR, error=self._network.failure)
+            self._take_addresses(listed)
+            self._look_at_everything()
+
+    def _look_at_everything(self) -> None:
+        """Look up what changes seldom, and look."""
+        self._refresh_at = time.monotonic() + REFRESH
+        self._update_dhclient_lock()
+        self._guard.refresh()
+        self._loop.call_soon(self._search)
+        self._cover()
+        self._dhclient.judge(self._guard.policy.cluster)
+        self._follow_up(self._guard.look())
 
     def _follow_up(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
-        self._guard.apply_deferred()
-        if plan.prepared != self._guard.prepared.repair:
-            self._start("spare", self._prepare_repair)
-        if self._guard.is_unsynced:
+        guard = self._guard
+        guard.apply_deferred()
+        guard.file.prepared.wanted = plan.prepared
+        if guard.file.prepared.is_stale:
+            self._start("prepared repair", self._prepare_repair)
+        if guard.deferred.unsynced:
             self._start("sync", self._sync)
-        for query in self._guard.take_questions():
-            # Never left out: the core counts on an answer to each question.
-            self._start(object(), partial(self._ask, query))
-        for lease in self._guard.take_informs():
+        for lease in guard.take_dhcp_queries():
             self._start(object(), partial(self._ask_dhcp_server, lease))
-        if self._timer is not None:
-            self._timer.cancel()
-        latest = self._loop.time() + self._pulse
-        due = min(plan.look_at, self._guard.retry_at, latest)
-        self._timer = self._loop.call_at(due, self.look)
+        self._look_by = self._loop.time() + self._pulse
+        self._plan_next()
         self._announce(plan)
         if self._exporter.is_due(self._loop.time()):
             self._start("metrics", self._exporter.write)
+
+    def _plan_next(self) -> None:
+        """Ask what is due, and plan the next look."""
+        for query in self._guard.take_questions():
+            # Never left out: the core counts on an answer to each question.
+            self._prober.expect()
+            self._start(object(), partial(self._prober.ask, query, self._guard.policy))
+        if self._timer is not None:
+            self._timer.cancel()
+        guard = self._guard
+        due = min(guard.probe_at, guard.look_at, self._look_by, self._refresh_at)
+        self._timer = self._loop.call_at(due, self._on_time)
 
     def _start(self, key: object, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do this beside the loop, unless what has this key is being done."""
@@ -158,90 +264,6 @@ class Daemon:
             task = self._loop.create_task(work())
             self._tasks[key] = task
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
-
-    def _on_files(self) -> None:
-        """Look at once if it is about resolv.conf; everything else comes behind."""
-        assert self._watch is not None  # noqa: S101 -- its descriptor called
-        has_struck = self._guard.apply_prepared()
-        self._collect_file_events()
-        touched, self._touched = self._touched, FileEvents()
-        if has_struck:
-            self._account_for_repair()
-        hooks = self._guard.paths.dhclient_hooks
-        read = (*hooks, *self._guard.paths.leases)
-        changed = any(path in read or path.parent in read for path in touched.paths)
-        if touched.overflowed or changed:
-            self._refresh_at = 0.0
-            self._loop.call_soon(self.look)
-        is_about_it = any(path.name in self._names for path in touched.paths)
-        if is_about_it or touched.overflowed:
-            # Between the strike and the drain the file may have changed once more.
-            if self._guard.apply_prepared():
-                self._account_for_repair()
-            self.look()
-        records = self._guard.paths.hook_records
-        if touched.overflowed or any(path.parent == records for path in touched.paths):
-            self._guard.read_records()
-            self._refresh_at = 0.0  # the lease file says more
-            self.look()
-        if is_about_it or touched.overflowed or changed or touched.paths & self._covered:
-            self._watch_paths()
-
-    def _collect_file_events(self) -> None:
-        """Read the files' events: they tell who has written what a look has just found."""
-        if self._watch is None:
-            return
-        new, known = self._watch.drain(), self._touched
-        if new != FileEvents():
-            self._guard.record_touched(new.paths)
-            self._touched = FileEvents(
-                paths=known.paths | new.paths, overflowed=known.overflowed or new.overflowed
-            )
-            self._loop.call_soon(self._on_files)  # nothing else calls it for what is read
-
-    def _account_for_repair(self) -> None:
-        self._guard.account_for_repair()
-        if self._guard.plan is not None:
-            self._follow_up(self._guard.plan)
-
-    def _on_addresses(self) -> None:
-        assert self._addresses is not None  # noqa: S101 -- its descriptor called
-        if self._addresses.drain():
-            self._list_addresses()
-            self._follow_up(self._guard.look())
-            # A new address, a new lease: what was unknown may stand in a file now.
-            self._refresh_at = 0.0
-            self._loop.call_soon(self.look)
-
-    def _on_listeners(self) -> None:
-        """Look at once: a socket on port 53 is gone, and no question need be due."""
-        assert self._listeners is not None  # noqa: S101 -- its descriptor called
-        if self._listeners.drain():
-            self._list_listeners()
-            self._follow_up(self._guard.look())
-
-    def _list_listeners(self) -> None:
-        guard = self._guard
-        if self._listeners is not None:
-            listening = self._listeners.listening(guard.policy.nodelocal)
-            guard.set_addresses(guard.knowledge.bound, listening)
-
-    def _list_addresses(self) -> None:
-        bound = None if self._addresses is None else self._addresses.bound()
-        if isinstance(bound, Unknown):
-            self._tell("addresses_not_listed", Level.ERROR, error=bound)
-            bound = None
-        self._guard.set_addresses(bound)
-        self._list_listeners()
-
-    def _refresh(self) -> None:
-        self._update_dhclient_lock()
-        self._list_addresses()
-        self._guard.refresh()
-        self._loop.call_soon(self._search)
-        self._refresh_at = time.monotonic() + REFRESH
-        self._watch_paths()
-        self._dhclient.judge(self._guard.policy.cluster)
 
     def _update_dhclient_lock(self) -> None:
         """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases.
@@ -251,48 +273,36 @@ class Daemon:
         is_managed = self._guard.managed_link is not None
         self._dhclient.take_lock(takes_hook=self._settings.takes_hook and not is_managed)
 
-    def _watch_paths(self) -> None:
-        """Watch what resolv.conf is made of now, and what dhclient will read next."""
-        if self._watch is None:
+    def _cover(self) -> None:
+        if self._files is None:
             return
-        paths = self._guard.paths
-        chain = resolvfile.chain(paths.resolv_conf)
-        taken = self._guard.managed_link
-        behind = () if taken is None else places(taken)
-        self._names = frozenset(path.name for path in (*chain, *(() if taken is None else [taken])))
-        hooks = paths.dhclient_hooks
-        wanted = (
-            *places(Path("/etc/resolv.conf"), root=paths.root),
-            *behind,
-            hooks[0].parent,
-            *hooks[1:],
-            *paths.leases,
-            paths.hook_records,
-        )
-        self._covered = frozenset(wanted)
-        if self._watch.watch_paths(wanted):
+        if self._files.cover(self._guard.managed_link):
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
-        for path, number in self._watch.unwatched:
-            if number not in (errno.ENOENT, errno.ENOTDIR):
-                _tell_no_hints(self._journal, str(path), os.strerror(number))
+        for path, error in self._files.failures:
+            _tell_no_hints(self._journal, path, error)
 
     def _search(self) -> None:
         """Search the processes for a kubelet; what is due meanwhile is done between slices."""
         if self._guard.search(SLICE):
             self._loop.call_soon(self._search)
 
-    async def _ask(self, query: Probe) -> None:
-        answer = await ask(query, self._guard.policy)
-        self._list_listeners()  # nothing tells of a new one but its answer
-        self._follow_up(self._guard.look((answer,)))
-
     async def _ask_dhcp_server(self, lease: CurrentLease) -> None:
-        informed = await dhcp_query.query(lease, timeout=INFORM_TIMEOUT)
+        answer = await dhcp_query.query(lease, timeout=INFORM_TIMEOUT)
         self._tell(
-            "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=informed.detail
+            "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=answer.detail
         )
-        self._follow_up(self._guard.look(informed=(informed,)))
+        self._follow_up(self._guard.look(dhcp=(answer,)))
+
+    async def _prepare_repair(self) -> None:
+        """Have the repair of the poison that is now held back ready on the disk."""
+        prepared = self._guard.file.prepared
+        while prepared.is_stale:
+            prepared.discard()
+            if (wanted := prepared.wanted) is not None:
+                if not await self._loop.run_in_executor(None, prepared.prepare, wanted):
+                    return  # tried again after the next look
+                prepared.repair = wanted
 
     def _announce(self, plan: Plan) -> None:
         """Tell systemd. The watchdog is fed only here, after a completed look."""
@@ -311,21 +321,10 @@ class Daemon:
         self._notifier.watchdog()
         self._journal.flush()
 
-    async def _prepare_repair(self) -> None:
-        """Have the remedy for the poison now held back ready on the disk."""
-        guard = self._guard
-        while guard.plan is not None and guard.plan.prepared != guard.prepared.repair:
-            remedy = guard.plan.prepared
-            guard.prepared.discard()
-            if remedy is not None:
-                if not await self._loop.run_in_executor(None, guard.prepared.prepare, remedy):
-                    return  # tried again after the next look
-                guard.prepared.repair = remedy
-
     async def _sync(self) -> None:
         """Sync what was written: milliseconds, in a thread, behind every repair."""
         await asyncio.sleep(QUIET)
-        while written := self._guard.take_unsynced():
+        while written := self._guard.deferred.take_unsynced():
             await self._loop.run_in_executor(None, resolvfile.sync, written)
 
     def _reload(self) -> None:
@@ -372,15 +371,11 @@ class Daemon:
         self._dhclient.drop_lock()
         self._guard.shut_down()
         self._tell("stopped")
-        if self._watch is not None:
-            self._loop.remove_reader(self._watch.fileno())
-            self._watch.close()
-        if self._addresses is not None:
-            self._loop.remove_reader(self._addresses.fileno())
-            self._addresses.close()
-        if self._listeners is not None:
-            self._loop.remove_reader(self._listeners.fileno())
-            self._listeners.close()
+        for source, _ in self._sources():
+            self._loop.remove_reader(source.fileno())
+        if self._files is not None:
+            self._files.close()
+        self._network.close()
         self._notifier.close()
 
     def _serve_metrics(self) -> None:
@@ -426,7 +421,7 @@ def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:
     journal = Journal(settings.log_level)
     for event in early:
         journal(event)
-    guard.emit = journal
+    guard.deferred.emit = journal
 
     # What is loaded stays: a full collection over it would be a pause of 10 ms.
     gc.collect()
@@ -437,4 +432,4 @@ def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:
 
     asyncio.run(main())
     journal.close()
-    guard.prepared.discard()  # a thread may have laid one ready after the stop
+    guard.file.prepared.discard()  # a thread may have laid one ready after the stop

@@ -1,437 +1,252 @@
-"""One look after another: observe, decide, apply. No policy, no library, no waiting.
+"""The guard: one look after another, each in the same steps. No policy, no library, no waiting.
 
-The same cycle runs before anything heavy is imported (``secure``), in the daemon, and
-for ``plan``. Only the standard library is behind it, so that the very first look
-comes 50 ms after the process starts.
+    observe --> repair --> write --> follow up --> apply what could wait
+
+The same guard runs before anything heavy is imported (``secure``), in the daemon, and for
+``plan``.
 """
 
-import errno
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from dnsguard.core import hold as holds
-from dnsguard.core import links
 from dnsguard.core.answers import Answer, Probe
-from dnsguard.core.attribution import RECENT, FileTouch
-from dnsguard.core.backoff import back_off
-from dnsguard.core.decide import decide, forget, to_remember
+from dnsguard.core.decide import follow_up, forget, to_remember
 from dnsguard.core.health import Health
-from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import CurrentLease, Found, HookRecord
-from dnsguard.core.observation import MAX_FILE, DhcpAnswer, FileObservation, Observation, PodsFile
-from dnsguard.core.plan import (
-    Action,
-    EndHold,
-    KeepForeign,
-    Plan,
-    Remember,
-    ReplaceFile,
-    ReplacePodFile,
-    RestoreLink,
-)
-from dnsguard.core.pods_file import RESTART
-from dnsguard.core.policy import Policy, fill_policy
-from dnsguard.core.rewrite import undo_failed_write
+from dnsguard.core.model import CurrentLease
+from dnsguard.core.observation import DhcpAnswer, FileObservation, Observation
+from dnsguard.core.plan import Plan
+from dnsguard.core.policy import Policy
+from dnsguard.core.repair import Repair, hands_over, repair, undo
+from dnsguard.deferred import DeferredActions
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.kubelet import Kubelet
-from dnsguard.host import atomic, hook, resolvfile, store, trust
-from dnsguard.host.files import read_bounded, read_whole
-from dnsguard.host.kubelet import KubeletReader
-from dnsguard.host.pods_file import PodsFileReader
-from dnsguard.host.prepared_file import PreparedFile
+from dnsguard.host import atomic, resolvfile
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.paths import Paths
 from dnsguard.reporting.counters import Counters
 from dnsguard.reporting.events import Event, Level, describe_changes
+from dnsguard.resolv_conf import ResolvConf
+from dnsguard.surroundings import Surroundings
 
-_REMEDIES = {
-    errno.EPERM: "the file is immutable: chattr -i {path}",
-    errno.EACCES: "make the directory of {path} writable to root",
-    errno.EROFS: "the filesystem of {path} is read-only: mount it read-write",
-    errno.ENOSPC: "the disk is full: free space",
-    errno.EBUSY: "{path} is mounted over: unmount it",
-}
-_MOST_TRACES = 64
-_MOST_HOLD = 4096
-"""Bytes; the longest has about 200."""
 _TRIES = 3
 """Looks in a row at a file that changes under our hands."""
-RETRY_FIRST, RETRY_LATEST = 0.05, 5.0
-"""Seconds until a write that failed twice in a row is tried again, doubled each time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is looked up now and then, and reused by the looks between."""
-
-    found: Found = field(default_factory=Found)
-    records: tuple[HookRecord, ...] = ()
-    kubelet: Kubelet | None = None
-    kubelet_doubt: str | None = None
-    """Why there may be one though none was found."""
-    pod_file: bytes | None = None
-    bound: frozenset[IPAddress] | None = None
-    listening: frozenset[IPAddress] | None = None
-    hold: Hold | None = None
-    traces: tuple[FileTouch, ...] = ()
 
 
 class Guard:
-    """The guard's working memory and the hands it has on the files."""
+    """What is remembered from look to look, and the hands on the files."""
 
-    def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
+    def __init__(self, paths: Paths, policy: Policy, emit: Callable[[Event], None]) -> None:
         self.paths = paths
-        self.knowledge = Knowledge()
-        self.configure(policy)
-        self._kubelet = KubeletReader(paths.root)
-        self._pods = PodsFileReader(paths.root, paths.resolv_conf)
+        self.file = ResolvConf(paths.resolv_conf)
+        self.surroundings = Surroundings(paths)
+        self.deferred = DeferredActions(paths, self.surroundings, emit)
+        self.counters = Counters()
+        self.memory = self.deferred.load()
         self.plan: Plan | None = None
         self.seen: Observation | None = None
-        self.failure: str | None = None
-        """Why resolv.conf could not be written at the last try."""
-        self._unsynced: set[Path] = set()
-        self.emit = tell
         self.collect_file_events: Callable[[], None] = lambda: None
         """Notes what was touched by now; the daemon's."""
-        state = store.load(paths.state, paths.foreign)
-        self._is_state_damaged = state.complaint is not None
-        if state.complaint is not None:
-            details = (("why", state.complaint),)
-            tell(Event(name="state_unreadable", level=Level.WARNING, details=details))
-        self.memory = Memory(
-            remembered=trust.filter_believed(paths.root, state.remembered),
-            cluster_resolvers=state.convicts,
-            kubernetes=state.kubernetes,
-            deleted=state.deleted,
-            foreign=state.foreign,
-        )
-        self.prepared = PreparedFile(paths.resolv_conf)
-        self._struck = (FileObservation(), b"")
-        self._latest = 0
-        """The latest mtime that resolv.conf was seen with (nanoseconds since the epoch)."""
-        self.retry_at = math.inf
-        """When a write that failed is tried again (CLOCK_MONOTONIC)."""
-        self._failures = 0
-        self._lost: tuple[str, ...] = ()
-        self._unwritten: dict[type[Action], str] = {}
-        self.counters = Counters()
+        self.configure(policy)
+        self._repaired = (FileObservation(), b"")
         self._woken = time.monotonic()
-        self._later: list[Action] = []
         self._news: list[Event] = []
         self._questions: list[Probe] = []
-        self._informs: list[CurrentLease] = []
+        self._dhcp_queries: list[CurrentLease] = []
 
     def configure(self, policy: Policy) -> None:
         """Take the operator's policy; what it leaves to be found is found on the node."""
         self._configured = policy
-        self.policy = fill_policy(policy, self.knowledge.kubelet)
+        self.policy = self.surroundings.fill(policy)
 
-    def set_addresses(
-        self,
-        bound: frozenset[IPAddress] | None,
-        listening: frozenset[IPAddress] | None = None,
-    ) -> None:
-        """Take in the node's addresses and who listens there, None where nobody can tell."""
-        self.knowledge = replace(self.knowledge, bound=bound, listening=listening)
+    def refresh(self) -> None:
+        """Look up what changes seldom."""
+        self.surroundings.refresh()
+        self.configure(self._configured)
 
-    def set_hold(self, hold: Hold | None) -> None:
-        """Take in what an operator pins, None to release it; kept for the next daemon.
-
-        :raises OSError: it can't be kept, and is not taken in.
-        """
-        if hold is None:
-            self.paths.hold.unlink(missing_ok=True)
-        else:
-            atomic.write(self.paths.hold, holds.dump(hold))
-        self.knowledge = replace(self.knowledge, hold=hold)
+    def search(self, seconds: float = math.inf) -> bool:
+        """Search the processes for a kubelet for about so long; return whether there is more."""
+        is_more = self.surroundings.search(seconds)
+        self.configure(self._configured)
+        return is_more
 
     def load_hold(self) -> None:
         """Take in what was pinned before this daemon started."""
-        try:
-            hold = holds.load(read_whole(self.paths.hold, _MOST_HOLD))
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            why = f"{self.paths.hold}: {reason}; nothing is held"
-            event = Event(name="state_unreadable", level=Level.WARNING, details=(("why", why),))
+        why = self.surroundings.load_hold()
+        if why is not None:
+            details = (("why", why),)
+            event = Event(name="state_unreadable", level=Level.WARNING, details=details)
             self._news.append(event)
-            return
-        self.knowledge = replace(self.knowledge, hold=hold)
 
     def forget(self, address: IPAddress) -> None:
         """Drop a remembered server; what names it now goes on doing so."""
         self.memory = forget(self.memory, address)
-        self._later.append(to_remember(self.memory))
-
-    def refresh(self) -> None:
-        """Look up what changes seldom: sources, kubelet, the file for kubelet."""
-        # Here, not above: its parsers cost 15 ms, and what is remembered may do for a start.
-        from dnsguard.host import sources
-
-        self.knowledge = replace(
-            self.knowledge,
-            found=sources.look(self.paths),
-            records=hook.records(self.paths.hook_records),
-            pod_file=read_bounded(self.paths.pod_file, MAX_FILE),
-        )
-        self._read_kubelet()
-
-    def read_records(self) -> None:
-        """Take in what our hook has written down."""
-        records = hook.records(self.paths.hook_records)
-        self.knowledge = replace(self.knowledge, records=records)
-
-    def _read_kubelet(self) -> None:
-        found = self._kubelet.look()
-        self.knowledge = replace(self.knowledge, kubelet=found, kubelet_doubt=self._kubelet.doubt())
-        self.configure(self._configured)
-
-    def search(self, seconds: float = math.inf) -> bool:
-        """Search the processes for a kubelet for about so long; return whether there is more.
-
-        Apart from the looks, which a repair may be waiting behind: there may be thousands.
-        """
-        if self._kubelet.search(seconds):
-            return True
-        self._read_kubelet()
-        return False
-
-    def record_touched(self, touched: Iterable[Path]) -> None:
-        """Keep what was touched just now: it may tell who has written the file."""
-        now = time.monotonic()
-        kept = [trace for trace in self.knowledge.traces if now - trace.at <= RECENT]
-        kept += [FileTouch(str(path), now) for path in touched]
-        self.knowledge = replace(self.knowledge, traces=tuple(kept[-_MOST_TRACES:]))
-
-    def apply_prepared(self) -> bool:
-        """Put the spare in place if the file says what it is the remedy for.
-
-        The one write that is made before it is decided: it was decided when the spare
-        was made. What it means is decided by :meth:`reckon`, which has to follow.
-        """
-        self._woken = time.monotonic()
-        struck = self.prepared.apply(self._latest)
-        if struck is None:
-            return False
-        self.counters.record_repair(time.monotonic() - self._woken)
-        self._struck = struck
-        return True
-
-    def account_for_repair(self) -> None:
-        """Decide what the strike means."""
-        struck, repaired = self._struck
-        self.collect_file_events()
-        seen = replace(self.observe(), file=struck, repaired=repaired)
-        before, plan = self.plan, self._decide(seen)
-        self._account_for_write(plan.wanted, Replacement(result=Replaced.DONE), plan)
-        self._news += describe_changes(before, plan)
-
-    def look(self, answers: tuple[Answer, ...] = (), informed: tuple[DhcpAnswer, ...] = ()) -> Plan:
-        """Observe, decide, and write resolv.conf if that is due.
-
-        What else the plan holds is left to :meth:`settle`, so that nothing stands
-        between a foreign write and its repair.
-        """
-        self.counters.record_answers(answers, self.policy.cluster)
-        if answers and self.memory.serves is Serves.UPSTREAM:
-            # An answer may hand the node over: not on what kubelet did seconds ago.
-            self._read_kubelet()
-        for _ in range(_TRIES):
-            seen = replace(self.observe(), answers=answers, dhcp_answers=informed)
-            plan, result = self._step(seen)
-            answers, informed = (), ()  # each counts once
-            has_just_failed = result is Replaced.FAILED and self._failures == 1
-            if result is not Replaced.CHANGED and not has_just_failed:
-                break
-        return plan
-
-    def _step(self, seen: Observation) -> tuple[Plan, Replaced | None]:
-        before, known, plan = self.plan, self.memory, self._decide(seen)
-        result = None
-        for action in plan.actions:
-            if isinstance(action, ReplaceFile | RestoreLink):
-                outcome = self._write_resolv_conf(action)
-                result = outcome.result
-                if before is not None and result is Replaced.DONE:
-                    self._count_repair(before, plan)
-                self._account_for_write(action.wanted, outcome, plan)
-                if result is Replaced.FAILED:
-                    self.memory, plan = undo_failed_write(known, self.memory, plan, seen.file)
-                    self.plan = plan
-        if result is not Replaced.FAILED:
-            self._failures, self.retry_at = 0, math.inf
-        self._news += describe_changes(before, plan)
-        return plan, result
-
-    def _write_resolv_conf(self, action: ReplaceFile | RestoreLink) -> Replacement:
-        path = self.paths.resolv_conf
-        if isinstance(action, RestoreLink):
-            return resolvfile.put_link(path, action.link, action.seen)
-        return resolvfile.replace(path, action.content, action.seen, after=self._latest)
-
-    def _count_repair(self, before: Plan, plan: Plan) -> None:
-        """Count the write, unless it is a handover or the way back."""
-        if before.mode is plan.mode and before.hold == plan.hold:
-            self.counters.record_repair(time.monotonic() - self._woken)
-
-    def _decide(self, seen: Observation) -> Plan:
-        self.memory, plan = decide(self.memory, seen, self.policy)
-        self.counters.record_plan(self.plan, plan)
-        self.plan, self.seen = plan, seen
-        at_once = ReplaceFile, RestoreLink
-        self._later += [action for action in plan.actions if not isinstance(action, at_once)]
-        self._questions += plan.questions
-        self._informs += plan.dhcp_queries
-        return plan
+        self.deferred.add([to_remember(self.memory)])
 
     def observe(self) -> Observation:
         """Return everything there is to see now, but for what was asked."""
-        file = resolvfile.observe(self.paths.resolv_conf)
-        if file.identity is not None:
-            self._latest = max(self._latest, file.identity.mtime_ns)
+        file = self.file.observe()
         if file.content != self.memory.written:
-            self.collect_file_events()  # behind the reading: what wrote it has left its traces by now
-        facts = self.knowledge
-        return Observation(
-            now=time.monotonic(),
-            wall=time.time(),
-            file=file,
-            link_target=self._observe_link_target(file),
-            pod_file=facts.pod_file,
-            found=facts.found,
-            records=facts.records,
-            bound=facts.bound,
-            listening=facts.listening,
-            pods=self.read_pods_file(),
-            pods_doubt=facts.kubelet_doubt,
-            hold=facts.hold,
-            touches=facts.traces,
-        )
+            # Behind the reading: what wrote it has left its traces by now.
+            self.collect_file_events()
+        return self.surroundings.observe(file, self.file.observe_link_target(file))
 
-    def _observe_link_target(self, file: FileObservation) -> FileObservation | None:
-        """Look where the link leads whose place our file has taken."""
-        link = links.replaced_link(file)
-        return None if link is None else resolvfile.observe_link_target(self._resolve_link(link))
+    def apply_prepared(self) -> bool:
+        """Repair the file at once, if it says what a repair lies ready for.
 
-    def _resolve_link(self, link: str) -> Path:
-        return self.paths.resolv_conf.parent / link
+        The one write that is made before it is decided: it was decided when it was prepared.
+        What it means is decided by :meth:`account_for_repair`, which has to follow.
+        """
+        self._woken = time.monotonic()
+        repaired = self.file.apply_prepared()
+        if repaired is None:
+            return False
+        self.counters.record_repair(time.monotonic() - self._woken)
+        self._repaired = repaired
+        return True
 
-    @property
-    def managed_link(self) -> Path | None:
-        """Where the link leads that belongs to resolv.conf's manager, in its place or not."""
-        link = None if self.seen is None else links.managers_link(self.seen.file)
-        return None if link is None else self._resolve_link(link)
+    def account_for_repair(self) -> Plan:
+        """Decide what the repair means that :meth:`apply_prepared` has made."""
+        poisoned, repaired = self._repaired
+        self.collect_file_events()
+        seen = replace(self.observe(), file=poisoned, repaired=repaired)
+        memory, decision = repair(self.memory, seen, self.policy)
+        return self._follow_up(memory, seen, decision, [Replacement(result=Replaced.DONE)])
 
-    def give_link_back(self) -> None:
-        """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
-        file = resolvfile.observe(self.paths.resolv_conf)
-        link = links.replaced_link(file)
-        if link is not None:
-            outcome = resolvfile.put_link(self.paths.resolv_conf, link, file)
-            self.failure = None if outcome.error is None else str(outcome.error)
-            self._unsynced.add(self.paths.resolv_conf)
+    def look(self, answers: tuple[Answer, ...] = (), dhcp: tuple[DhcpAnswer, ...] = ()) -> Plan:
+        """Observe, repair, and decide the rest once resolv.conf is written.
 
-    def read_pods_file(self) -> PodsFile | None:
-        """Return the file that kubelet hands to pods, as it is now."""
-        kubelet = self.knowledge.kubelet
-        if kubelet is None:
-            return None
-        found = self._pods.read(kubelet.pods_file)
-        return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
+        What else the plan holds is left to :meth:`apply_deferred`, so that nothing stands
+        between a foreign write and its repair.
+        """
+        self.counters.record_answers(answers, self.policy.cluster)
+        memory, outcomes = self.memory, list[Replacement]()
+        for _ in range(_TRIES):
+            before, seen = memory, replace(self.observe(), answers=answers, dhcp_answers=dhcp)
+            memory, seen, decision = self._repair(before, seen)
+            answers, dhcp = (), ()  # each counts once
+            if decision.file.action is None:
+                self.file.settle()
+                break
+            outcome = self.file.write(decision.file.action)
+            outcomes.append(outcome)
+            if outcome.result is Replaced.FAILED:
+                self.counters.failed_writes += 1
+                memory, decision = undo(before, memory, decision, seen.file)
+                if self.file.failures > 1:
+                    break
+            elif outcome.result is not Replaced.CHANGED:
+                self._count_repair(memory, outcome)
+                self.file.settle()
+                break
+        return self._follow_up(memory, seen, decision, outcomes)
+
+    def _repair(
+        self, before: Memory, seen: Observation
+    ) -> tuple[Memory, Observation, Repair]:
+        """Take the first step of the decision."""
+        memory, decision = repair(before, seen, self.policy)
+        if hands_over(before, memory):
+            # Nothing but kubelet's files can stand against it now, and they may have changed.
+            self.surroundings.read_kubelet()
+            self.configure(self._configured)
+            doubt = self.surroundings.known.kubelet_doubt
+            seen = replace(seen, pods=self.surroundings.read_pods_file(), pods_doubt=doubt)
+            memory, decision = repair(before, seen, self.policy)
+        return memory, seen, decision
+
+    def _count_repair(self, memory: Memory, outcome: Replacement) -> None:
+        """Count a write, unless it is a handover or the way back."""
+        plan = self.plan
+        is_same = plan is not None and plan.mode is memory.mode and plan.hold == memory.hold
+        if is_same and outcome.result is Replaced.DONE:
+            self.counters.record_repair(time.monotonic() - self._woken)
+
+    def _follow_up(
+        self, memory: Memory, seen: Observation, decision: Repair, outcomes: list[Replacement]
+    ) -> Plan:
+        """Take the second step."""
+        before = self.plan
+        self.memory, plan = follow_up(self.memory, memory, seen, self.policy, decision)
+        self.counters.record_plan(before, plan)
+        self.plan, self.seen = plan, seen
+        for outcome in outcomes:
+            self._news += self.file.describe(outcome, plan)
+        if any(one.result not in (Replaced.FAILED, Replaced.CHANGED) for one in outcomes):
+            self.deferred.unsynced.add(self.paths.resolv_conf)
+        self._news += describe_changes(before, plan)
+        self.deferred.add(plan.deferred)
+        self._questions += plan.questions
+        self._dhcp_queries += plan.dhcp_queries
+        return plan
 
     def apply_deferred(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""
         news, self._news = self._news, []
         for event in news:
-            self.emit(event)
-        # Of each kind the newest counts; what fails is tried again at the next look.
-        actions = {type(action): action for action in self._later}.values()
-        self._later = []
-        for action in actions:
-            try:
-                self._apply(action)
-            except OSError as error:
-                self._later.append(action)
-                self._tell_not_applied(action, str(error))
-            else:
-                self._unwritten.pop(type(action), None)
+            self.deferred.emit(event)
+        self.deferred.apply()
 
-    def _tell_not_applied(self, action: Action, error: str) -> None:
-        """Say so, once for each reason."""
-        if self._unwritten.get(type(action)) != error:
-            self._unwritten[type(action)] = error
-            details = (("what", action.describe()), ("error", error))
-            self.emit(Event(name="state_not_written", level=Level.ERROR, details=details))
+    @property
+    def managed_link(self) -> Path | None:
+        """Where the link leads that belongs to resolv.conf's manager, in its place or not."""
+        return None if self.seen is None else self.file.find_managed_link(self.seen.file)
 
-    def _apply(self, action: Action) -> None:
-        match action:
-            case ReplacePodFile():
-                self._write(self.paths.pod_file, action.content)
-                self.knowledge = replace(self.knowledge, pod_file=action.content)
-                self.emit(Event(name="pod_file_written", details=_servers(action.wanted)))
-            case KeepForeign():
-                # Never more readable than the file it was read from.
-                self._write(self.paths.foreign, action.content, mode=atomic.PRIVATE)
-            case Remember():
-                if self._is_state_damaged:
-                    store.set_aside(self.paths.state)
-                    self._is_state_damaged = False
-                self._write(self.paths.state, store.dump(action))
-            case EndHold():
-                self.set_hold(None)
-                self.emit(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
-            case ReplaceFile() | RestoreLink():
-                raise AssertionError("resolv.conf is never written late")
+    def confirm(self, answers: tuple[Answer, ...]) -> bool:
+        """Take in answers that tell nothing new; return False, and do nothing, if one may."""
+        memory = confirm(self.memory, answers, self.policy)
+        if memory is None:
+            return False
+        self.counters.record_answers(answers, self.policy.cluster)
+        self.memory = memory
+        return True
 
-    def _write(self, path: Path, content: bytes, mode: int = atomic.PUBLIC) -> None:
-        atomic.write(path, content, mode)
-        self._unsynced.add(path)
+    def probe_nodelocal(self) -> None:
+        """Have NodeLocalDNS asked what is due, where nothing else is."""
+        health, due = probe_nodelocal(self.memory.health, time.monotonic(), self.policy)
+        self.memory = replace(self.memory, health=health)
+        self._questions += due
 
-    def _account_for_write(
-        self, wanted: tuple[IPAddress, ...], outcome: Replacement, plan: Plan
-    ) -> None:
-        if outcome.result is Replaced.CHANGED:
-            return
-        path = self.paths.resolv_conf
-        if outcome.result is Replaced.FAILED:
-            self.counters.failed_writes += 1
-            delay = back_off(RETRY_FIRST, self._failures, RETRY_LATEST)
-            self._failures, self.retry_at = self._failures + 1, time.monotonic() + delay
-            self._account_for_failure(path, outcome.error)
-            return
-        self.failure = None
-        self._tell_lost(outcome.lost)
-        self._unsynced.add(path)
-        details = (*_servers(wanted), ("result", outcome.result), *plan.because)
-        if outcome.aside is not None:
-            details = (*details, ("set_aside", str(outcome.aside)))
-        is_usual = outcome.result in (Replaced.DONE, Replaced.LINK_RESTORED)
-        level = Level.INFO if is_usual else Level.WARNING
-        self._news.append(Event(name="resolv_conf_written", level=level, details=details))
+    def is_as_left(self) -> bool:
+        """Tell whether resolv.conf says what the last look has left there.
 
-    def _tell_lost(self, lost: tuple[str, ...]) -> None:
-        """Say once what the new file could not have of the old one."""
-        if lost and lost != self._lost:
-            self._lost = lost
-            details = (("lost", ", ".join(lost)),)
-            event = Event(name="attributes_not_kept", level=Level.WARNING, details=details)
-            self._news.append(event)
+        So it does when inotify tells of our own write.
+        """
+        file = self.file.observe()
+        is_same = file.content == self.memory.written and file.trouble is None
+        is_settled = self.plan is not None and self.plan.is_settled and not self.file.failures
+        return is_same and is_settled and file.is_readable and file.link is None
 
-    def _account_for_failure(self, path: Path, error: OSError | None) -> None:
-        number = error.errno if error is not None and error.errno is not None else 0
-        remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=path)
-        failure = f"{path} could not be written: {error.strerror if error else ''}: {remedy}"
-        if failure != self.failure:
-            details = (("why", failure),)
-            event = Event(name="resolv_conf_not_written", level=Level.ERROR, details=details)
-            self._news.append(event)
-        self.failure = failure
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether a look would find what the last one has left; nothing is read for it."""
+        plan, seen = self.plan, self.seen
+        if plan is None or seen is None or not plan.is_settled or self.file.failures:
+            return False
+        if seen.link_target is not None or seen.file.trouble or seen.file.being_written:
+            return False
+        with suppress(OSError):
+            identity = resolvfile.identity_at(self.paths.resolv_conf)
+            return identity == seen.file.identity and self.surroundings.read_pods_file() == seen.pods
+        return False
+
+    @property
+    def probe_at(self) -> float:
+        """When it comes to the next question to NodeLocalDNS (CLOCK_MONOTONIC)."""
+        return find_nodelocal_probe_time(self.memory.health, self.policy)
+
+    @property
+    def look_at(self) -> float:
+        """When to look again, if nothing happens before (CLOCK_MONOTONIC)."""
+        return min(math.inf if self.plan is None else self.plan.quiet_until, self.file.retry_at)
+
+    def give_link_back(self) -> None:
+        """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
+        self.file.give_link_back()
+        self.deferred.unsynced.add(self.paths.resolv_conf)
 
     def shut_down(self) -> None:
         """Leave real upstreams behind: nobody will watch NodeLocalDNS any more.
@@ -439,22 +254,22 @@ class Guard:
         What is held is so again for the next daemon.
         """
         self.memory = replace(self.memory, health=Health())
-        self.knowledge = replace(self.knowledge, hold=None)
-        self.set_addresses(None)
+        self.surroundings.drop_hold()
+        self.surroundings.set_addresses(None, None)
         self.look()
         self.apply_deferred()
         self.sync()
-        self.prepared.discard()
+        self.file.prepared.discard()
 
     def take_questions(self) -> tuple[Probe, ...]:
         """Return what is to be asked since the last call."""
         questions, self._questions = self._questions, []
         return tuple(questions)
 
-    def take_informs(self) -> tuple[CurrentLease, ...]:
+    def take_dhcp_queries(self) -> tuple[CurrentLease, ...]:
         """Return whose DHCP servers are to be asked since the last call."""
-        informs, self._informs = self._informs, []
-        return tuple(informs)
+        queries, self._dhcp_queries = self._dhcp_queries, []
+        return tuple(queries)
 
     def sweep(self) -> None:
         """Remove what a killed process has left of its writing."""
@@ -462,19 +277,6 @@ class Guard:
         resolv_conf = (paths.resolv_conf, Path(os.path.realpath(paths.resolv_conf)))
         atomic.sweep((*resolv_conf, paths.state, paths.foreign, paths.pod_file, paths.hold))
 
-    @property
-    def is_unsynced(self) -> bool:
-        return bool(self._unsynced)
-
-    def take_unsynced(self) -> tuple[Path, ...]:
-        """Return the files written since the last call; the caller syncs them."""
-        written, self._unsynced = self._unsynced, set()
-        return tuple(sorted(written))
-
     def sync(self) -> None:
         """Bring what was written to the disk."""
-        resolvfile.sync(self.take_unsynced())
-
-
-def _servers(addresses: tuple[IPAddress, ...]) -> tuple[tuple[str, str], ...]:
-    return (("nameservers", " ".join(str(address) for address in addresses) or "none"),)
+        resolvfile.sync(self.deferred.take_unsynced())

@@ -8,7 +8,8 @@ from dataclasses import asdict, fields, replace
 from typing import Protocol
 
 from dnsguard.control import Answer, Command, Data, Peer
-from dnsguard.core.decide import decide, decide_ahead, find_exclusions, rank
+from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.hold import Hold, from_request, name
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
@@ -21,7 +22,7 @@ from dnsguard.reporting.metrics import metrics
 from dnsguard.reporting.plan import PlanReport, describe
 from dnsguard.reporting.problem import Problem
 from dnsguard.reporting.status import KubeletStatus, Server, Status
-from dnsguard.reporting.survey import Surroundings, list_servers, make_status
+from dnsguard.reporting.survey import DaemonFacts, list_servers, make_status
 
 
 class Tell(Protocol):
@@ -61,7 +62,7 @@ class Requests:
         """Return the status as of now; the decision is the last one."""
         guard = self._guard
         assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
-        around = Surroundings(
+        facts = DaemonFacts(
             pid=os.getpid(),
             looked_at=guard.seen.wall,
             uptime=time.monotonic() - self._started,
@@ -69,7 +70,7 @@ class Requests:
             dhclient=self._dhclient.report(),
             trouble=self._trouble,
         )
-        return make_status(guard.memory, guard.observe(), guard.plan, guard.policy, around)
+        return make_status(guard.memory, guard.observe(), guard.plan, guard.policy, facts)
 
     def degraded(self) -> tuple[Problem, ...]:
         """Return what is wrong, as the status has it, from the last look."""
@@ -128,8 +129,7 @@ class Requests:
         seen = replace(self._guard.observe(), hold=hold)
         memory, plan = decide(self._guard.memory, seen, self._guard.policy)
         if memory.serves is not hold.serves:
-            why = plan.explain("handover")
-            raise RefusedError(why.removeprefix(f"{hold.describe()}, but "))
+            raise RefusedError(plan.blockers[0].reason)
         self._pin(hold)
         seconds = hold.until - hold.since
         span = {} if seconds == math.inf else {"seconds": f"{seconds:g}"}

@@ -95,6 +95,6 @@ async def preview_alone(guard: Guard) -> PlanReport:
             seen = guard.observe()
             memory, plan = decide(memory, seen, guard.policy)
     later = 0.0
-    if not plan.writes_resolv_conf:
+    if plan.write is None:
         _, plan, later = decide_ahead(memory, replace(seen, answers=()), guard.policy)
     return describe(guard.paths, seen, plan, later, has_daemon=False)

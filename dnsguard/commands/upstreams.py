@@ -9,7 +9,7 @@ from typing import TypedDict, cast
 from dnsguard import client, config, terminal
 from dnsguard.commands.plan import list_alone
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
-from dnsguard.core.decide import services
+from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.policy import Policy, fill_policy
 from dnsguard.errors import DEGRADED, NoDaemonError

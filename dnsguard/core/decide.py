@@ -1,83 +1,62 @@
-"""The policy: from memory and one observation to a plan, and nothing else.
+"""The policy in two steps, with the write between them.
 
-``decide`` does no I/O, knows no clock and logs nothing; time arrives in the
-observation, memory is returned, not changed. The steps stand in their order:
-hear the answers, learn from others (:mod:`lessons`), rank the upstreams, choose the mode,
-then what to write (:mod:`rewrite`) and whom to ask (:mod:`questions`).
+    hints --> observe --> repair --> write --> follow up --> apply, tell
+
+:func:`~dnsguard.core.repair.repair` says what resolv.conf must say now; :func:`follow_up`
+decides the rest. Both take and return values: no I/O, no clock, no log. Time arrives in the
+observation; memory is returned, never changed.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from dnsguard.core import dhcp_query, learn, links, pods_file, probe_record, remembered, upstreams
-from dnsguard.core.answers import Outcome, ProbeKind
-from dnsguard.core.evidence import Services, is_private
-from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.health import ONE_TIME, advance
-from dnsguard.core.hold import Hold, Serves, active_hold
-from dnsguard.core.learn import RESOLV_CONF
+from dnsguard.core import dhcp_query, remembered, upstreams
+from dnsguard.core.handover import explain, needs_only_proof
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import PROOF_AWAITED, RANK, Candidate, NodeLocal, Source, UpstreamState
+from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Action, EndHold, KeepForeign, Plan, Remember, Unused
-from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.core.probe_record import ProbeRecord, ProbeRecords
+from dnsguard.core.pods_file import write_pod_file
+from dnsguard.core.policy import Policy
 from dnsguard.core.probes import due_probes
-from dnsguard.core.rewrite import Rewrite, prepare_repair, rewrite, write_pod_file
+from dnsguard.core.repair import Repair, repair
+from dnsguard.core.rewrite import prepare_repair
 from dnsguard.core.unused import find_unused
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats import resolvconf
-from dnsguard.formats.address import IPAddress, is_unique_local
+from dnsguard.formats.address import IPAddress
 
-MOST_CONVICTS = 16
 MOMENT = 0.5
 """Seconds for which a write is put off while the file's writer is likely on the way."""
-_RESOLVED = ("/systemd/resolve/stub-resolv.conf", "/systemd/resolve/resolv.conf")
-_RESOLVED_STATIC = "lib/systemd/resolv.conf"
-"""The files of systemd-resolved's. Where resolv.conf is no link to one of them, it reads
-resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
 
 
-def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
-    """Return what to remember and what to do, from what was remembered and seen."""
-    before = memory
-    memory = learn.learn_file(_apply_answers(memory, seen, policy), seen, policy.cluster)
-    memory, announced = learn.learn_records(memory, seen)
-    memory, behind = learn.learn_link_target(memory, seen)
-    announced = announced if behind is None else behind
-    border = find_exclusions(memory, seen, policy)
-    known = rank(memory, seen, policy, border)
-    remembered = _remember(memory, seen, upstreams.usable_in_principle(known), border)
-    if remembered != memory.remembered:
-        # What has just proved itself ranks higher from now on, not from the next look on.
-        memory = replace(memory, remembered=remembered)
-        known = rank(memory, seen, policy, border)
-    pool = upstreams.drop_deleted(upstreams.usable_in_principle(known))
-    memory = _note_copying(memory, seen, policy)
-    obstacle = next(_find_blockers(memory, seen, policy, pool), _NONE)
-    memory = _switch_mode(memory, seen, policy, obstacle)
-    because = (
-        ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
-        ("handover", _explain(memory.hold, obstacle)),
+def follow_up(
+    before: Memory, memory: Memory, seen: Observation, policy: Policy, decision: Repair
+) -> tuple[Memory, Plan]:
+    """Decide what could wait until resolv.conf was written.
+
+    :param before: the memory after the last follow-up: what is news is news since then.
+    :param memory: the memory after the repair.
+    """
+    file, exclusions = decision.file, decision.exclusions
+    memory = remembered.update(memory, seen, decision.pool, exclusions)
+    memory, probes = due_probes(
+        memory,
+        seen.now,
+        policy,
+        decision.ranked,
+        exclusions.services,
+        needs_proof=needs_only_proof(decision.blockers),
     )
-    reaches_pods = _reaches_pods(memory, seen, policy)
-    memory, file = rewrite(
-        memory, seen, pool, border, announced=announced, reaches_pods=reaches_pods
-    )
-    memory, asked = due_probes(
-        memory, seen.now, policy, known, border.services, needs_proof=obstacle.needs_proof
-    )
-    memory, informs = _ask_dhcp(memory, seen, policy, pool)
-    trust = upstreams.summarize(pool)
-    actions: list[Action] = [] if file.action is None else [file.action]
-    actions += write_pod_file(memory, seen, policy, pool, border)
+    memory, queries = _ask_dhcp(memory, seen, policy, decision.pool)
+    trust = upstreams.summarize(decision.pool)
+    actions: list[Action] = [*write_pod_file(memory, seen, policy, decision.pool, exclusions)]
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
     if to_remember(memory) != to_remember(before):
         actions.append(to_remember(memory))
     if seen.hold is not None and memory.hold is None:
         actions.append(EndHold(hold=seen.hold))
-    memory, news = _report_unused(memory, known, file, policy)
+    memory, unused = _report_unused(memory, decision, policy)
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
     return replace(memory, identity=identity), Plan(
@@ -86,24 +65,37 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         nodelocal=memory.health.state,
         trust=trust,
         wanted=file.wanted,
-        actions=tuple(actions),
-        because=(*because, ("upstream", trust.describe()), *file.because),
-        questions=asked.now,
-        dhcp_queries=informs.now,
-        unused=news,
+        write=file.action,
+        deferred=tuple(actions),
+        blockers=decision.blockers,
+        because=(
+            ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
+            ("handover", explain(memory, decision.blockers)),
+            ("upstream", trust.describe()),
+            *file.because,
+        ),
+        questions=probes.now,
+        dhcp_queries=queries.now,
+        unused=unused,
         tramples=memory.tramples,
         delay=memory.fight.delay,
-        prepared=prepare_repair(memory, seen, border),
+        prepared=prepare_repair(memory, seen, exclusions),
         is_settled=file.is_settled,
         look_at=min(
             seen.now + policy.slow,
-            asked.next_at,
-            informs.next_at,
+            probes.next_at,
+            queries.next_at,
             file.look_at,
-            obstacle.look_at,
+            *(one.look_at for one in decision.blockers),
             seen.now + policy.slow if memory.hold is None else memory.hold.until,
         ),
     )
+
+
+def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:
+    """Take both steps at once, where nobody writes between them: ``plan``, ``forecast``."""
+    after, decision = repair(memory, seen, policy)
+    return follow_up(memory, after, seen, policy, decision)
 
 
 def decide_ahead(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan, float]:
@@ -114,32 +106,19 @@ def decide_ahead(memory: Memory, seen: Observation, policy: Policy) -> tuple[Mem
     """
     after, plan = decide(memory, seen, policy)
     began, then = seen.now, seen.now + MOMENT
-    while not plan.is_settled and not plan.writes_resolv_conf and seen.now < plan.look_at <= then:
+    while not plan.is_settled and plan.write is None and seen.now < plan.look_at <= then:
         seen = replace(seen, now=plan.look_at, answers=(), dhcp_answers=())
         after, plan = decide(after, seen, policy)
     return after, plan, seen.now - began
 
 
 def _report_unused(
-    memory: Memory, known: Pool, file: Rewrite, policy: Policy
+    memory: Memory, decision: Repair, policy: Policy
 ) -> tuple[Memory, tuple[Unused, ...]]:
     """Return what is to be told of the foreign file's lines, once it is decided."""
-    if not file.is_settled:
+    if not decision.file.is_settled:
         return memory, ()
-    return find_unused(memory, known, file.wanted, policy)
-
-
-def find_exclusions(memory: Memory, seen: Observation, policy: Policy) -> Exclusions:
-    """Return what is no upstream, as far as is known by now."""
-    return Exclusions(
-        cluster=policy.cluster,
-        named=policy.servers,
-        own=memory.bound or frozenset(),
-        cluster_resolvers=frozenset(memory.cluster_resolvers),
-        stubs=seen.found.stubs,
-        are_stubs_echoes=_resolved_reads_resolv_conf(seen),
-        services=services(policy, memory.kubernetes, memory.health.address),
-    )
+    return find_unused(memory, decision.ranked, decision.file.wanted, policy)
 
 
 def to_remember(memory: Memory) -> Remember:
@@ -150,54 +129,6 @@ def to_remember(memory: Memory) -> Remember:
         kubernetes=memory.kubernetes,
         deleted=memory.deleted,
     )
-
-
-def services(
-    policy: Policy,
-    kubernetes: frozenset[IPAddress] = frozenset(),
-    listens: IPAddress | None = None,
-) -> Services:
-    """Return what is known of the cluster's services; where NodeLocalDNS listens is none.
-
-    :param listens: there it does, as far as is known. A unique local address may be either.
-    """
-    open_ = (one for one in policy.told if one != listens and is_unique_local(one))
-    own = frozenset(policy.nodelocal) - frozenset(open_)
-    nodelocal = own if policy.require_binding else frozenset[IPAddress]()
-    return Services(
-        kubernetes=kubernetes,
-        told=policy.told - nodelocal,
-        assumed=policy.cluster - nodelocal,
-    )
-
-
-def _resolved_reads_resolv_conf(seen: Observation) -> bool:
-    """Tell whether systemd-resolved asks whom resolv.conf names, and so tells nothing new."""
-    link = seen.file.link or ""
-    return not link.endswith((*_RESOLVED, _RESOLVED_STATIC))
-
-
-def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) -> Pool:
-    """Return every nameserver that any source names, best first, refused ones too."""
-    candidates = (
-        *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
-        *learn.candidates(memory),
-        *remembered.load_remembered(memory.remembered),
-        *_filter_found(seen),
-        *dhcp_query.candidates(memory.dhcp_answers),
-        *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
-    )
-    ranked = (_demote(memory, candidate) for candidate in candidates)
-    return upstreams.rank_all(ranked, memory.probe_records, border)
-
-
-def _demote(memory: Memory, candidate: Candidate) -> Candidate:
-    """Rank whom a person took out of the file behind all, unless the configuration names them."""
-    is_told = candidate.source in (Source.CONFIG, Source.FALLBACK)
-    if is_told or candidate.address not in memory.deleted:
-        return candidate
-    origin = f"deleted by hand; {candidate.source}: {candidate.origin}"
-    return replace(candidate, source=Source.DELETED, origin=origin, tier=0)
 
 
 def forget(memory: Memory, address: IPAddress) -> Memory:
@@ -213,111 +144,11 @@ def forget(memory: Memory, address: IPAddress) -> Memory:
     )
 
 
-def _filter_found(seen: Observation) -> Iterator[Candidate]:
-    """Yield what the node's files name, but for an echo of resolv.conf itself.
-
-    That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
-    """
-    is_echo = bool(seen.found.stubs) and _resolved_reads_resolv_conf(seen)
-    for one in seen.found.candidates:
-        if not (is_echo and one.source is Source.RESOLVED and one.tier == 0):
-            yield one
-
-
-def _from_configuration(
-    servers: tuple[IPAddress, ...], source: Source, key: str, now: float
-) -> Iterator[Candidate]:
-    return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
-
-
-def _apply_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
-    """Take in the answers and the addresses."""
-    memory = _learn_services(memory, seen, policy)
-    verdicts = _add_cluster_resolvers(memory)
-    answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
-    if answers:
-        known = services(policy, memory.kubernetes, memory.health.address)
-        verdicts = probe_record.apply_answers(verdicts, answers, known)
-    if seen.bound is not None and seen.bound != memory.bound:
-        # The network has changed: who was silent may answer now, so ask at once.
-        verdicts = {
-            address: verdict if verdict.is_usable else probe_record.reset_for_probe(verdict)
-            for address, verdict in verdicts.items()
-        }
-    bound = memory.bound if seen.bound is None else seen.bound
-    health = advance(memory.health, seen, policy, verdicts)
-    nodelocal = health.address or next(iter(policy.nodelocal), None)
-    informs = memory.dhcp_answers
-    for informed in seen.dhcp_answers:
-        informs = dhcp_query.apply_answer(informs, informed, seen.wall)
-    return replace(
-        memory,
-        health=health,
-        nodelocal=nodelocal,
-        probe_records=verdicts,
-        cluster_resolvers=_update_cluster_resolvers(memory, verdicts, seen.wall),
-        bound=bound,
-        dhcp_answers=informs,
-    )
-
-
-def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory:
-    """Take in what NodeLocalDNS says the cluster's own name is.
-
-    By that an outer cluster's DNS is told from this one's at the next boot, too. Only
-    addresses that services have: its own upstream may rewrite NXDOMAIN.
-    """
-    if policy.nodelocal_question:
-        return memory
-    for answer in seen.answers:
-        is_told = answer.address in policy.cluster and answer.kind is ProbeKind.CLUSTER
-        if is_told and answer.records and all(is_private(one) for one in answer.records):
-            memory = replace(memory, kubernetes=answer.records)
-    return memory
-
-
-def _add_cluster_resolvers(memory: Memory) -> ProbeRecords:
-    """Return the verdicts, with what was found out in an earlier boot."""
-    missing = memory.cluster_resolvers.keys() - memory.probe_records.keys()
-    if not missing:
-        return memory.probe_records
-    return {
-        **memory.probe_records,
-        **{one: ProbeRecord(answers_cluster_names=True) for one in missing},
-    }
-
-
-def _update_cluster_resolvers(
-    memory: Memory, verdicts: ProbeRecords, wall: float
-) -> Mapping[IPAddress, float]:
-    """Return who is cluster DNS; the newest, where there are many."""
-    known = memory.cluster_resolvers
-    exposed = [address for address, verdict in verdicts.items() if verdict.answers_cluster_names]
-    if known.keys() == set(exposed):
-        return known
-    convicts = {address: min(known.get(address, wall), wall) for address in exposed}
-    newest = sorted(convicts, key=lambda address: convicts[address], reverse=True)
-    return {address: convicts[address] for address in newest[:MOST_CONVICTS]}
-
-
-def _remember(
-    memory: Memory, seen: Observation, pool: Pool, border: Exclusions
-) -> tuple[Candidate, ...]:
-    """Keep the upstreams that have answered just now, forget what others have outlived."""
-    answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
-    # By what it has shown; that the operator names it is no proof once the name is taken away.
-    proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
-    named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
-    kept = remembered.remember(memory.remembered, named, proven, border, seen.wall)
-    outlived = remembered.find_stale(pool) - {learned.address for learned in memory.learned}
-    return tuple(candidate for candidate in kept if candidate.address not in outlived)
-
-
 def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
 ) -> tuple[Memory, dhcp_query.DueQueries]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
-    # What it said earlier is among these (upstreams.recall): it is not asked for ever.
+    # What it said earlier is among these (remembered.load_remembered): it is not asked for ever.
     better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
     is_stranded = all((u.record.failures or u.record.doubts) and not u.is_usable for u in better)
     informs, due = dhcp_query.find_due(
@@ -329,131 +160,3 @@ def _ask_dhcp(
         is_stranded=is_stranded,
     )
     return replace(memory, dhcp_answers=informs), due
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """What stands against a handover."""
-
-    reason: str
-    needs_proof: bool = False
-    """An answer to a one-time name would remove it, and nothing else is missing."""
-    look_at: float = float("inf")
-    """When it may be gone."""
-
-
-_NONE = Blocker("done")
-
-
-def blocker_reasons(
-    memory: Memory, seen: Observation, policy: Policy, pool: Pool
-) -> tuple[str, ...]:
-    """Return all that stands against a handover now, for people.
-
-    Not the proof while others do: it is asked for by itself once they are gone.
-    """
-    found = [*_find_blockers(memory, seen, policy, pool)]
-    return tuple(one.reason for one in found if not one.needs_proof or len(found) == 1)
-
-
-def _find_blockers(
-    memory: Memory, seen: Observation, policy: Policy, pool: Pool
-) -> Iterator[Blocker]:
-    """Yield what stands against a handover; every condition of one is here.
-
-    A hold takes the place of what is judged, but not of what keeps the node out of a loop.
-    """
-    health, hold = memory.health, active_hold(seen.hold, seen.now)
-    if hold is not None and hold.serves is Serves.UPSTREAM:
-        yield Blocker(hold.describe())
-    if hold is None and health.state is not NodeLocal.HEALTHY:
-        yield Blocker("waits until NodeLocalDNS is healthy")
-    if hold is None and policy.handover is HandoverMode.NEVER:
-        yield Blocker("handover.mode is never")
-    if policy.handover is HandoverMode.AUTO:
-        yield from _find_blockers_of_others(memory, seen, policy, is_held=hold is not None)
-    if not upstreams.eligible(pool):
-        yield Blocker("no upstream is known to stand behind NodeLocalDNS")
-    if hold is not None or memory.serves is Serves.NODELOCAL:
-        return
-    if pool and upstreams.summarize(pool).state is not UpstreamState.VERIFIED:
-        yield Blocker("waits until an upstream answers")
-    held, until = (
-        memory.flaps.hold_down_seconds(policy.hold_down),
-        memory.flaps.until(policy.hold_down),
-    )
-    if seen.now < until:
-        why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
-        yield Blocker(why, look_at=until)
-    if not health.is_proven(seen.now):
-        proof = health.streak(ONE_TIME)
-        why = f", {health.address} {proof.detail}" if proof.failures else ""
-        yield Blocker(f"{PROOF_AWAITED}{why}", needs_proof=True)
-
-
-def _find_blockers_of_others(
-    memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
-) -> Iterator[Blocker]:
-    """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if seen.pods is not None and (why := _explain_inheritance(memory, seen, policy)):
-        yield Blocker(f"{why}; remedy: {seen.pods.remedy}")
-    if seen.pods_doubt is not None:
-        yield Blocker(f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}")
-    link, border = links.managers_link(seen.file), find_exclusions(memory, seen, policy)
-    is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
-    if is_managed and not is_held:
-        yield Blocker(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
-
-
-def _explain_inheritance(memory: Memory, seen: Observation, policy: Policy) -> str | None:
-    """Return why pods would inherit the loop, None where they would not."""
-    if seen.pods is None:
-        return None
-    if seen.pods.path == RESOLV_CONF:
-        return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
-    if seen.pods.follows or memory.copying == seen.pods.path:
-        return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
-    return pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
-
-
-def _reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
-    """Tell whether what resolv.conf says may become what pods get.
-
-    What stands in another file of theirs, nobody for want of an upstream, is no matter here.
-    """
-    if policy.handover is HandoverMode.ALWAYS:
-        return False  # the operator says so
-    if seen.pods is None:
-        return seen.pods_doubt is not None
-    is_same = seen.pods.path == RESOLV_CONF or seen.pods.follows
-    return is_same or memory.copying == seen.pods.path
-
-
-def _note_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:
-    """Note that pods' file has taken cluster DNS from resolv.conf: it would do so again."""
-    if seen.pods is None or memory.copying is not None:
-        known = None if seen.pods is None else seen.pods.path
-        return memory if memory.copying == known else replace(memory, copying=None)
-    named = seen.pods.nameservers or ()
-    is_copy = memory.serves is Serves.NODELOCAL and memory.nodelocal in named
-    was_safe = policy.handover is HandoverMode.AUTO and seen.pods.path != RESOLV_CONF
-    return replace(memory, copying=seen.pods.path) if is_copy and was_safe else memory
-
-
-def _explain(hold: Hold | None, obstacle: Blocker) -> str:
-    """Return why the node is or is not handed over, for people."""
-    if hold is None or obstacle.reason == hold.describe():
-        return obstacle.reason
-    return hold.describe() + ("" if obstacle is _NONE else f", but {obstacle.reason}")
-
-
-def _switch_mode(memory: Memory, seen: Observation, policy: Policy, obstacle: Blocker) -> Memory:
-    """Choose who serves the node; note a change, and whether it was NodeLocalDNS that broke."""
-    hold = active_hold(seen.hold, seen.now)
-    serves = Serves.NODELOCAL if obstacle is _NONE else Serves.UPSTREAM
-    if (serves, hold) == (memory.serves, memory.hold) and memory.mode_since is not None:
-        return memory
-    was_served = memory.hold is None and memory.serves is Serves.NODELOCAL
-    has_broken = was_served and hold is None and memory.health.state is not NodeLocal.HEALTHY
-    flaps = memory.flaps.record_break(seen.now, policy.hold_down) if has_broken else memory.flaps
-    return replace(memory, serves=serves, hold=hold, mode_since=seen.now, flaps=flaps)

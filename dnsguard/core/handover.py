@@ -1,31 +1,167 @@
-"""What would have to happen for another to serve the node, for people."""
+"""Whether the node is handed to NodeLocalDNS: everything that can stand against it is here.
+
+    mode            guarding             every blocker of :func:`find_blockers` gone
+                      |      ^
+                      v      |
+                    handed over          any blocker back: at once, in the same look
+
+A hold (dnsguard hold) takes the place of what is judged, but not of what keeps the node out of
+a loop.
+"""
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from dnsguard.core.decide import blocker_reasons
-from dnsguard.core.hold import Serves
+from dnsguard.core import links, pods_file, upstreams
+from dnsguard.core.blocker import Blocker, BlockerKind
+from dnsguard.core.exclusions import Exclusions
+from dnsguard.core.health import ONE_TIME
+from dnsguard.core.hold import Serves, active_hold
+from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
+from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.observation import Observation
-from dnsguard.core.policy import Policy
+from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats.timespan import describe
 
+_PROOF = frozenset({BlockerKind.UNPROVEN, BlockerKind.DISPROVEN})
 
-def next_steps(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> tuple[str, ...]:
+
+def find_blockers(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool, exclusions: Exclusions
+) -> tuple[Blocker, ...]:
+    """Return what stands against a handover, or against staying handed over."""
+    return tuple(_find_blockers(memory, seen, policy, pool, exclusions))
+
+
+def _find_blockers(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool, exclusions: Exclusions
+) -> Iterator[Blocker]:
+    health, hold = memory.health, active_hold(seen.hold, seen.now)
+    if hold is not None and hold.serves is Serves.UPSTREAM:
+        yield Blocker(BlockerKind.HELD, hold.describe())
+    if hold is None and health.state is not NodeLocal.HEALTHY:
+        yield Blocker(BlockerKind.UNHEALTHY, "waits until NodeLocalDNS is healthy")
+    if hold is None and policy.handover is HandoverMode.NEVER:
+        yield Blocker(BlockerKind.NEVER, "handover.mode is never")
+    if policy.handover is HandoverMode.AUTO:
+        yield from _find_blockers_of_others(memory, seen, exclusions, is_held=hold is not None)
+    if not upstreams.eligible(pool):
+        why = "no upstream is known to stand behind NodeLocalDNS"
+        yield Blocker(BlockerKind.NO_UPSTREAM, why)
+    # What follows is asked before a handover only; what was handed over stays so through it.
+    if hold is not None or memory.serves is Serves.NODELOCAL:
+        return
+    if pool and upstreams.summarize(pool).state is not UpstreamState.VERIFIED:
+        yield Blocker(BlockerKind.UNVERIFIED, "waits until an upstream answers")
+    held = memory.flaps.hold_down_seconds(policy.hold_down)
+    until = memory.flaps.until(policy.hold_down)
+    if seen.now < until:
+        why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
+        yield Blocker(BlockerKind.HOLD_DOWN, why, look_at=until)
+    if not health.is_proven(seen.now):
+        proof = health.streak(ONE_TIME)
+        why = "waiting for a fresh (uncached) lookup to succeed"
+        if proof.failures:
+            yield Blocker(BlockerKind.DISPROVEN, f"{why}, {health.address} {proof.detail}")
+        else:
+            yield Blocker(BlockerKind.UNPROVEN, why)
+
+
+def _find_blockers_of_others(
+    memory: Memory, seen: Observation, exclusions: Exclusions, *, is_held: bool
+) -> Iterator[Blocker]:
+    """Yield what is against it in pods' file, and in a link whose place ours would take."""
+    if seen.pods is not None and (why := _explain_inheritance(memory, seen, exclusions)):
+        yield Blocker(BlockerKind.PODS, f"{why}; remedy: {seen.pods.remedy}")
+    if seen.pods_doubt is not None:
+        why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
+        yield Blocker(BlockerKind.PODS_UNKNOWN, why)
+    link = links.managers_link(seen.file)
+    is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, exclusions))
+    if is_managed and not is_held:
+        why = f"{RESOLV_CONF} is a link to {link}, which another program keeps"
+        yield Blocker(BlockerKind.LINK, why)
+
+
+def _explain_inheritance(memory: Memory, seen: Observation, exclusions: Exclusions) -> str | None:
+    """Return why pods would inherit the loop, None where they would not."""
+    if seen.pods is None:
+        return None
+    if seen.pods.path == RESOLV_CONF:
+        return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
+    if seen.pods.follows or memory.copying == seen.pods.path:
+        return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
+    return pods_file.find_dead_end(seen.pods, exclusions)
+
+
+def needs_only_proof(blockers: tuple[Blocker, ...]) -> bool:
+    """Tell whether an answer to a one-time name would hand the node over."""
+    return bool(blockers) and all(one.kind in _PROOF for one in blockers)
+
+
+def reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
+    """Tell whether what resolv.conf says may become what pods get.
+
+    What stands in another file of theirs, nobody for want of an upstream, is no matter here.
+    """
+    if policy.handover is HandoverMode.ALWAYS:
+        return False  # the operator says so
+    if seen.pods is None:
+        return seen.pods_doubt is not None
+    is_same = seen.pods.path == RESOLV_CONF or seen.pods.follows
+    return is_same or memory.copying == seen.pods.path
+
+
+def record_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+    """Note that pods' file has taken cluster DNS from resolv.conf: it would do so again."""
+    if seen.pods is None or memory.copying is not None:
+        known = None if seen.pods is None else seen.pods.path
+        return memory if memory.copying == known else replace(memory, copying=None)
+    named = seen.pods.nameservers or ()
+    is_copy = memory.serves is Serves.NODELOCAL and memory.nodelocal in named
+    was_safe = policy.handover is HandoverMode.AUTO and seen.pods.path != RESOLV_CONF
+    return replace(memory, copying=seen.pods.path) if is_copy and was_safe else memory
+
+
+def switch_mode(
+    memory: Memory, seen: Observation, policy: Policy, blockers: tuple[Blocker, ...]
+) -> Memory:
+    """Choose who serves the node; note a change, and whether it was NodeLocalDNS that broke."""
+    hold = active_hold(seen.hold, seen.now)
+    serves = Serves.UPSTREAM if blockers else Serves.NODELOCAL
+    if (serves, hold) == (memory.serves, memory.hold) and memory.mode_since is not None:
+        return memory
+    was_served = memory.hold is None and memory.serves is Serves.NODELOCAL
+    has_broken = was_served and hold is None and memory.health.state is not NodeLocal.HEALTHY
+    flaps = memory.flaps.record_break(seen.now, policy.hold_down) if has_broken else memory.flaps
+    return replace(memory, serves=serves, hold=hold, mode_since=seen.now, flaps=flaps)
+
+
+def explain(memory: Memory, blockers: tuple[Blocker, ...]) -> str:
+    """Return why the node is or is not handed over, for people."""
+    hold = memory.hold
+    if not blockers:
+        return "done" if hold is None else hold.describe()
+    if hold is None or blockers[0].kind is BlockerKind.HELD:
+        return blockers[0].reason
+    return f"{hold.describe()}, but {blockers[0].reason}"
+
+
+def next_steps(
+    memory: Memory, seen: Observation, policy: Policy, blockers: tuple[Blocker, ...]
+) -> tuple[str, ...]:
     """Return the ways out of the mode, each a line; all are needed where several are open."""
-    return tuple(_next_step(memory, seen, policy, pool))
-
-
-def _next_step(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> Iterator[str]:
     if memory.hold is not None:
         left = memory.hold.until - seen.now
         span = "" if left == math.inf else f", or by itself in {describe(left)}"
-        yield f"dnsguard release ends the hold{span}"
-    elif memory.serves is Serves.NODELOCAL:
-        yield (
-            "back to the upstream at once if NodeLocalDNS's address or its last socket goes,"
-            f" and after {policy.failures} failures in a row of one thing it is asked"
-        )
-    else:
-        yield from (f"handover: {reason}" for reason in blocker_reasons(memory, seen, policy, pool))
+        return (f"dnsguard release ends the hold{span}",)
+    if memory.serves is Serves.NODELOCAL:
+        why = "back to the upstream at once if NodeLocalDNS's address or its last socket goes,"
+        return (f"{why} and after {policy.failures} failures in a row of one thing it is asked",)
+    # The proof is asked for by itself once nothing else is missing.
+    is_alone = needs_only_proof(blockers)
+    told = [one for one in blockers if is_alone or one.kind not in _PROOF]
+    return tuple(f"handover: {one.reason}" for one in told)

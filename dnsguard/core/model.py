@@ -162,7 +162,3 @@ class Found:
     candidates: tuple[Candidate, ...] = ()
     leases: tuple[CurrentLease, ...] = ()
     stubs: tuple[Stub, ...] = ()
-
-
-PROOF_AWAITED = "waiting for a fresh (uncached) lookup to succeed"
-"""Against a handover for the milliseconds that the question takes."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from dnsguard.core.answers import Probe
 from dnsguard.core.attribution import Tramples
+from dnsguard.core.blocker import Blocker
 from dnsguard.core.hold import Hold
 from dnsguard.core.model import Candidate, CurrentLease, Mode, NodeLocal, Trust, UpstreamState
 from dnsguard.core.observation import FileObservation
@@ -152,7 +153,12 @@ class Plan:
     """How far the upstreams can be trusted."""
     wanted: tuple[IPAddress, ...]
     """The nameservers that belong into resolv.conf now."""
-    actions: tuple[Action, ...]
+    write: ReplaceFile | RestoreLink | None
+    """What was to be done to resolv.conf at once."""
+    deferred: tuple[Action, ...]
+    """What could wait for that."""
+    blockers: tuple[Blocker, ...]
+    """What stands against a handover."""
     because: tuple[tuple[str, str], ...]
     """The decision's trace: fact and value, in the order they counted."""
     questions: tuple[Probe, ...]
@@ -179,5 +185,6 @@ class Plan:
         return self.trust.state
 
     @property
-    def writes_resolv_conf(self) -> bool:
-        return any(isinstance(action, ReplaceFile | RestoreLink) for action in self.actions)
+    def actions(self) -> tuple[Action, ...]:
+        """Return all that there is to do, in its order."""
+        return self.deferred if self.write is None else (self.write, *self.deferred)

@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from dnsguard.core.answers import Outcome
 from dnsguard.core.exclusions import Exclusions
+from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Candidate, Source
+from dnsguard.core.observation import Observation
 from dnsguard.core.upstreams import _GUESSES, Pool
 from dnsguard.formats.address import IPAddress
 
@@ -88,3 +91,15 @@ def find_stale(among: Pool) -> frozenset[IPAddress]:
     if not any(upstream.is_usable for upstream in among):
         return frozenset()
     return frozenset(u.address for u in among if u.record.failures >= FORGOTTEN_AFTER)
+
+
+def update(memory: Memory, seen: Observation, pool: Pool, exclusions: Exclusions) -> Memory:
+    """Keep the upstreams that have answered just now, forget what others have outlived."""
+    answered = {a.address for a in seen.answers if a.outcome is Outcome.ANSWERED}
+    # By what it has shown; that the operator names it is no proof once the name is taken away.
+    proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
+    named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
+    kept = remember(memory.remembered, named, proven, exclusions, seen.wall)
+    stale = find_stale(pool) - {learned.address for learned in memory.learned}
+    left = tuple(candidate for candidate in kept if candidate.address not in stale)
+    return memory if left == memory.remembered else replace(memory, remembered=left)

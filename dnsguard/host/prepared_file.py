@@ -39,6 +39,12 @@ class PreparedFile:
         """Mode, owner, group and names of extended attributes, which it was given."""
         self.repair: PreparedRepair | None = None
         """What lies ready; None while nothing does."""
+        self.wanted: PreparedRepair | None = None
+        """What should."""
+
+    @property
+    def is_stale(self) -> bool:
+        return self.wanted != self.repair
 
     def prepare(self, remedy: PreparedRepair) -> bool:
         """Write the spare and sync it, which takes milliseconds; off the event loop."""

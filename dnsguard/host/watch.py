@@ -83,7 +83,7 @@ class Watch:
         os.set_inheritable(self._fd, False)
         self._watched: dict[Path, int] = {}
         self._paths: dict[int, tuple[Path, ...]] = {}
-        self._uncovered: tuple[tuple[Path, int], ...] = ()
+        self._unwatched: tuple[tuple[Path, int], ...] = ()
 
     def fileno(self) -> int:
         return self._fd
@@ -94,9 +94,9 @@ class Watch:
 
         ENOENT: it is not there. ENOSPC: fs.inotify.max_user_watches is used up.
         """
-        return self._uncovered
+        return self._unwatched
 
-    def watch_paths(self, paths: Iterable[Path]) -> bool:
+    def cover(self, paths: Iterable[Path]) -> bool:
         """Watch exactly these directories and files, and say whether a watch is new.
 
         True means: what happened there until now gave no event, so look once more.
@@ -106,24 +106,24 @@ class Watch:
         all, such as a parent directory that was replaced.
         """
         watched: dict[Path, int] = {}
-        uncovered: list[tuple[Path, int]] = []
+        unwatched: list[tuple[Path, int]] = []
         for path in dict.fromkeys(paths):
             wd = _add_watch(self._fd, os.fsencode(path), _MASK)
             if wd == -1:
                 number = ctypes.get_errno()
-                uncovered.append((path, number))
+                unwatched.append((path, number))
                 if number not in _GONE and path in self._watched:
                     watched[path] = self._watched[path]  # better than none
             else:
                 watched[path] = wd
-        return self._adopt(watched, tuple(uncovered))
+        return self._adopt(watched, tuple(unwatched))
 
-    def _adopt(self, watched: dict[Path, int], uncovered: tuple[tuple[Path, int], ...]) -> bool:
+    def _adopt(self, watched: dict[Path, int], unwatched: tuple[tuple[Path, int], ...]) -> bool:
         is_new = bool(watched.items() - self._watched.items())
         for wd in self._paths.keys() - set(watched.values()):
             # EINVAL where the watch has died already: that is how it should be.
             _rm_watch(self._fd, wd)
-        self._watched, self._uncovered = watched, uncovered
+        self._watched, self._unwatched = watched, unwatched
         # Two paths can lead to one inode, and then share its watch.
         self._paths = {}
         for path, wd in watched.items():

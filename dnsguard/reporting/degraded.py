@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dnsguard.core import pods_file
-from dnsguard.core.decide import find_exclusions
+from dnsguard.core.eligibility import find_exclusions
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Doubt, UpstreamState

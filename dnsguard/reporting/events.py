@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dnsguard.core.attribution import UNKNOWN
-from dnsguard.core.model import PROOF_AWAITED, Doubt, NodeLocal, UpstreamState
+from dnsguard.core.blocker import BlockerKind
+from dnsguard.core.model import Doubt, NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
 
 BURST = 5
@@ -105,7 +106,7 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
                 details=tuple((key, after.explain(key)) for key in ("nodelocal", "handover")),
             )
         )
-    elif after.explain("handover") not in (before.explain("handover"), PROOF_AWAITED):
+    elif after.explain("handover") != before.explain("handover") and not _awaits_proof(after):
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or before.trust != after.trust:
         events += _upstream(after)
@@ -115,6 +116,11 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(_fight(after))
     events += [_unused(one) for one in after.unused]
     return tuple(events)
+
+
+def _awaits_proof(plan: Plan) -> bool:
+    """Tell whether only the first answer to a one-time name is missing: milliseconds."""
+    return [one.kind for one in plan.blockers] == [BlockerKind.UNPROVEN]
 
 
 def _unused(one: Unused) -> Event:

@@ -43,7 +43,7 @@ def describe(
     return PlanReport(
         daemon=has_daemon,
         verdict=_verdict(plan),
-        later=round(later, 1) if plan.writes_resolv_conf else 0.0,
+        later=round(later, 1) if plan.write is not None else 0.0,
         mode=plan.mode,
         because=plan.because,
         actions=tuple(action.describe() for action in plan.actions),
@@ -56,7 +56,7 @@ def _verdict(plan: Plan) -> str:
     """Return in a line what would become of resolv.conf."""
     if not plan.actions:
         return "nothing to do"
-    if not plan.writes_resolv_conf:
+    if plan.write is None:
         return "resolv.conf stays as it is"
     named = ", ".join(map(str, plan.wanted)) or "nobody"
     return f"resolv.conf would be written: it would name {named}"

@@ -7,7 +7,7 @@ from dnsguard import __version__
 from dnsguard.core import upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import UNKNOWN, Tramples
-from dnsguard.core.decide import find_exclusions, rank
+from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.handover import next_steps
 from dnsguard.core.health import Health, ProbeStreak, legs
 from dnsguard.core.hold import Hold
@@ -40,8 +40,8 @@ from dnsguard.reporting.status import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the daemon tells beside what it has decided on."""
+class DaemonFacts:
+    """What the daemon tells of itself, and of the node beside resolv.conf."""
 
     pid: int = 0
     looked_at: float = 0.0
@@ -57,22 +57,22 @@ class Surroundings:
 
 
 def make_status(
-    memory: Memory, seen: Observation, plan: Plan, policy: Policy, around: Surroundings
+    memory: Memory, seen: Observation, plan: Plan, policy: Policy, facts: DaemonFacts
 ) -> Status:
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
     pool = upstreams.usable_in_principle(_rank(memory, seen, policy))
     return Status(
         dnsguard=__version__,
-        pid=around.pid,
-        looked_at=round(around.looked_at, 3),
-        uptime_seconds=round(around.uptime, 1),
+        pid=facts.pid,
+        looked_at=round(facts.looked_at, 3),
+        uptime_seconds=round(facts.uptime, 1),
         mode=plan.mode,
         mode_seconds=round(seconds, 1),
         mode_since=round(seen.wall - seconds, 3),
         hold=None if plan.hold is None else _describe_hold(plan.hold, seen),
-        next=next_steps(memory, seen, policy, pool),
+        next=next_steps(memory, seen, policy, plan.blockers),
         because=plan.because,
-        degraded=find_degraded(memory, seen, plan, policy, around.trouble),
+        degraded=find_degraded(memory, seen, plan, policy, facts.trouble),
         resolv_conf=_describe_file(memory, seen),
         pod_file=PodFile(nameservers=_nameservers(seen.pod_file or b"")),
         nodelocal=_describe_nodelocal(memory.health, plan, policy),
@@ -81,8 +81,8 @@ def make_status(
             servers=tuple(_describe_server(one, plan, seen.now) for one in pool),
         ),
         tramples=_describe_tramples(memory.tramples),
-        kubelet=around.kubelet,
-        dhclient=around.dhclient,
+        kubelet=facts.kubelet,
+        dhclient=facts.dhclient,
     )
 
 

@@ -23,7 +23,7 @@ from dnsguard.guard import Guard
 from dnsguard.host import processes
 from dnsguard.host.kubelet import KubeletReader, look
 from dnsguard.paths import Paths
-from dnsguard.reporting.survey import Surroundings, make_status
+from dnsguard.reporting.survey import DaemonFacts, make_status
 
 pytestmark = pytest.mark.integration
 
@@ -227,8 +227,8 @@ class TestRunning:
             guard.look()
             assert guard.plan is not None
             assert guard.seen is not None
-            seen, around = guard.observe(), Surroundings()
-            told = make_status(guard.memory, seen, guard.plan, guard.policy, around)
+            seen, facts = guard.observe(), DaemonFacts()
+            told = make_status(guard.memory, seen, guard.plan, guard.policy, facts)
             assert f"remedy: {remedy}" in str(told.next)
 
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:

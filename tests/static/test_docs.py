@@ -22,6 +22,7 @@ from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
 from dnsguard.core import (
     backoff,
+    choice,
     decide,
     dhcp_query,
     health,
@@ -409,7 +410,7 @@ def test_the_figures_in_the_manual_are_the_codes(figure: str) -> None:
 def test_an_upstream_is_lost_after_as_many_failures_as_the_manual_says() -> None:
     """These figures stand there as words."""
     assert probe_record.LOST_AFTER == 2.0
-    assert rewrite.MOST_BACKUPS == 2.0
+    assert choice.MOST_BACKUPS == 2.0
     assert events.WINDOW == 60.0
     assert KEYS["health.slow"].default == 5.0
 

@@ -12,7 +12,8 @@ from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core import backoff, probe_record, remembered, upstreams
 from dnsguard.core.answers import Outcome
-from dnsguard.core.decide import find_exclusions, forget, rank
+from dnsguard.core.decide import forget
+from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, NodeLocal, Source, Stub, UpstreamState
 from dnsguard.core.observation import PodsFile, Trouble

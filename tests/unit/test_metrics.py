@@ -16,7 +16,7 @@ from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters, cause
 from dnsguard.reporting.metrics import Family, metrics
 from dnsguard.reporting.metrics import Kind as MetricKind
 from dnsguard.reporting.status import DhclientStatus, HookState
-from dnsguard.reporting.survey import Surroundings, make_status
+from dnsguard.reporting.survey import DaemonFacts, make_status
 
 POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
 Series = dict[tuple[str, ...], float]
@@ -33,8 +33,8 @@ def _told(node: Node, counters: Counters) -> dict[str, Family]:
     assert node.plan is not None
     hazard = Hazard(path="p", line=1, what="w", kind=Kind.POISONS, defused=False, why="y")
     hazards = (replace(hazard, defused=True), hazard, hazard)
-    around = Surroundings(dhclient=DhclientStatus(hook=HookState.ACTIVE, hazards=hazards))
-    status = make_status(node.memory, node.observe(), node.plan, POLICY, around)
+    facts = DaemonFacts(dhclient=DhclientStatus(hook=HookState.ACTIVE, hazards=hazards))
+    status = make_status(node.memory, node.observe(), node.plan, POLICY, facts)
     return {family.name: family for family in metrics(status, counters)}
 
 

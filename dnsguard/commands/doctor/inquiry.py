@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dnsguard.commands.doctor.look import NodeSnapshot
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
-from dnsguard.core.decide import services
+from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.policy import Policy
 from dnsguard.formats.address import IPAddress

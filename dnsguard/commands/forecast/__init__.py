@@ -17,14 +17,15 @@ from dnsguard import client, config, prober, terminal
 from dnsguard.commands.forecast.prediction import ForecastInput, Future, maker_of, reboots, renewals
 from dnsguard.config import Config
 from dnsguard.core.backoff import RepairBackoff
-from dnsguard.core.decide import decide, decide_ahead, find_exclusions
+from dnsguard.core.choice import sort_nameservers
+from dnsguard.core.decide import decide, decide_ahead
+from dnsguard.core.eligibility import find_exclusions
 from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode
 from dnsguard.core.observation import FileObservation, Identity
 from dnsguard.core.plan import ReplaceFile
-from dnsguard.core.rewrite import sort_nameservers
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
 from dnsguard.formats.dhclient.hazards import judge
@@ -170,7 +171,7 @@ def _both(guard: Guard, memory: Memory, future: Future, *, is_boot: bool, can_ac
     seen = replace(seen, file=FileObservation(content=text, identity=identity), records=())
     border = find_exclusions(memory, seen, policy)
     after, plan, _ = decide_ahead(memory, seen, policy)
-    left = next((one.content for one in plan.actions if isinstance(one, ReplaceFile)), text)
+    left = plan.write.content if isinstance(plan.write, ReplaceFile) else text
     left = left if can_act else text
 
     def is_poisoned(content: bytes) -> bool:

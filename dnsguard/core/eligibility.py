@@ -1,0 +1,99 @@
+"""Whom any source names, in the order of its rank, and who can't be an upstream."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from dnsguard.core import dhcp_query, learn, remembered, upstreams
+from dnsguard.core.evidence import Services
+from dnsguard.core.exclusions import Exclusions
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import Candidate, Source
+from dnsguard.core.observation import Observation
+from dnsguard.core.policy import Policy
+from dnsguard.core.upstreams import Pool
+from dnsguard.formats.address import IPAddress, is_unique_local
+
+_RESOLVED = ("/systemd/resolve/stub-resolv.conf", "/systemd/resolve/resolv.conf")
+
+
+_RESOLVED_STATIC = "lib/systemd/resolv.conf"
+"""The files of systemd-resolved's. Where resolv.conf is no link to one of them, it reads
+resolv.conf as configuration (systemd-resolved.service(8), /ETC/RESOLV.CONF)."""
+
+
+def find_exclusions(memory: Memory, seen: Observation, policy: Policy) -> Exclusions:
+    """Return what is no upstream, as far as is known by now."""
+    return Exclusions(
+        cluster=policy.cluster,
+        named=policy.servers,
+        own=memory.bound or frozenset(),
+        cluster_resolvers=frozenset(memory.cluster_resolvers),
+        stubs=seen.found.stubs,
+        are_stubs_echoes=_resolved_reads_resolv_conf(seen),
+        services=services(policy, memory.kubernetes, memory.health.address),
+    )
+
+
+def services(
+    policy: Policy,
+    kubernetes: frozenset[IPAddress] = frozenset(),
+    listens: IPAddress | None = None,
+) -> Services:
+    """Return what is known of the cluster's services; where NodeLocalDNS listens is none.
+
+    :param listens: there it does, as far as is known. A unique local address may be either.
+    """
+    open_ = (one for one in policy.told if one != listens and is_unique_local(one))
+    own = frozenset(policy.nodelocal) - frozenset(open_)
+    nodelocal = own if policy.require_binding else frozenset[IPAddress]()
+    return Services(
+        kubernetes=kubernetes,
+        told=policy.told - nodelocal,
+        assumed=policy.cluster - nodelocal,
+    )
+
+
+def _resolved_reads_resolv_conf(seen: Observation) -> bool:
+    """Tell whether systemd-resolved asks whom resolv.conf names, and so tells nothing new."""
+    link = seen.file.link or ""
+    return not link.endswith((*_RESOLVED, _RESOLVED_STATIC))
+
+
+def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) -> Pool:
+    """Return every nameserver that any source names, best first, refused ones too."""
+    candidates = (
+        *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
+        *learn.candidates(memory),
+        *remembered.load_remembered(memory.remembered),
+        *_filter_found(seen),
+        *dhcp_query.candidates(memory.dhcp_answers),
+        *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
+    )
+    ranked = (_demote(memory, candidate) for candidate in candidates)
+    return upstreams.rank_all(ranked, memory.probe_records, border)
+
+
+def _demote(memory: Memory, candidate: Candidate) -> Candidate:
+    """Rank whom a person took out of the file behind all, unless the configuration names them."""
+    is_told = candidate.source in (Source.CONFIG, Source.FALLBACK)
+    if is_told or candidate.address not in memory.deleted:
+        return candidate
+    origin = f"deleted by hand; {candidate.source}: {candidate.origin}"
+    return replace(candidate, source=Source.DELETED, origin=origin, tier=0)
+
+
+def _filter_found(seen: Observation) -> Iterator[Candidate]:
+    """Yield what the node's files name, but for an echo of resolv.conf itself.
+
+    That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
+    """
+    is_echo = bool(seen.found.stubs) and _resolved_reads_resolv_conf(seen)
+    for one in seen.found.candidates:
+        if not (is_echo and one.source is Source.RESOLVED and one.tier == 0):
+            yield one
+
+
+def _from_configuration(
+    servers: tuple[IPAddress, ...], source: Source, key: str, now: float
+) -> Iterator[Candidate]:
+    return (Candidate(address=one, source=source, origin=key, seen=now) for one in servers)
