@@ -1,8 +1,10 @@
 """What ``dnsguard status`` says, as values.
 
 Each becomes an object of the JSON with the same keys in the same order, so a field here is a
-promise to whoever reads that: ``docs/status.schema.json`` says what they mean. Times are
-seconds since the epoch, durations seconds. :mod:`dnsguard.reporting.survey` makes them.
+promise to whoever reads that. A new one goes into :mod:`dnsguard.reporting.wire`, as the
+commands read it, and into ``docs/status.schema.json``; ``tests/static/test_status.py`` tells.
+Times are seconds since the epoch, durations seconds. :mod:`dnsguard.reporting.survey` makes
+the values.
 """
 
 from collections.abc import Mapping
