@@ -5,7 +5,8 @@ Unit and property tests start no process and reach no network: an audit hook
 descriptor, thread or task is left. A test that needs a process says so with
 ``@pytest.mark.subprocess``.
 
-Hypothesis runs the same examples every time (profile ``ci``). To look for new ones:
+Hypothesis runs the same examples every time: those of the profile ``fast``, and with
+``tests/run all`` those of ``thorough``. To look for new ones:
 ``HYPOTHESIS_PROFILE=deep tests/run unit``.
 """
 
@@ -31,14 +32,15 @@ _LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"
 _PATIENCE = 5.0
 """Seconds for tasks that are on their way out."""
 
-settings.register_profile(
-    "ci",
-    max_examples=150,
-    deadline=None,  # a loaded machine is no failure
-    derandomize=True,
-    print_blob=True,
-    database=None,
-)
+for _name, _examples in {"fast": 40, "thorough": 150}.items():
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,  # a loaded machine is no failure
+        derandomize=True,
+        print_blob=True,
+        database=None,
+    )
 settings.register_profile(
     "deep",
     max_examples=10_000,
@@ -48,7 +50,7 @@ settings.register_profile(
     database=None,  # the tree may be read-only
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 class ForbiddenError(AssertionError):

@@ -68,9 +68,7 @@ def follow_up(
         *(one.look_at for one in decision.blockers),
         seen.now + policy.slow if memory.hold is None else memory.hold.until,
     )
-    # A version that could not be read is none that was seen: it may be read at the next look.
-    identity = seen.file.identity if seen.file.trouble is None else None
-    return replace(memory, identity=identity), Plan(
+    return memory, Plan(
         mode=memory.mode,
         hold=memory.hold,
         nodelocal=memory.health.state,

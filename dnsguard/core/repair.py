@@ -62,7 +62,9 @@ def repair(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, R
         announced=announced if restored is None else restored,
         reaches_pods=reaches_pods(memory, seen, policy),
     )
-    return memory, Repair(
+    # A version that could not be read is none that was seen: it may be read at the next look.
+    identity = seen.file.identity if seen.file.trouble is None else None
+    return replace(memory, identity=identity), Repair(
         file=file, ranked=ranked, pool=pool, exclusions=exclusions, blockers=blockers
     )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dnsguard import config
 from dnsguard.errors import ConfigError
+from property.examples import many_examples
 from property.text import ADDRESSES
 
 _SCALARS = (
@@ -58,6 +59,7 @@ def _load(text: str) -> config.Config | ConfigError:
             return error
 
 
+@many_examples
 @given(st.sampled_from(sorted(config.KEYS)), _VALUES)
 def test_any_value_is_taken_or_refused_by_name(name: str, value: object) -> None:
     """Nothing else is ever raised, and what is raised names the file and the key."""

@@ -13,14 +13,15 @@ from dnsguard.formats import kubelet as core
 from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF, RESOLV_CONF_FLAG, Flags, merge
 from dnsguard.host import yaml_text
 from dnsguard.host.kubelet import CONFIGS, look
+from property.examples import many_examples
 
 NAMES = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf", POD_FILE, "/a", "x")
 
 names = st.sampled_from(NAMES)
 flag_words = st.lists(
     st.one_of(
-        names.map(lambda name: [f"--resolv-conf={name}"]),
-        names.map(lambda name: ["--resolv_conf", name]),
+        st.sampled_from([[f"--resolv-conf={name}"] for name in NAMES]),
+        st.sampled_from([["--resolv_conf", name] for name in NAMES]),
         st.sampled_from([["--v=2"], ["--cluster-dns=10.0.0.1"], ["--fail-swap-on"]]),
     ),
     max_size=4,
@@ -83,11 +84,12 @@ def configurations(draw: st.DrawFn) -> str:
 @st.composite
 def json_configurations(draw: st.DrawFn) -> str:
     """Return one in JSON, with the key or without."""
-    key = draw(names.map(lambda name: f'"resolvConf": "{name}",') | st.just(""))
+    key = draw(st.sampled_from([*(f'"resolvConf": "{name}",' for name in NAMES), ""]))
     gap = draw(st.sampled_from([" ", "\n", "\n\t"]))
     return f'{{{gap}{key}{gap}"kind":{gap}"KubeletConfiguration",{gap}"a": {{"b": ["c"]}}{gap}}}\n'
 
 
+@many_examples
 @given(text=configurations() | json_configurations())
 def test_adopting_changes_one_key_and_one_line(text: str) -> None:
     """What can't be done so is refused; done twice is done once; undone it is as before."""
@@ -118,7 +120,7 @@ def test_undoing_takes_back_our_line_alone(text: str, more: str) -> None:
 
 @given(
     before=st.sampled_from(["", 'A="', "KUBELET_ARGS='--v=2 ", "# --resolv-conf=/no\nB="]),
-    flags=st.lists(names.map(lambda name: f"--resolv-conf={name}"), min_size=1, max_size=3),
+    flags=st.lists(names.map("--resolv-conf={}".format), min_size=1, max_size=3),
     after=st.sampled_from(["", '"', " --x=y'\n", "\n# --resolv-conf=/no\n", "\r\n"]),
 )
 def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after: str) -> None:
@@ -132,6 +134,7 @@ def test_a_flag_is_adopted_where_it_stands(before: str, flags: list[str], after:
     assert core.undo(adopted, text, adopted) == text
 
 
+@many_examples
 @given(
     files=st.dictionaries(
         st.sampled_from(

@@ -30,6 +30,7 @@ from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from property import promises
+from property.examples import MANY
 from property.node import (
     EPOCH,
     Node,
@@ -249,7 +250,6 @@ class Life(RuleBasedStateMachine):
 @pytest.mark.parametrize("length", [10, 30])
 def test_any_life_keeps_every_promise(length: int) -> None:
     """Whatever is written, truncated, answered or broken in between, promise 1 holds."""
-    examples = settings().max_examples // 2
     # Debian 12's hypothesis has no type for it, later ones have.
     run: Any = run_state_machine_as_test
-    run(Life, settings=settings(stateful_step_count=length, max_examples=examples))
+    run(Life, settings=settings(stateful_step_count=length, max_examples=MANY // 2))

@@ -23,12 +23,14 @@ DOORS = tuple(Endpoint(address=ip_address(f"10.0.0.{n}")) for n in range(1, 5))
 OUTSIDE = tuple(Endpoint(address=ip_address(f"192.0.2.{n}")) for n in (1, 2))
 
 _zone = st.sampled_from(NAMES)
-_some: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, max_size=2).map(lambda names: (*names,))
-_local = st.builds(Local, plugin=st.just("kubernetes"), zones=_some.filter(bool), falls=_some)
+_some: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, max_size=2).map(tuple)
+# Not _some.filter(bool): hypothesis 6.170 trips over a filter behind map(tuple).
+_one_or_two: st.SearchStrategy[tuple[str, ...]] = st.lists(_zone, min_size=1, max_size=2).map(tuple)
+_local = st.builds(Local, plugin=st.just("kubernetes"), zones=_one_or_two, falls=_some)
 
 
 def _servers(doors: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
-    targets = st.lists(st.sampled_from(doors).map(lambda door: Target(door=door)), max_size=3)
+    targets = st.lists(st.sampled_from([Target(door=door) for door in doors]), max_size=3)
     onward = st.builds(Forward, base=_zone, excepts=_some, targets=targets.map(tuple))
     block = st.builds(
         Block,
@@ -38,9 +40,11 @@ def _servers(doors: Sequence[Endpoint]) -> st.SearchStrategy[list[Server]]:
         onward=st.lists(onward, max_size=2).map(tuple),
     )
     blocks = st.lists(st.lists(block, min_size=1, max_size=3), max_size=4)
-    return blocks.map(
-        lambda all_of: [Server(name=f"s{n}", blocks=tuple(one)) for n, one in enumerate(all_of)]
-    )
+    return blocks.map(_numbered)
+
+
+def _numbered(all_of: list[list[Block]]) -> list[Server]:
+    return [Server(name=f"s{n}", blocks=tuple(one)) for n, one in enumerate(all_of)]
 
 
 def _suffixes(name: str) -> list[str]:

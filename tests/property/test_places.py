@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dnsguard.core import candidates
 from dnsguard.core.candidates import NotedFile
 from dnsguard.core.model import Source
+from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.nameservers import NamedServers
 from dnsguard.host.places import PLACES, SourceSpec
@@ -16,7 +17,7 @@ from dnsguard.host.places import PLACES, SourceSpec
 ADDRESSES = st.sampled_from(
     [ip_address(text) for text in ("10.0.0.2", "10.0.0.3", "169.254.25.10", "fe80::1", "::")]
 )
-SERVERS = st.lists(ADDRESSES, max_size=3).map(lambda found: tuple(found))  # noqa: PLW0108 -- mypy
+SERVERS: st.SearchStrategy[tuple[IPAddress, ...]] = st.lists(ADDRESSES, max_size=3).map(tuple)
 INTERFACES = st.sampled_from([None, "eth0", "eth1", "a b", ""])
 NOW = 1e9
 
@@ -35,6 +36,12 @@ def test_any_bytes_are_notes(place: SourceSpec) -> None:
     check()
 
 
+def _named_by(lease: Lease, interface: str | None) -> NamedServers:
+    return NamedServers(
+        nameservers=lease.nameservers, interface=interface, line=lease.line, lease=lease
+    )
+
+
 @st.composite
 def _files(draw: st.DrawFn) -> NotedFile:
     leases = st.builds(
@@ -51,9 +58,7 @@ def _files(draw: st.DrawFn) -> NotedFile:
         NamedServers, nameservers=SERVERS, interface=INTERFACES, tier=st.integers(0, 1)
     )
     leased = st.builds(
-        lambda lease, interface: NamedServers(
-            nameservers=lease.nameservers, interface=interface, line=lease.line, lease=lease
-        ),
+        _named_by,
         leases,
         INTERFACES,
     )

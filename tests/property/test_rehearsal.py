@@ -7,6 +7,7 @@ from dnsguard.formats.dhclient import hooks
 from dnsguard.formats.dhclient.files import Hook
 from dnsguard.formats.dhclient.rehearsal import rehearse
 from dnsguard.formats.dhclient.rehearsal.scene import Scene
+from property.examples import many_examples
 
 WORDS = st.sampled_from(
     [
@@ -16,12 +17,19 @@ WORDS = st.sampled_from(
         *("/etc/resolv.conf", "nameserver 10.0.0.2", "E", "sed", "-i", "s/a*/b/", "cat", "'", '"'),
     ]
 )
+
+
+def _spaced(words: list[str]) -> bytes:
+    return " ".join(words).encode()
+
+
 SCRIPTS = st.one_of(
     st.binary(max_size=200),
-    st.lists(WORDS, max_size=60).map(lambda words: " ".join(words).encode()),
+    st.lists(WORDS, max_size=60).map(_spaced),
 )
 
 
+@many_examples
 @given(SCRIPTS, SCRIPTS)
 def test_any_hooks_come_to_an_end(enter: bytes, leave: bytes) -> None:
     """With a text, or with the reason why it can't be told."""

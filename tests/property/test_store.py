@@ -14,13 +14,18 @@ from dnsguard.core.plan import Remember
 from dnsguard.host.store import VERSION, dump, load
 from property.text import ADDRESSES
 
+
+def _in_seconds(milliseconds: int) -> float:
+    return milliseconds / 1000
+
+
 _CANDIDATES: st.SearchStrategy[tuple[Candidate, ...]] = st.lists(
     st.builds(
         Candidate,
         address=st.sampled_from(ADDRESSES),
         source=st.just(Source.REMEMBERED),
         origin=st.text(),
-        seen=st.integers(0, 4_000_000_000_000).map(lambda milliseconds: milliseconds / 1000),
+        seen=st.integers(0, 4_000_000_000_000).map(_in_seconds),
     )
 ).map(tuple)
 _JSON = st.recursive(

@@ -99,9 +99,13 @@ def _has_no_marker(line: bytes) -> bool:
     return not line.startswith((resolvconf.ADDED, resolvconf.HELD))
 
 
+def _in_one_line(text: bytes) -> bytes:
+    return text.replace(b"\n", b"")
+
+
 def other_lines() -> st.SearchStrategy[bytes]:
     """Return lines without a nameserver, most of them of the kind that nodes have."""
-    raw = st.binary(max_size=24).map(lambda line: line.replace(b"\n", b""))
+    raw = st.binary(max_size=24).map(_in_one_line)
     return st.one_of(st.sampled_from(_OTHER), raw.filter(_has_no_marker))
 
 
