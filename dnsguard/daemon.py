@@ -76,6 +76,7 @@ class Daemon:
         touched = guard.surroundings.record_touched
         self._files = None if watch is None else FileHints(watch, guard.paths, touched)
         guard.collect_file_events = self._collect_file_events
+        self._is_called_for_files = False
         self._network = NetworkHints(_open(Addresses, journal), _open(Listeners, journal))
         self._prober = Prober(self._take_in)
         self._timer: asyncio.TimerHandle | None = None
@@ -139,8 +140,10 @@ class Daemon:
     def _on_files(self) -> None:
         """Repair at once what a repair lies ready for; look, if it is about anything else."""
         assert self._files is not None  # noqa: S101 -- its descriptor called
+        self._is_called_for_files = True
         self._apply_prepared()
         hint = self._files.take()
+        self._is_called_for_files = False
         if hint.is_about_file:
             # Between that and the events the file may have changed once more.
             self._apply_prepared()
@@ -162,7 +165,8 @@ class Daemon:
         """Read the files' events: they tell who has written what a look has just found."""
         if self._files is not None:
             self._files.collect()
-            if self._files.is_waiting:
+            if self._files.is_waiting and not self._is_called_for_files:
+                self._is_called_for_files = True
                 self._loop.call_soon(self._on_files)  # nothing else calls it for what is read
 
     def _on_addresses(self) -> None:

@@ -146,17 +146,27 @@ def legs(policy: Policy) -> tuple[ProbeTarget, ...]:
 
 
 def advance(health: Health, seen: Observation, policy: Policy, upstreams: ProbeRecords) -> Health:
-    """Return the health after this look; ``upstreams`` is how these have answered."""
+    """Return the health after this look; ``upstreams`` is how these have answered.
+
+    absent --> silent --> warming --> healthy       by address, answers, streak
+       ^----------^----------^-----------|          by whatever is lost, at once
+    """
+    # 1. Nobody could list the addresses: that says nothing about NodeLocalDNS.
     if seen.bound is None:
         return health
+    # 2. Without its address nothing can answer there. node-cache takes it away when it ends
+    #    (-setupinterface), 3 ms before its socket is gone: the earliest sign there is.
     address = _address(seen, policy, health.address)
     if address is None:
         return Health(state=NodeLocal.ABSENT, detail=_absent(seen.bound, policy))
+    # 3. Another address is another server: its streak begins anew.
     if address != health.address:
         health = Health(address=address, detail=f"{address} is there, not asked yet")
+    # 4. What it answered, on each leg: one that works over UDP alone is half dead (RFC 7766).
     for answer in seen.answers:
         if answer.address == address:
             health = _judge(health.apply_answer(answer, policy), policy, upstreams)
+    # 5. Its last socket is gone: killed with -9, it does not take its address along.
     return _track_listener(health, seen, policy)
 
 

@@ -175,25 +175,30 @@ def eligible(among: Pool) -> Pool:
 def choose(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAddress, ...]:
     """Return the best upstreams: those that are usable, of the best source.
 
-    Where none is, who answers or has answered earlier comes before who never did: at boot
-    the address of a poisoned lease beat the remembered server, both silent (issue 13).
-
-    Only one source's servers are used at a time: an old backup that happens to
-    answer is no peer of what DHCP says today. Of many, those that are in the file already
-    and then the fastest are taken. They come in their source's order, so that the same
-    servers are always written in the same one.
+    named by                                   answers    chosen
+    lease      192.0.2.1, 192.0.2.2            both       192.0.2.1, 192.0.2.2
+    backup     192.0.2.9                       yes
+    lease      10.233.10.10                    no         192.0.2.1
+    remembered 192.0.2.1                       no
     """
     ranked = eligible(among)
     if not ranked:
         return ()
+    # Where none is usable, who answers or has answered earlier comes before who never did: at
+    # boot the address of a poisoned lease beat the remembered server, both silent (issue 13).
     best = min(ranked, key=lambda upstream: (upstream.standing, upstream.rank))
+    # One source at a time: an old backup that happens to answer is no peer of what DHCP says
+    # today, and split DNS of two networks in one file answers by chance.
     peers = [upstream for upstream in ranked if upstream.rank == best.rank]
     if best.standing in (Standing.USABLE, Standing.ANSWERS):
+        # glibc waits 5 s for a dead one that stands first (resolv.conf(5), timeout).
         peers = [upstream for upstream in peers if upstream.standing <= best.standing]
 
     def preference(upstream: Upstream) -> tuple[bool, float]:
         return upstream.address not in current, upstream.record.rtt or 0.0
 
+    # A person's order is kept. Of another source's many, those that are in the file already and
+    # then the fastest are taken; they stand in the source's order, the same at each boot.
     is_ordered = best.candidate.source is Source.RESOLV_CONF
     chosen = peers if is_ordered else sorted(peers, key=preference)
     taken = {upstream.address for upstream in chosen[:count]}
@@ -201,28 +206,33 @@ def choose(among: Pool, current: Sequence[IPAddress], count: int) -> tuple[IPAdd
 
 
 def in_order(addresses: Sequence[IPAddress], among: Pool) -> tuple[IPAddress, ...]:
-    """Return the addresses as :func:`select` would order them, strangers last."""
+    """Return the addresses as :func:`choose` would order them, strangers last."""
     places = {upstream.address: place for place, upstream in enumerate(among)}
     return tuple(sorted(addresses, key=lambda address: places.get(address, len(places))))
 
 
 def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
-    """Tell whether a file with these real servers is as good as any.
+    """Tell whether a file with these real servers is as good as any: then it stays.
 
-    One that has not been asked yet is given the time to answer; a peer of theirs that
-    answers is missed, as long as the file has room.
-
-    With no upstream answering at all nothing is better than what is there: an
-    outage is no reason to rewrite. A spare that was last asked before it began is no better
-    either: the file flipped to one that was as dead (issue 13).
+    the file says            others                     stays?
+    192.0.2.1  answers       -                          yes
+    192.0.2.1  silent        nobody answers             yes: an outage is no reason to write
+    192.0.2.1  silent        192.0.2.2 answered since   no
+    192.0.2.1  not asked     192.0.2.2 answers          yes: it has the time to answer
+    192.0.2.1  answers       its peer answers, too      no: the file has room
     """
     named = [upstream for upstream in among if upstream.address in servers]
+    # Among the cluster's services, and never proven: what stands there is likely its DNS. The
+    # lease that superseded with 10.233.10.10 had it written for 60 s of each boot (issue 13).
     if named and all(u.is_suspect and not (u.is_usable or u.is_proven) for u in named):
         return not eligible(among)
+    # Who was last asked before the outage began is no better: the file flipped to one that was
+    # as dead (issue 13).
     since = _silent_since(named)
     usable = {u.address: u.rank for u in among if u.is_usable and _answered_since(u, since)}
     if not usable:
         return bool(servers) and not _has_better(named, among, since)
+    # A peer that answers is missed, as long as the file has room.
     best = min(usable.values())
     if len(servers) < min(count, list(usable.values()).count(best)):
         return False

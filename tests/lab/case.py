@@ -16,7 +16,7 @@ from typing import Any
 from dnsguard.formats import resolvconf
 from dnsguard.host import processes
 from lab import dhcp
-from lab.guard import POISON, Node
+from lab.guard import POISON, TREE, Node
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
@@ -253,7 +253,7 @@ class Booted(Case):
                 pass
             self.lay_out(machine.root)
             node = Node.__new__(Node)
-            node.root, node.where = machine.root, machine.where
+            node.root, node.where, node._code = machine.root, machine.where, TREE
             said = json.loads(node.run("forecast", "--json").stdout)
             (reboot,) = said["reboot"]
             with _bound(machine):
