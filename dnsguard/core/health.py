@@ -154,8 +154,7 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: ProbeR
     # 1. Nobody could list the addresses: that says nothing about NodeLocalDNS.
     if seen.bound is None:
         return health
-    # 2. Without its address nothing can answer there. node-cache takes it away when it ends
-    #    (-setupinterface), 3 ms before its socket is gone: the earliest sign there is.
+    # 2. Without its address nothing can answer there; node-cache takes it away when it ends.
     address = _address(seen, policy, health.address)
     if address is None:
         return Health(state=NodeLocal.ABSENT, detail=_absent(seen.bound, policy))
@@ -166,7 +165,7 @@ def advance(health: Health, seen: Observation, policy: Policy, upstreams: ProbeR
     for answer in seen.answers:
         if answer.address == address:
             health = _judge(health.apply_answer(answer, policy), policy, upstreams)
-    # 5. Its last socket is gone: killed with -9, it does not take its address along.
+    # 5. Its last socket is gone: killed with -9 it leaves its address behind.
     return _track_listener(health, seen, policy)
 
 

@@ -791,6 +791,15 @@ def test_the_paths_and_names_in_contributing_are_there() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_the_map_names_every_part_of_the_package() -> None:
+    """Each module of the top level and each folder, once, and nothing that is gone."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^    (\S.*?)(?:  +|$)", text.partition("## Layout")[2], re.MULTILINE)
+    named = [name.removesuffix("/") for row in rows for name in row.split()]
+    parts = {path.name for path in (ROOT / "dnsguard").iterdir() if not path.name.startswith("__")}
+    assert sorted(named) == sorted(parts - {"py.typed"})
+
+
 def _is_there(name: str) -> bool:
     parts = name.split(".")
     for count in range(len(parts) - 1, 0, -1):
