@@ -7,9 +7,11 @@ import struct
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import NoDaemonError, NotPermittedError, ProtocolError, RefusedError
+from dnsguard.reporting.wire import StatusJson
 
 _TIMEOUT = 3.0
 _MAX_REPLY = 1 << 20
@@ -38,6 +40,20 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
         hint = "is it running? systemctl status dnsguard"
         raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
     return _check(path, request, reply)
+
+
+def ask_status(path: Path, request: str = "status", **arguments: object) -> StatusJson:
+    """Return the status, which is also what a command answers with.
+
+    :raises DnsguardError: as :func:`ask`.
+    """
+    answer = ask(path, request, **arguments)
+    missing = sorted(StatusJson.__required_keys__ - answer.keys())
+    if missing:
+        raise ProtocolError(
+            f"the daemon's status lacks {', '.join(missing)}: systemctl restart dnsguard"
+        )
+    return cast("StatusJson", answer)
 
 
 def _connected(path: Path) -> socket.socket:

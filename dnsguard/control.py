@@ -19,6 +19,7 @@ from dnsguard import PROTOCOL, ROOT_SOCKET
 from dnsguard.errors import RefusedError
 from dnsguard.host.listener import Client, Listener
 from dnsguard.host.listener_terms import Terms
+from dnsguard.reporting.encoding import to_json
 
 MAX_LINE = 4096
 """Bytes of a request; the longest valid one has about 150."""
@@ -44,8 +45,9 @@ _TERMS = Terms(
 )
 _ROOTS_TERMS = replace(_TERMS, rest=0.0)
 Data = Mapping[str, object]
-Answer = Callable[[], dict[str, object]]
-Command = Callable[[Data], dict[str, object]]
+Answer = Callable[[], object]
+"""Returns a value of ``reporting``: here, and nowhere before, it becomes JSON."""
+Command = Callable[[Data], object]
 """Does what root asks for and says what came of it; RefusedError: why not."""
 _UCRED = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
@@ -184,8 +186,8 @@ def _read_peer(connection: socket.socket) -> Peer:
     return Peer(pid=pid, uid=uid)
 
 
-def _make_answer(answer: dict[str, object]) -> bytes:
-    return _dump_line({"version": PROTOCOL, "ok": True, "answer": answer})
+def _make_answer(answer: object) -> bytes:
+    return _dump_line({"version": PROTOCOL, "ok": True, "answer": to_json(answer)})
 
 
 def _make_refusal(reason: str, *, needs_root: bool = False) -> bytes:

@@ -36,7 +36,7 @@ from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
 from dnsguard.prober import Prober
 from dnsguard.reporting.events import Event, Level, name_servers
-from dnsguard.reporting.status import headline
+from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
 
 QUIET = 0.02

@@ -1,7 +1,6 @@
 """dhclient under guard: the enter hook's lock, and what its files would do at the next lease."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dnsguard.formats.address import IPAddress
@@ -10,6 +9,7 @@ from dnsguard.host import dhclient
 from dnsguard.host.hook import HookLock
 from dnsguard.paths import Paths
 from dnsguard.reporting.events import Event, Level
+from dnsguard.reporting.status import DhclientStatus, HookState
 
 if TYPE_CHECKING:
     from dnsguard.formats.dhclient.files import DhclientFiles
@@ -59,13 +59,13 @@ class Dhclient:
                 gone = (("at", hazard.path), ("what", hazard.what))
                 self._journal(Event(name="dhclient_hazard_gone", details=gone))
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> DhclientStatus:
         """Return what ``status`` says of it."""
-        hook = "at rest" if self._lock is None else "active"
-        return {
-            "hook": hook if self._paths.hook.exists() else "not installed",
-            "hazards": [asdict(hazard) for hazard in self._hazards],
-        }
+        if not self._paths.hook.exists():
+            hook = HookState.NOT_INSTALLED
+        else:
+            hook = HookState.AT_REST if self._lock is None else HookState.ACTIVE
+        return DhclientStatus(hook=hook, hazards=self._hazards)
 
     def drop_lock(self) -> None:
         """Let dhclient write resolv.conf again."""

@@ -4,10 +4,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Protocol
 
-from dnsguard import __version__
 from dnsguard.control import Answer, Command, Data, Peer
 from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.core.eligibility import find_exclusions, rank
@@ -17,10 +16,13 @@ from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard
+from dnsguard.reporting.degraded import find_degraded
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics
-from dnsguard.reporting.plan import describe
-from dnsguard.reporting.status import candidates, find_degraded, make_status
+from dnsguard.reporting.plan import PlanReport, describe
+from dnsguard.reporting.problem import Problem
+from dnsguard.reporting.status import KubeletStatus, Server, Status
+from dnsguard.reporting.survey import DaemonFacts, list_servers, make_status
 
 
 class Tell(Protocol):
@@ -48,7 +50,7 @@ class Requests:
         return {
             "status": self.status,
             "plan": self._plan,
-            "upstreams": self._candidates,
+            "upstreams": self._upstreams,
             "metrics": lambda: {"families": self.families()},
         }
 
@@ -56,23 +58,21 @@ class Requests:
     def commands(self) -> Mapping[str, Command]:
         return {"hold": self._hold, "release": self._release, "forget": self._forget}
 
-    def status(self) -> dict[str, object]:
-        """Return the status, with what the shell adds to the core's report."""
+    def status(self) -> Status:
+        """Return the status as of now; the decision is the last one."""
         guard = self._guard
         assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
-        seen = guard.observe()
-        told = make_status(guard.memory, seen, guard.plan, guard.policy, trouble=self._trouble)
-        return {
-            "dnsguard": __version__,
-            "pid": os.getpid(),
-            "looked_at": round(guard.seen.wall, 3),
-            "uptime_seconds": round(time.monotonic() - self._started, 1),
-            **told,
-            "kubelet": self._kubelet(),
-            "dhclient": self._dhclient.report(),
-        }
+        facts = DaemonFacts(
+            pid=os.getpid(),
+            looked_at=guard.seen.wall,
+            uptime=time.monotonic() - self._started,
+            kubelet=self._kubelet(),
+            dhclient=self._dhclient.report(),
+            trouble=self._trouble,
+        )
+        return make_status(guard.memory, guard.observe(), guard.plan, guard.policy, facts)
 
-    def degraded(self) -> tuple[str, ...]:
+    def degraded(self) -> tuple[Problem, ...]:
         """Return what is wrong, as the status has it, from the last look."""
         guard = self._guard
         assert guard.seen is not None and guard.plan is not None  # noqa: S101, PT018 -- looked once
@@ -84,8 +84,9 @@ class Requests:
         return find_degraded(guard.memory, seen, guard.plan, guard.policy, self._trouble)
 
     @property
-    def _trouble(self) -> tuple[str, ...]:
-        return tuple(line for line in (self.trouble, self._guard.file.failure) if line is not None)
+    def _trouble(self) -> tuple[Problem, ...]:
+        known = (self.trouble, self._guard.file.failure)
+        return tuple(Problem.from_text(line) for line in known if line is not None)
 
     def families(self) -> Families:
         """Return the metrics as they leave the daemon."""
@@ -97,35 +98,34 @@ class Requests:
         who = {"uid": peer.uid, "pid": peer.pid}
         self._tell("client_refused", Level.WARNING, what=what, **who, means=means)
 
-    def _kubelet(self) -> dict[str, object] | None:
+    def _kubelet(self) -> KubeletStatus | None:
         """Return which file new pods get and where that is set, None without a kubelet."""
         kubelet = self._guard.surroundings.known.kubelet
         if kubelet is None:
             return None
         pods = self._guard.surroundings.read_pods_file()
-        named = None if pods is None else pods.nameservers
-        return {
-            "pods_file": kubelet.pods_file,
-            "set_in": kubelet.resolv_conf.origin,
-            "needs_restart": kubelet.needs_restart,
-            "restart": kubelet.restart,
-            "nameservers": None if named is None else [str(address) for address in named],
-        }
+        return KubeletStatus(
+            pods_file=kubelet.pods_file,
+            set_in=kubelet.resolv_conf.origin,
+            needs_restart=kubelet.needs_restart,
+            restart=kubelet.restart,
+            nameservers=None if pods is None else pods.nameservers,
+        )
 
-    def _plan(self) -> dict[str, object]:
+    def _plan(self) -> PlanReport:
         """Return what a look at this instant would do. Only reads."""
         guard = self._guard
         seen = guard.observe()
         _, plan, later = decide_ahead(guard.memory, seen, guard.policy)
-        return {"daemon": True, **describe(guard.paths, seen, plan, later)}
+        return describe(guard.paths, seen, plan, later, has_daemon=True)
 
-    def _candidates(self) -> dict[str, object]:
+    def _upstreams(self) -> Mapping[str, tuple[Server, ...]]:
         guard = self._guard
         assert guard.plan is not None  # noqa: S101 -- looked once
-        found = candidates(guard.memory, guard.observe(), guard.plan, guard.policy)
+        found = list_servers(guard.memory, guard.observe(), guard.plan, guard.policy)
         return {"upstreams": found}
 
-    def _hold(self, request: Data) -> dict[str, object]:
+    def _hold(self, request: Data) -> Status:
         """Pin who serves the node, where that can't make a loop."""
         try:
             hold = from_request(request, time.monotonic())
@@ -134,15 +134,14 @@ class Requests:
         seen = replace(self._guard.observe(), hold=hold)
         memory, plan = decide(self._guard.memory, seen, self._guard.policy)
         if memory.serves is not hold.serves:
-            why = dict(plan.because)["handover"]
-            raise RefusedError(why.removeprefix(f"{hold.describe()}, but "))
+            raise RefusedError(plan.blockers[0].reason)
         self._pin(hold)
         seconds = hold.until - hold.since
         span = {} if seconds == math.inf else {"seconds": f"{seconds:g}"}
         self._tell("hold_set", Level.WARNING, hold=hold.serves, by=hold.by, **span)
         return self.status()
 
-    def _release(self, request: Data) -> dict[str, object]:
+    def _release(self, request: Data) -> Status:
         hold = self._guard.surroundings.known.hold
         if hold is None:
             raise RefusedError("nothing is held")
@@ -150,7 +149,7 @@ class Requests:
         self._tell("hold_released", hold=hold.describe(), by=name(request.get("by")))
         return self.status()
 
-    def _forget(self, request: Data) -> dict[str, object]:
+    def _forget(self, request: Data) -> Mapping[str, object]:
         """Drop a remembered server, and say who names it all the same."""
         try:
             address = parse_address(str(request.get("address")))
@@ -164,7 +163,9 @@ class Requests:
         by = name(request.get("by"))
         self._tell("upstream_forgotten", server=str(address), by=by)
         self._look()
-        return {**self.status(), "named_by": self._named_by(address)}
+        status = self.status()
+        told = {one.name: getattr(status, one.name) for one in fields(status)}
+        return {**told, "named_by": self._named_by(address)}
 
     def _named_by(self, address: IPAddress) -> str | None:
         """Return what else names a server."""

@@ -6,12 +6,12 @@ its rule in ``packaging`` makes 2 of all else.
 """
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from dnsguard import client, terminal
 from dnsguard.errors import DnsguardError
 from dnsguard.paths import Paths
+from dnsguard.reporting.problem import Problem
+from dnsguard.reporting.wire import StatusJson
 
 OK, PROBLEM, UNKNOWN = 0, 1, 3
 LONGEST = 80
@@ -27,24 +27,19 @@ def run(options: argparse.Namespace) -> int:
 def check(paths: Paths) -> tuple[int, str]:
     """Return the exit status and the line."""
     try:
-        data = client.ask(paths.socket, "status")
+        data = client.ask_status(paths.socket)
     except DnsguardError:
         return UNKNOWN, "UNKNOWN: systemctl status dnsguard (the daemon does not answer)"
     return judge(data)
 
 
-def judge(data: Mapping[str, Any]) -> tuple[int, str]:
+def judge(data: StatusJson) -> tuple[int, str]:
     """Return the exit status and the line for a status."""
     if data["degraded"]:
-        return PROBLEM, _cut(f"DEGRADED: {_remedy_first(data['degraded'][0])}")
+        worst = Problem.from_text(data["degraded"][0])
+        return PROBLEM, _cut(f"DEGRADED: {worst.remedy_first}")
     servers = " ".join(data["resolv_conf"]["nameservers"]) or "nobody is named yet"
     return OK, _cut(f"OK: {data['mode']}, upstream {data['upstream']['state']}: {servers}")
-
-
-def _remedy_first(wrong: str) -> str:
-    """Turn ``what is so: what to do`` around, so that what is cut off is not the remedy."""
-    problem, colon, remedy = wrong.rpartition(": ")
-    return f"{remedy} ({problem.removesuffix('; remedy')})" if colon else wrong
 
 
 def _cut(line: str) -> str:

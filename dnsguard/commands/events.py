@@ -7,12 +7,13 @@ import argparse
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from dnsguard.core.plan import UnusedKind
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.reporting.sentences import summary
+from dnsguard.reporting.words import clock
 from dnsguard.terminal import find_page, flush, say, say_json, wait
 
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
@@ -25,12 +26,35 @@ _FOR_THE_CATALOG = ("DNSGUARD_SUMMARY", "DNSGUARD_ADVICE")
 _MOMENT = 0.3
 """Seconds: what one look finds and does is told in less."""
 _SAID_BY = {
+    "mode_changed": frozenset({"hold_set"}),
     "resolv_conf_written": frozenset({"mode_changed", "resolv_conf_trampled", "hold_set"}),
     "pod_file_written": frozenset({"mode_changed", "resolv_conf_written"}),
 }
 """Whose sentence says the same."""
+_ANSWERED = {"resolv_conf_trampled": "repaired: ", "hold_set": ""}
+"""What is told together with what was written upon it."""
 
-Event = Mapping[str, object]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One event, as the journal has it; an object of JSON with these keys."""
+
+    at: float
+    """Seconds since the epoch."""
+    event: str
+    level: str
+    message: str
+    fields: Mapping[str, str]
+
+    @property
+    def sentence(self) -> str:
+        return summary(self.event, self.fields)
+
+    @property
+    def is_about_nodelocal(self) -> bool:
+        """Whether it says only that NodeLocalDNS's own line waits for NodeLocalDNS."""
+        is_unused = self.event == "nameserver_unused"
+        return is_unused and self.fields.get("kind") == UnusedKind.NODELOCAL
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,65 +82,45 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(moment: Sequence[Event], *, as_json: bool) -> None:
+def _print(moment: Sequence[Entry], *, as_json: bool) -> None:
     if as_json:
-        for event in moment:
-            say_json(event, indent=None)
+        for entry in moment:
+            say_json(asdict(entry), indent=None)
         return
     page = find_page()
-    for event, sentence in read(moment):
-        clock = _clock(float(str(event["at"])))
-        say(*page.fold(sentence, _STYLES[str(event["level"])], head=clock, hang=len(clock)))
+    for entry, sentence in read(moment):
+        head = f"{clock(entry.at, '%b %d %H:%M:%S')}  "
+        say(*page.fold(sentence, _STYLES[entry.level], head=head, hang=len(head)))
 
 
-def _moments(read: Iterator[Event | None]) -> Iterator[Sequence[Event]]:
+def _moments(read: Iterator[Entry | None]) -> Iterator[Sequence[Entry]]:
     """Yield what happened at one moment together; None is the silence behind it."""
-    together: list[Event] = []
-    for event in read:
-        if together and (event is None or _at(event) - _at(together[0]) > _MOMENT):
+    together: list[Entry] = []
+    for entry in read:
+        if together and (entry is None or entry.at - together[0].at > _MOMENT):
             yield together
             together = []
-        if event is not None:
-            together.append(event)
+        if entry is not None:
+            together.append(entry)
     if together:
         yield together
 
 
-def read(moment: Sequence[Event]) -> Iterator[tuple[Event, str]]:
+def read(moment: Sequence[Entry]) -> Iterator[tuple[Entry, str]]:
     """Yield the events of one moment as sentences: one for a handover, one for a repair."""
-    said = {event["event"]: event for event in moment}
-    written = said.get("resolv_conf_written")
-    for event in moment:
-        name, sentence = str(event["event"]), summary(str(event["event"]), _fields(event))
-        is_held = name == "mode_changed" and "hold_set" in said
-        is_usual = (
-            name == "nameserver_unused" and _fields(event).get("kind") == UnusedKind.NODELOCAL
-        )
-        if is_usual and len(moment) > 1:
+    said = {entry.event: entry for entry in moment}
+    for entry in moment:
+        if entry.is_about_nodelocal and len(moment) > 1:
             continue  # the others speak of NodeLocalDNS
-        if is_held or said.keys() & _SAID_BY.get(name, frozenset()):
-            continue
-        if name in ("resolv_conf_trampled", "hold_set") and written is not None:
-            servers = _fields(written)["nameservers"]
-            done = "repaired: " if name == "resolv_conf_trampled" else ""
-            sentence += f"; {done}resolv.conf {servers}"
-        yield event, sentence
+        if not said.keys() & _SAID_BY.get(entry.event, frozenset()):
+            yield entry, entry.sentence + _follow(entry, said.get("resolv_conf_written"))
 
 
-def _fields(event: Event) -> Mapping[str, str]:
-    fields = event["fields"]
-    assert isinstance(fields, dict)  # noqa: S101 -- made so below
-    return fields
-
-
-def _at(event: Event) -> float:
-    return float(str(event["at"]))
-
-
-def _clock(at: float) -> str:
-    when, today = time.localtime(at), time.localtime()
-    form = "%H:%M:%S  " if when[:3] == today[:3] else "%b %d %H:%M:%S  "
-    return time.strftime(form, when)
+def _follow(entry: Entry, written: Entry | None) -> str:
+    """Return what a sentence says of what was written upon it."""
+    if written is None or entry.event not in _ANSWERED:
+        return ""
+    return f"; {_ANSWERED[entry.event]}resolv.conf {written.fields['nameservers']}"
 
 
 def _check_permission() -> None:
@@ -165,26 +169,28 @@ def _lines(child: "subprocess.Popen[bytes]") -> Iterator[bytes | None]:
         patience = _MOMENT
 
 
-def _read(lines: Iterator[bytes | None]) -> Iterator[Event | None]:
+def _read(lines: Iterator[bytes | None]) -> Iterator[Entry | None]:
     for line in lines:
-        if line is None:
+        told = None if line is None else json.loads(line)
+        if told is None:
             yield None
-            continue
-        entry = json.loads(line)
-        if "DNSGUARD_EVENT" not in entry:
-            continue  # what ``secure`` says when the daemon has ended
-        own = {key: _text(value) for key, value in entry.items() if key.startswith(_OWN)}
-        yield {
-            "at": int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000,
-            "event": own.pop("DNSGUARD_EVENT"),
-            "level": _LEVELS.get(_text(entry.get("PRIORITY", "6")), "info"),
-            "message": _text(entry.get("MESSAGE", "")),
-            "fields": {
-                key.removeprefix(_OWN).lower(): own[key]
-                for key in sorted(own)
-                if key not in _FOR_THE_CATALOG
-            },
-        }
+        elif "DNSGUARD_EVENT" in told:  # not what ``secure`` says when the daemon has ended
+            yield _make_entry(told)
+
+
+def _make_entry(told: Mapping[str, object]) -> Entry:
+    own = {key: _text(value) for key, value in told.items() if key.startswith(_OWN)}
+    return Entry(
+        at=int(_text(told["__REALTIME_TIMESTAMP"])) / 1_000_000,
+        event=own.pop("DNSGUARD_EVENT"),
+        level=_LEVELS.get(_text(told.get("PRIORITY", "6")), "info"),
+        message=_text(told.get("MESSAGE", "")),
+        fields={
+            key.removeprefix(_OWN).lower(): own[key]
+            for key in sorted(own)
+            if key not in _FOR_THE_CATALOG
+        },
+    )
 
 
 def _text(value: object) -> str:

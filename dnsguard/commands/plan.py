@@ -2,8 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from dnsguard import client, config, terminal
 from dnsguard.core.decide import decide_ahead
@@ -11,8 +10,10 @@ from dnsguard.errors import NoDaemonError
 from dnsguard.guard import Guard
 from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
-from dnsguard.reporting import sentences
-from dnsguard.reporting.plan import describe
+from dnsguard.reporting.encoding import to_json
+from dnsguard.reporting.plan import PlanReport, describe
+from dnsguard.reporting.wire import PlanJson
+from dnsguard.reporting.words import describe_nodelocal, split_state
 
 _PLAIN = Page()
 
@@ -20,10 +21,11 @@ _PLAIN = Page()
 def run(options: argparse.Namespace) -> int:
     paths = Paths(options.root)
     try:
-        data: Mapping[str, Any] = client.ask(paths.socket, "plan")
+        told: object = client.ask(paths.socket, "plan")
     except NoDaemonError:
         guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
-        data = asyncio.run(preview(guard))
+        told = to_json(asyncio.run(preview(guard)))
+    data = cast("PlanJson", told)
     if options.json:
         terminal.say_json(data)
     else:
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+def render(data: PlanJson, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the plan: why, what, and the diff."""
     when = f", after {data['later']:g} s" if data["later"] else ""
     rows = [page.fold(data["verdict"] + when)]
@@ -52,10 +54,10 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
 
 
 def _describe_fact(fact: str, value: str) -> str:
-    return sentences.nodelocal(value) if fact == "nodelocal" else value
+    return describe_nodelocal(*split_state(value)) if fact == "nodelocal" else value
 
 
-async def preview(guard: Guard) -> dict[str, object]:
+async def preview(guard: Guard) -> PlanReport:
     """Return the plan where no daemon runs."""
     # Here, not above: with a daemon, neither pyroute2 nor dnspython is needed.
     from dnsguard import dry_run
@@ -64,4 +66,4 @@ async def preview(guard: Guard) -> dict[str, object]:
     plan, later = known.plan, 0.0
     if plan.write is None:
         _, plan, later = decide_ahead(known.memory, known.seen, guard.policy)
-    return {"daemon": False, **describe(guard.paths, known.seen, plan, later)}
+    return describe(guard.paths, known.seen, plan, later, has_daemon=False)

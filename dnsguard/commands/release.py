@@ -9,6 +9,6 @@ from dnsguard.paths import Paths
 
 
 def run(options: argparse.Namespace) -> int:
-    data = client.ask(Paths(options.root).socket, "release", by=client.operator())
+    data = client.ask_status(Paths(options.root).socket, "release", by=client.operator())
     terminal.say(f"released: {data['mode']}; {describe_outcome(data)}")
     return DEGRADED if data["degraded"] else 0

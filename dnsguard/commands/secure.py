@@ -50,7 +50,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
         warn(paths, guard.policy)
     _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
-        why = dict(plan.because).get("write", "see dnsguard plan")
+        why = plan.explain("write") or "see dnsguard plan"
         terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
     return 0 if plan.is_settled and guard.file.failure is None else 1
 

@@ -1,9 +1,7 @@
 """The command ``status``: what the daemon sees and does, the verdict first."""
 
 import argparse
-import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dnsguard import client, terminal
 from dnsguard.commands.wait import wait
@@ -11,18 +9,35 @@ from dnsguard.errors import DEGRADED
 from dnsguard.formats.timespan import describe
 from dnsguard.page import Line, Page
 from dnsguard.paths import Paths
-from dnsguard.reporting import sentences
+from dnsguard.reporting.wire import (
+    DhclientJson,
+    HoldJson,
+    LegJson,
+    NodeLocalJson,
+    StatusJson,
+    TramplesJson,
+    UpstreamJson,
+    explain,
+)
+from dnsguard.reporting.words import (
+    UNKNOWN,
+    clock,
+    describe_hold,
+    describe_nodelocal,
+    describe_writer,
+)
 
-Data = Mapping[str, Any]
-"""Parsed JSON of our own making; ``Any`` is what JSON is."""
 _Row = tuple[Line, ...]
 _PLAIN = Page()
-_MODES = {"guarding": "good", "handed-over": "good", "held": "loud"}
-_NODELOCAL = {"healthy": "good", "silent": "bad", "warming": "warn"}
-_UPSTREAM = {"verified": "good", "unverified": "warn", "none": "bad"}
-_ASKED = {"cluster": "cluster names", "external": "names outside", "http": "health URL"}
+_MODES: Mapping[str, str] = {"guarding": "good", "handed-over": "good", "held": "loud"}
+_NODELOCAL: Mapping[str, str] = {"healthy": "good", "silent": "bad", "warming": "warn"}
+_UPSTREAM: Mapping[str, str] = {"verified": "good", "unverified": "warn", "none": "bad"}
+_ASKED: Mapping[str, str] = {
+    "cluster": "cluster names",
+    "external": "names outside",
+    "http": "health URL",
+}
 _FOR_PODS = "/var/lib/dnsguard/resolv.conf"
-_UNKNOWN = "unknown"
 _MOST = 2
 """Dangers in dhclient's files that are shown unless all are asked for."""
 
@@ -30,17 +45,17 @@ _MOST = 2
 def run(options: argparse.Namespace) -> int:
     paths = Paths(options.root)
     if options.wait is None:
-        data: Data = client.ask(paths.socket, "status")
+        data = client.ask_status(paths.socket)
     else:
         data = wait(paths, options.wait, options.timeout)
     if options.json:
         terminal.say_json(data)
     else:
         terminal.say(*render(data, terminal.find_page(), is_full=options.verbose))
-    return DEGRADED if data.get("degraded") else 0
+    return DEGRADED if data["degraded"] else 0
 
 
-def render(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
+def render(data: StatusJson, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[Line, ...]:
     """Return the status, the verdict first and a row each idea.
 
     :param is_full: with the rows that say nothing new on this node, too.
@@ -60,7 +75,7 @@ def render(data: Data, page: Page = _PLAIN, *, is_full: bool = False) -> tuple[L
     return tuple(line for row in rows for line in row)
 
 
-def verdict(data: Data) -> Line:
+def verdict(data: StatusJson) -> Line:
     """Return in one line whether all is well, and if not, what is wrong and what to do."""
     mode = data["mode"]
     if data["degraded"]:
@@ -70,17 +85,18 @@ def verdict(data: Data) -> Line:
     if mode == "handed-over":
         about = f"NodeLocalDNS answers; behind it {_list(_in_use(data))}"
     elif not data["resolv_conf"]["nameservers"]:
-        about = f"resolv.conf names nobody yet; {dict(data['because']).get('write', 'see dnsguard plan')}"
+        why = explain(data, "write") or "see dnsguard plan"
+        about = f"resolv.conf names nobody yet; {why}"
     else:
-        about = f"{_answering(data)}; {dict(data['because'])['handover']}"
+        about = f"{_describe_answering(data)}; {explain(data, 'handover')}"
     return Line(f"OK {mode}: {about}", _MODES[mode])
 
 
-def _in_use(data: Data) -> list[str]:
+def _in_use(data: StatusJson) -> list[str]:
     return [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
 
 
-def _answering(data: Data) -> str:
+def _describe_answering(data: StatusJson) -> str:
     """Return who in the file answers, and who does not."""
     servers = [one for one in data["upstream"]["servers"] if one["in_use"]]
     if data["upstream"]["state"] != "verified":
@@ -93,51 +109,51 @@ def _answering(data: Data) -> str:
     return f"{told}, {_list(silent)} {no}" if silent else told
 
 
-def _describe_hold(hold: Data) -> str:
-    return f"held to {hold['serves']} by {hold['by']}, {describe_end(hold)}"
+def _describe_hold(hold: HoldJson) -> str:
+    return f"{describe_hold(hold['serves'], hold['by'])}, {describe_end(hold)}"
 
 
-def describe_outcome(data: Data) -> str:
+def describe_outcome(data: StatusJson) -> str:
     """Return what a command has come to: resolv.conf, and what is wrong."""
     wrong = f"; DEGRADED: {data['degraded'][0]}" if data["degraded"] else ""
     return f"resolv.conf {_list(data['resolv_conf']['nameservers'])}{wrong}"
 
 
-def describe_end(hold: Data) -> str:
+def describe_end(hold: HoldJson) -> str:
     """Return how long it is held."""
-    if hold["until"] is None:
+    until, left = hold["until"], hold["seconds_left"]
+    if until is None or left is None:
         return "until dnsguard release"
-    left = describe(hold["seconds_left"])
-    return f"until {_clock(hold['until'])} ({left} left) or dnsguard release"
+    return f"until {clock(until)} ({describe(left)} left) or dnsguard release"
 
 
-def _mode(data: Data, page: Page) -> Iterator[_Row]:
-    about = f"for {describe(data['mode_seconds'])}, since {_clock(data['mode_since'])}"
+def _mode(data: StatusJson, page: Page) -> Iterator[_Row]:
+    about = f"for {describe(data['mode_seconds'])}, since {clock(data['mode_since'])}"
     yield page.row("mode", f"{data['mode']} {about}", _MODES[data["mode"]])
     if data["hold"] is not None and data["degraded"]:
         yield page.row("", _describe_hold(data["hold"]), "loud")
 
 
-def _file(data: Data, page: Page) -> Iterator[_Row]:
-    file, because = data["resolv_conf"], dict(data["because"])
+def _file(data: StatusJson, page: Page) -> Iterator[_Row]:
+    file, why = data["resolv_conf"], explain(data, "write")
     by = file["written_by"]
     named = _list(
-        [one if by[one] == _UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
+        [one if by[one] == UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
     )
     away = [*file["held_back"], *(f"options {one}" for one in file["held_back_options"])]
     held_back = f"; held back: {_list(away)}" if away else ""
     yield page.row("resolv.conf", named + held_back)
     if file["in_place_of"]:
         yield page.row("", f"in the place of a link to {file['in_place_of']}, until that is clean")
-    if "write" in because:
-        yield page.row("", because["write"], "warn")
+    if why:
+        yield page.row("", why, "warn")
     elif file["trouble"]:
         yield page.row("", file["trouble"], "bad")
 
 
-def _nodelocal(nodelocal: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+def _nodelocal(nodelocal: NodeLocalJson, page: Page, *, is_full: bool) -> Iterator[_Row]:
     style = _NODELOCAL.get(nodelocal["state"], "")
-    told = sentences.nodelocal(f"{nodelocal['state']}: {nodelocal['detail']}")
+    told = describe_nodelocal(nodelocal["state"], nodelocal["detail"])
     legs = [leg for leg in nodelocal["legs"] if leg["state"] != "not asked"]
     fine = [leg for leg in legs if leg["state"] == "answers"]
     if fine and len(fine) == len(legs) and not is_full:
@@ -149,7 +165,7 @@ def _nodelocal(nodelocal: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
         yield _leg(leg, page)
 
 
-def _leg(leg: Data, page: Page) -> _Row:
+def _leg(leg: LegJson, page: Page) -> _Row:
     name = _ASKED[leg["asked"]]
     name += "" if leg["asked"] == "http" else f" over {leg['protocol'].upper()}"
     if leg["state"] == "answers":
@@ -159,7 +175,7 @@ def _leg(leg: Data, page: Page) -> _Row:
     return page.row("", f"! {name}: {told}{'' if colon else ','} {times}", "bad", hang=2)
 
 
-def _upstream(upstream: Data, page: Page) -> Iterator[_Row]:
+def _upstream(upstream: UpstreamJson, page: Page) -> Iterator[_Row]:
     shown = [one for one in upstream["servers"] if one["in_use"]] or upstream["servers"][:3]
     others = len(upstream["servers"]) - len(shown)
     more = f"; {others} more: dnsguard upstreams" if others else ""
@@ -172,7 +188,7 @@ def _upstream(upstream: Data, page: Page) -> Iterator[_Row]:
         yield page.row("", f"{mark} {server['address']} {about}", hang=2)
 
 
-def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+def _for_kubelet(data: StatusJson, page: Page, *, is_full: bool) -> Iterator[_Row]:
     kubelet, named = data["kubelet"], _list(data["pod_file"]["nameservers"])
     if kubelet is None and not is_full:
         return
@@ -192,7 +208,7 @@ def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 
 
-def _dhclient(dhclient: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+def _dhclient(dhclient: DhclientJson, page: Page, *, is_full: bool) -> Iterator[_Row]:
     hazards = dhclient["hazards"]
     if not is_full:
         hazards = [hazard for hazard in hazards if not hazard["defused"]]
@@ -208,40 +224,29 @@ def _dhclient(dhclient: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
         yield page.row("", f"  {len(hazards) - _MOST} more: dnsguard status -v", "dim")
 
 
-def _tramples(tramples: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+def _tramples(tramples: TramplesJson, page: Page, *, is_full: bool) -> Iterator[_Row]:
     last = tramples["last"]
     if last is None:
         if is_full:
             yield page.row("tramples", "0")
         return
-    counts = sorted(tramples["by_writer"].items(), key=lambda one: int(one[1]), reverse=True)
-    by = ", ".join(f"{count} {_by(name)}" for name, count in counts)
-    evidence = "" if last["writer"] == _UNKNOWN else f": {last['evidence']}"
-    when = f"at {_clock(last['at'])}, {_by(last['writer'])}{evidence}"
-    count = int(tramples["count"])
+    counts = sorted(tramples["by_writer"].items(), key=lambda one: one[1], reverse=True)
+    by = ", ".join(f"{count} {describe_writer(name)}" for name, count in counts)
+    evidence = "" if last["writer"] == UNKNOWN else f": {last['evidence']}"
+    when = f"at {clock(last['at'])}, {describe_writer(last['writer'])}{evidence}"
+    count = tramples["count"]
     yield page.row("tramples", f"1, {when}" if count == 1 else f"{count} ({by}); the last {when}")
 
 
-def _next(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
+def _next(data: StatusJson, page: Page, *, is_full: bool) -> Iterator[_Row]:
     """Yield what has to happen for the mode to change, but for what the verdict says."""
-    told = [str(line) for line in data["next"]]
+    told = data["next"]
     if not is_full:
-        first = f"handover: {dict(data['because'])['handover']}"
+        first = f"handover: {explain(data, 'handover')}"
         is_said = data["mode"] == "guarding" and not data["degraded"]
         told = [] if data["mode"] != "guarding" else told[is_said and told[:1] == [first] :]
     for at, line in enumerate(told):
         yield page.row("" if at else "next", line.replace("handover: ", "and ", 1) if at else line)
-
-
-def _by(writer: str) -> str:
-    return "writer unknown" if writer == _UNKNOWN else f"by {writer}"
-
-
-def _clock(at: float) -> str:
-    """Return a time of day, with its date where that is not today's."""
-    when, today = time.localtime(at), time.localtime()
-    form = "%H:%M:%S" if when[:3] == today[:3] else "%Y-%m-%d %H:%M:%S"
-    return time.strftime(form, when)
 
 
 def _list(entries: list[str]) -> str:

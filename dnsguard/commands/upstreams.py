@@ -3,8 +3,8 @@
 import argparse
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal, TypedDict, cast
 
 from dnsguard import client, config, terminal
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, ProbeTarget
@@ -21,16 +21,35 @@ from dnsguard.host.files import read_bounded
 from dnsguard.page import Line, Page, escape
 from dnsguard.paths import Paths
 from dnsguard.prober import ask
-from dnsguard.reporting.status import candidates
+from dnsguard.reporting.encoding import to_json
+from dnsguard.reporting.status import Server
+from dnsguard.reporting.survey import list_servers
+from dnsguard.reporting.wire import ServerJson
 
 MOST_ASKED = 32
 """Of the best ranked; each is asked over UDP and TCP."""
-UDP, TCP = "udp", "tcp"
+Transport = Literal["udp", "tcp"]
+UDP: Final = "udp"
+TCP: Final = "tcp"
 _PLAIN = Page()
 _HEAD = ("", "ADDRESS", "SOURCE", "AGE", "UDP", "TCP", "FROM")
 _BELOW = "     "
-_Entry = dict[str, Any]
-"""Parsed JSON; ``Any`` is what JSON is."""
+
+
+class Entry(ServerJson):
+    """A server of the daemon's list, and what came of asking it just now."""
+
+    udp_ms: float | None
+    tcp_ms: float | None
+
+
+class Table(TypedDict):
+    """All of them; times are seconds since the epoch."""
+
+    at: float
+    transport: Transport
+    """What the node's programs ask over first."""
+    upstreams: list[Entry]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if is_served(data) else DEGRADED
 
 
-def ask_all(paths: Paths) -> dict[str, Any]:
+def ask_all(paths: Paths) -> Table:
     """Return everyone with what came of asking just now."""
     policy = config.load(paths.config).policy
     found = fill_policy(policy, kubelet.read_kubelet(paths.root))
@@ -51,46 +70,52 @@ def ask_all(paths: Paths) -> dict[str, Any]:
     return {"at": round(time.time(), 3), "transport": transport, "upstreams": entries}
 
 
-def _transport(paths: Paths) -> str:
+def _transport(paths: Paths) -> Transport:
     """Return what this node's programs ask over first."""
     file = read_bounded(paths.resolv_conf, MAX_FILE) or b""
     return TCP if resolvconf.uses_tcp(file) else UDP
 
 
-def is_served(data: Mapping[str, Any]) -> bool:
+def is_served(data: Table) -> bool:
     """Tell whether one that may be used answered, over what the node asks over."""
-    cell = f"{data['transport']}_ms"
-    return any(one[cell] is not None and not one["refused"] for one in data["upstreams"])
+    return any(
+        _took(one, data["transport"]) is not None and not one["refused"]
+        for one in data["upstreams"]
+    )
 
 
-def _list(paths: Paths, policy: Policy) -> list[_Entry]:
+def _took(entry: Entry, transport: Transport) -> float | None:
+    return entry["tcp_ms"] if transport == TCP else entry["udp_ms"]
+
+
+def _list(paths: Paths, policy: Policy) -> list[Entry]:
     """Return the daemon's list, or where none runs what it would start with."""
     try:
-        return _entries(client.ask(paths.socket, "upstreams"))
+        named: object = client.ask(paths.socket, "upstreams")["upstreams"]
     except NoDaemonError:
-        guard = Guard(paths, policy, lambda _: None)
-        return _entries({"upstreams": _list_candidates(guard)})
+        named = to_json(_list_alone(Guard(paths, policy, lambda _: None)))
+    return [_make_entry(one) for one in cast("Iterable[dict[str, object]]", named)]
 
 
-def _list_candidates(guard: Guard) -> list[dict[str, object]]:
-    """Return what a daemon would start with."""
+def _list_alone(guard: Guard) -> tuple[Server, ...]:
+    """Return whom a daemon would start with."""
     from dnsguard import dry_run
 
     known = dry_run.look(guard)
-    return candidates(known.memory, known.seen, known.plan, guard.policy)
+    return list_servers(known.memory, known.seen, known.plan, guard.policy)
 
 
-def _entries(answer: Mapping[str, Any]) -> list[_Entry]:
-    return [{**one, "udp_ms": None, "tcp_ms": None} for one in answer["upstreams"]]
+def _make_entry(server: dict[str, object]) -> Entry:
+    return cast("Entry", {**server, "udp_ms": None, "tcp_ms": None})
 
 
-async def _probe(entries: list[_Entry], policy: Policy, transport: str) -> list[_Entry]:
+async def _probe(entries: list[Entry], policy: Policy, transport: Transport) -> list[Entry]:
     worth = [one for one in entries if one["refused"] is None][:MOST_ASKED]
     await asyncio.gather(*(_ask(one, policy, transport) for one in worth))
     return entries
 
 
-async def _ask(entry: _Entry, policy: Policy, transport: str) -> None:
+async def _ask(entry: Entry, policy: Policy, transport: Transport) -> None:
     address, over_tcp = parse_address(entry["address"]), transport == TCP
 
     async def answer(kind: ProbeKind = ProbeKind.UPSTREAM, *, tcp: bool = over_tcp) -> Answer:
@@ -121,7 +146,7 @@ def _milliseconds(answer: Answer) -> float | None:
     return round((answer.rtt or 0.0) * 1000, 1) if is_answer else None
 
 
-def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
+def render(data: Table, page: Page = _PLAIN) -> tuple[Line, ...]:
     """Return the table's lines, columns as wide as they need; what does not fit goes below."""
     if not data["upstreams"]:
         return (Line("no source names any nameserver"),)
@@ -137,9 +162,9 @@ def render(data: Mapping[str, Any], page: Page = _PLAIN) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _failure(entry: _Entry, transport: str) -> str | None:
+def _failure(entry: Entry, transport: Transport) -> str | None:
     """Return why one that is in the file is of no use there."""
-    is_fine = not entry["in_use"] or entry[f"{transport}_ms"] is not None
+    is_fine = not entry["in_use"] or _took(entry, transport) is not None
     return None if is_fine else f"in the file, but over {transport.upper()} it {entry['detail']}"
 
 
@@ -153,7 +178,7 @@ def _place(cells: str, last: str, page: Page) -> Iterator[Line]:
         yield from page.fold(last, head=f"{_BELOW}from ", hang=len(_BELOW))
 
 
-def _row(entry: _Entry, at: float) -> tuple[str, ...]:
+def _row(entry: Entry, at: float) -> tuple[str, ...]:
     return (
         "*" if entry["in_use"] else " ",
         entry["address"],

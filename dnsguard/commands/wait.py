@@ -3,28 +3,26 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from dnsguard import client
 from dnsguard.errors import DnsguardError, NoDaemonError
 from dnsguard.paths import Paths
+from dnsguard.reporting.wire import StatusJson, explain
 
 PEEK = 0.1
 """Seconds between two looks at the status: a millisecond of CPU each."""
 
 _MOST_NAMED = 3
 
-Data = Mapping[str, Any]
 
-
-def _is_safe(data: Data) -> bool:
+def _is_safe(data: StatusJson) -> bool:
     """Tell whether resolv.conf names an upstream that has answered."""
-    return any(bool(one["in_use"] and one["usable"]) for one in data["upstream"]["servers"])
+    return any(one["in_use"] and one["usable"] for one in data["upstream"]["servers"])
 
 
-STATES: Mapping[str, Callable[[Data], bool]] = {
-    "guarding": lambda data: bool(data["mode"] == "guarding") and _is_safe(data),
-    "handed-over": lambda data: bool(data["mode"] == "handed-over"),
+STATES: Mapping[str, Callable[[StatusJson], bool]] = {
+    "guarding": lambda data: data["mode"] == "guarding" and _is_safe(data),
+    "handed-over": lambda data: data["mode"] == "handed-over",
     "safe": _is_safe,
 }
 """What can be waited for."""
@@ -35,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def wait(paths: Paths, state: str, seconds: float) -> Data:
+def wait(paths: Paths, state: str, seconds: float) -> StatusJson:
     """Return the status once it is so; a daemon that is not there yet is waited for.
 
     :raises DnsguardError: it is not so in time; says what was so at the end.
@@ -44,7 +42,7 @@ def wait(paths: Paths, state: str, seconds: float) -> Data:
     found = "no daemon"
     while True:
         try:
-            data = client.ask(paths.socket, "status")
+            data = client.ask_status(paths.socket)
         except NoDaemonError as error:
             found = str(error)
         else:
@@ -56,9 +54,9 @@ def wait(paths: Paths, state: str, seconds: float) -> Data:
         time.sleep(min(PEEK, max(0.0, deadline - time.monotonic())))
 
 
-def _describe_lacking(data: Data, state: str) -> str:
+def _describe_lacking(data: StatusJson, state: str) -> str:
     """Return what is in the way: a silent upstream, or what keeps the node where it is."""
-    mode = f"mode {data['mode']}, {dict(_pairs(data))['handover']}"
+    mode = f"mode {data['mode']}, {explain(data, 'handover')}"
     servers = data["upstream"]["servers"]
     if any(one["usable"] for one in servers) and (state == "handed-over" or _is_safe(data)):
         return mode
@@ -67,7 +65,3 @@ def _describe_lacking(data: Data, state: str) -> str:
     each = ", ".join(f"{one['address']}: {one['detail']}" for one in named)
     blamed = f"no upstream answers ({each})" if each else "no upstream is known"
     return f"{blamed}; {mode}" if state == "handed-over" else blamed
-
-
-def _pairs(data: Data) -> list[tuple[str, str]]:
-    return [(fact, value) for fact, value in data["because"]]

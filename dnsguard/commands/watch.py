@@ -32,7 +32,7 @@ def _print(paths: Paths) -> NoReturn:
     """Print each status that differs in more than the time that has passed."""
     shown: object = None
     while True:
-        data = client.ask(paths.socket, "status")
+        data = client.ask_status(paths.socket)
         told = (data["mode"], data["because"], data["resolv_conf"], data["degraded"])
         if told != shown:
             terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *status.render(data), "")
@@ -43,7 +43,7 @@ def _print(paths: Paths) -> NoReturn:
 
 def _lines(paths: Paths, layout: Page) -> tuple[Line, ...]:
     try:
-        body = status.render(client.ask(paths.socket, "status"), layout)
+        body = status.render(client.ask_status(paths.socket), layout)
     except DnsguardError as error:
         body = layout.row("", str(error), "bad")
     return (*body, Line("q ends", "dim"))

@@ -51,7 +51,7 @@ def follow_up(
         needs_proof=needs_only_proof(decision.blockers),
     )
     memory, queries = _ask_dhcp(memory, seen, policy, decision.pool)
-    trust, trusted = upstreams.summarize(decision.pool)
+    trust = upstreams.summarize(decision.pool)
     actions: list[Action] = [*write_pod_file(memory, seen, policy, decision.pool, exclusions)]
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
@@ -72,7 +72,7 @@ def follow_up(
         mode=memory.mode,
         hold=memory.hold,
         nodelocal=memory.health.state,
-        upstream=trust,
+        trust=trust,
         wanted=file.wanted,
         write=file.action,
         deferred=tuple(actions),
@@ -80,7 +80,7 @@ def follow_up(
         because=(
             ("nodelocal", f"{memory.health.state}: {memory.health.detail}"),
             ("handover", explain(memory, decision.blockers)),
-            ("upstream", trusted),
+            ("upstream", trust.describe()),
             *file.because,
         ),
         questions=probes.now,

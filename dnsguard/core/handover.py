@@ -53,7 +53,7 @@ def _find_blockers(
     # What follows is asked before a handover only; what was handed over stays so through it.
     if hold is not None or memory.serves is Serves.NODELOCAL:
         return
-    if pool and upstreams.summarize(pool)[0] is not UpstreamState.VERIFIED:
+    if pool and upstreams.summarize(pool).state is not UpstreamState.VERIFIED:
         yield Blocker(BlockerKind.UNVERIFIED, "waits until an upstream answers")
     held = memory.flaps.hold_down_seconds(policy.hold_down)
     until = memory.flaps.until(policy.hold_down)

@@ -6,7 +6,7 @@ Times called ``now`` or ``..._at`` are seconds of CLOCK_MONOTONIC, ``wall`` and
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import DhclientEvent
@@ -36,6 +36,43 @@ class UpstreamState(StrEnum):
     VERIFIED = "verified"  # one of them answered lately
     UNVERIFIED = "unverified"  # candidates, none has answered yet
     NONE = "none"  # no source names any
+
+
+class Doubt(Enum):
+    """Why no upstream is verified though some are named."""
+
+    NOT_ASKED = auto()  # some were not asked yet
+    SILENT = auto()  # none answers
+    MAYBE_CLUSTER = auto()  # one answers, and may be cluster DNS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How far the upstreams can be trusted, and why no further."""
+
+    state: UpstreamState
+    doubt: Doubt | None = None
+    """Only where the state is unverified."""
+    doubted: IPAddress | None = None
+    """Who may be cluster DNS."""
+
+    @property
+    def reason(self) -> str:
+        """Return why it is no more, for people; empty where nothing is missing."""
+        if self.state is UpstreamState.NONE:
+            return "no source names a real nameserver"
+        match self.doubt:
+            case Doubt.NOT_ASKED:
+                return "not asked yet"
+            case Doubt.SILENT:
+                return "none of the known ones answers"
+            case Doubt.MAYBE_CLUSTER:
+                return f"{self.doubted} answers, but may be cluster DNS"
+            case None:
+                return ""
+
+    def describe(self) -> str:
+        return f"{self.state}: {self.reason}" if self.reason else str(self.state)
 
 
 class Source(StrEnum):

@@ -8,7 +8,7 @@ from dnsguard.core.answers import Probe
 from dnsguard.core.attribution import Tramples
 from dnsguard.core.blocker import Blocker
 from dnsguard.core.hold import Hold
-from dnsguard.core.model import Candidate, CurrentLease, Mode, NodeLocal, UpstreamState
+from dnsguard.core.model import Candidate, CurrentLease, Mode, NodeLocal, Trust, UpstreamState
 from dnsguard.core.observation import FileObservation
 from dnsguard.formats.address import IPAddress
 
@@ -149,7 +149,8 @@ class Plan:
     mode: Mode
     hold: Hold | None
     nodelocal: NodeLocal
-    upstream: UpstreamState
+    trust: Trust
+    """How far the upstreams can be trusted."""
     wanted: tuple[IPAddress, ...]
     """The nameservers that belong into resolv.conf now."""
     write: ReplaceFile | RestoreLink | None
@@ -176,6 +177,14 @@ class Plan:
     """When to look again, whatever happens (CLOCK_MONOTONIC)."""
     quiet_until: float
     """The same, if NodeLocalDNS goes on answering what it is asked meanwhile."""
+
+    def explain(self, fact: str) -> str:
+        """Return what the trace says of a fact; empty where it says nothing."""
+        return dict(self.because).get(fact, "")
+
+    @property
+    def upstream(self) -> UpstreamState:
+        return self.trust.state
 
     @property
     def actions(self) -> tuple[Action, ...]:

@@ -11,9 +11,6 @@ LOST_AFTER = 2
 """Failures in a row after which an upstream is no longer usable."""
 
 
-NOT_ASKED = "not asked yet"
-
-
 PATIENCE = 60.0
 """Seconds, and :data:`ROUNDS` of questions, for which a server that answers for the outside
 has to treat the cluster's name like any other it fails for. CoreDNS waits for its API server
@@ -40,7 +37,8 @@ class ProbeRecord:
     """How often in a row it did not."""
     failing_since: float | None = None
     failed_at: float | None = None
-    detail: str = NOT_ASKED
+    detail: str = "not asked yet"
+    """What came of it last, for people."""
     cleared_at: float | None = None
     """When a round last showed that it answers for the outside and not for the cluster; None
     where that was not shown since it last fell silent: somebody else may answer there now."""
@@ -56,6 +54,11 @@ class ProbeRecord:
     @property
     def is_waiting(self) -> bool:
         return not self.asked <= self.round.keys()
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether anything came of asking it yet."""
+        return self.answered_at is not None or self.failed_at is not None
 
     @property
     def answers(self) -> bool:

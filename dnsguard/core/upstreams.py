@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.model import RANK, Candidate, Source, UpstreamState
-from dnsguard.core.probe_record import _UNKNOWN, NOT_ASKED, ProbeRecord, ProbeRecords
+from dnsguard.core.model import RANK, Candidate, Doubt, Source, Trust, UpstreamState
+from dnsguard.core.probe_record import _UNKNOWN, ProbeRecord, ProbeRecords
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, zoned
 
@@ -69,23 +69,24 @@ class Upstream:
 
 
 Pool = tuple[Upstream, ...]
-SILENT = "none of the known ones answers"
 
 
-def summarize(among: Pool) -> tuple[UpstreamState, str]:
-    """Return how far the upstreams can be trusted, and the same as a line."""
+def summarize(among: Pool) -> Trust:
+    """Return how far the upstreams can be trusted, and why no further."""
     if any(upstream.is_usable for upstream in among):
-        return UpstreamState.VERIFIED, UpstreamState.VERIFIED
+        return Trust(state=UpstreamState.VERIFIED)
     if not among:
-        return UpstreamState.NONE, "none: no source names a real nameserver"
+        return Trust(state=UpstreamState.NONE)
     answering = [upstream for upstream in among if upstream.record.answers]
-    doubted = next((upstream for upstream in answering if upstream.record.doubts), None)
-    # Who has answered for the outside has yet to say what it knows of the cluster.
-    is_asked = not answering and all(one.record.detail != NOT_ASKED for one in among)
-    reason = SILENT if is_asked else NOT_ASKED
+    doubted = next((one.address for one in answering if one.record.doubts), None)
     if doubted is not None:
-        reason = f"{doubted.address} answers, but may be cluster DNS"
-    return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
+        doubt = Doubt.MAYBE_CLUSTER
+    elif not answering and all(upstream.record.has_outcome for upstream in among):
+        doubt = Doubt.SILENT
+    else:
+        # Who has answered for the outside has yet to say what it knows of the cluster.
+        doubt = Doubt.NOT_ASKED
+    return Trust(state=UpstreamState.UNVERIFIED, doubt=doubt, doubted=doubted)
 
 
 def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tuple[Candidate, ...]:

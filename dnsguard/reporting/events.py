@@ -10,9 +10,8 @@ from enum import StrEnum
 
 from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.blocker import BlockerKind
-from dnsguard.core.model import NodeLocal, UpstreamState
+from dnsguard.core.model import Doubt, NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
-from dnsguard.core.probe_record import NOT_ASKED
 from dnsguard.formats.address import IPAddress
 
 BURST = 5
@@ -94,7 +93,6 @@ class Repeats:
 
 def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
     """Return the lines that tell how one plan differs from the one before."""
-    because = dict(after.because)
     events = []
     if before is None or before.mode is not after.mode:
         events.append(
@@ -107,13 +105,13 @@ def describe_changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
         events.append(
             Event(
                 name="nodelocal_changed",
-                details=tuple((key, because[key]) for key in ("nodelocal", "handover")),
+                details=tuple((key, after.explain(key)) for key in ("nodelocal", "handover")),
             )
         )
-    elif because["handover"] != dict(before.because)["handover"] and not _is_passing(after):
+    elif after.explain("handover") != before.explain("handover") and not _is_passing(after):
         events.append(Event(name="handover_reason_changed", details=after.because))
-    if before is None or dict(before.because)["upstream"] != because["upstream"]:
-        events += _upstream(after, because["upstream"])
+    if before is None or before.trust != after.trust:
+        events += _upstream(after)
     if after.tramples.count > (0 if before is None else before.tramples.count):
         events.append(_trample(after))
     if after.delay and not (before is not None and before.delay):
@@ -166,20 +164,23 @@ def _fight(plan: Plan) -> Event:
     )
 
 
-def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
+def _upstream(plan: Plan) -> tuple[Event, ...]:
     """Tell of the upstreams, but not of those that just have not been asked yet."""
-    told = (("upstream", state),)
-    servers = (*told, *_nameservers(plan))
-    if state.endswith(NOT_ASKED):
+    if plan.trust.doubt is Doubt.NOT_ASKED:
         return ()
-    if plan.upstream is UpstreamState.VERIFIED:
-        return (Event(name="upstream_changed", details=servers),)
-    if plan.upstream is UpstreamState.UNVERIFIED:
-        used = "the best known one is used all the same" if plan.wanted else "nobody is named"
-        means = ("means", dict(plan.because).get("write", used))
-        return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
-    remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
-    return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)
+    told = (("upstream", plan.trust.describe()),)
+    servers = (*told, *_nameservers(plan))
+    match plan.upstream:
+        case UpstreamState.VERIFIED:
+            level, details = Level.INFO, servers
+        case UpstreamState.UNVERIFIED:
+            used = "the best known one is used all the same" if plan.wanted else "nobody is named"
+            means = ("means", plan.explain("write") or used)
+            level, details = Level.WARNING, (*servers, means)
+        case UpstreamState.NONE:
+            remedy = "set upstream.servers in /etc/dnsguard/dnsguard.toml"
+            level, details = Level.ERROR, (*told, ("remedy", remedy))
+    return (Event(name="upstream_changed", level=level, details=details),)
 
 
 def name_servers(plan: Plan | None) -> str:

@@ -4,16 +4,14 @@ All label values are from closed sets: no address and no file name is one, so th
 cluster of a thousand nodes stays cheap to scrape.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
 
 from dnsguard.core.model import Mode, NodeLocal, UpstreamState
 from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters
-
-Status = Mapping[str, object]
-"""What core.report tells, with what the daemon adds to it."""
+from dnsguard.reporting.status import NodeLocalStatus, Status
 
 
 class Kind(StrEnum):
@@ -44,39 +42,32 @@ class Family:
 
 
 def metrics(status: Status, counters: Counters) -> tuple[Family, ...]:
-    """Return all metrics of a status (core.report, as the daemon tells it) and the counts."""
+    """Return all metrics of a status and the counts."""
     return tuple(_families(status, counters))
 
 
-def as_json(families: Iterable[Family]) -> dict[str, object]:
-    """Return the families as they go over the control socket."""
-    return {"families": [asdict(family) for family in families]}
-
-
 def _families(status: Status, counters: Counters) -> Iterator[Family]:
-    yield _gauge("build_info", "Version of the daemon.", (_one(1, version=status["dnsguard"]),))
+    yield _gauge("build_info", "Version of the daemon.", (_one(1, version=status.dnsguard),))
     yield from _mode(status, counters)
-    yield from _nodelocal(_part(status, "nodelocal"), counters)
+    yield from _nodelocal(status.nodelocal, counters)
     yield from _upstreams(status)
     yield from _file(status, counters)
-    degraded = status["degraded"]
-    assert isinstance(degraded, list)  # noqa: S101 -- our own report
-    yield _gauge("degraded_reasons", "What is wrong; 0 is fine.", (_one(len(degraded)),))
+    wrong = len(status.degraded)
+    yield _gauge("degraded_reasons", "What is wrong; 0 is fine.", (_one(wrong),))
     yield _gauge(
         "last_look_timestamp_seconds",
         "When the daemon looked last; it looks at least every 5 seconds.",
-        (_one(_number(status["looked_at"])),),
+        (_one(status.looked_at),),
     )
 
 
 def _mode(status: Status, counters: Counters) -> Iterator[Family]:
-    yield _gauge("mode", "Who serves the node: 1 for its mode.", _states(Mode, status["mode"]))
-    seconds = _number(status["mode_seconds"])
-    yield _gauge("mode_seconds", "Seconds in this mode.", (_one(seconds),))
+    yield _gauge("mode", "Who serves the node: 1 for its mode.", _states(Mode, status.mode))
+    yield _gauge("mode_seconds", "Seconds in this mode.", (_one(status.mode_seconds),))
     yield _gauge(
         "last_switch_timestamp_seconds",
         "When the mode changed last, or the daemon started.",
-        (_one(_number(status["mode_since"])),),
+        (_one(status.mode_since),),
     )
     causes = tuple(_one(one == counters.last_cause, cause=one) for one in CAUSES)
     yield _gauge("last_switch_cause", "Why it did: 1 for the cause.", causes)
@@ -84,8 +75,8 @@ def _mode(status: Status, counters: Counters) -> Iterator[Family]:
     yield _counter("switches_total", "Changes of the mode.", tuple(switches))
 
 
-def _nodelocal(nodelocal: Status, counters: Counters) -> Iterator[Family]:
-    states = _states(NodeLocal, nodelocal["state"])
+def _nodelocal(nodelocal: NodeLocalStatus, counters: Counters) -> Iterator[Family]:
+    states = _states(NodeLocal, nodelocal.state)
     yield _gauge("nodelocal_state", "How NodeLocalDNS is: 1 for its state.", states)
     results = (_one(n, leg=leg, outcome=out) for (leg, out), n in counters.probes.items())
     yield _counter("probe_results_total", "What came of questions, by leg.", tuple(results))
@@ -94,38 +85,34 @@ def _nodelocal(nodelocal: Status, counters: Counters) -> Iterator[Family]:
 
 
 def _upstreams(status: Status) -> Iterator[Family]:
-    upstream = _part(status, "upstream")
-    servers = upstream["servers"]
-    assert isinstance(servers, list)  # noqa: S101 -- our own report
+    servers = status.upstream.servers
     counts = {
         "known": len(servers),
-        "usable": sum(bool(one["usable"]) for one in servers),
-        "in_use": sum(bool(one["in_use"]) for one in servers),
+        "usable": sum(one.usable for one in servers),
+        "in_use": sum(one.in_use for one in servers),
     }
     named = tuple(_one(count, state=state) for state, count in counts.items())
     yield _gauge("upstreams", "Nameservers outside the cluster.", named)
-    states = _states(UpstreamState, upstream["state"])
+    states = _states(UpstreamState, status.upstream.state)
     yield _gauge("upstream_state", "How far they can be trusted: 1 for the state.", states)
-    answered = [_number(one["answered_ago"]) for one in servers if one["answered_ago"] is not None]
+    answered = [one.answered_ago for one in servers if one.answered_ago is not None]
     about = "Seconds since one answered last; missing while none has."
     yield _gauge("upstream_age_seconds", about, tuple(_one(ago) for ago in sorted(answered)[:1]))
-    in_pods = _part(status, "pod_file")["nameservers"]
-    assert isinstance(in_pods, list)  # noqa: S101 -- our own report
+    in_pods = status.pod_file.nameservers
     about = "Nameservers in the file for kubelet."
     yield _gauge("pod_file_nameservers", about, (_one(len(in_pods)),))
 
 
 def _file(status: Status, counters: Counters) -> Iterator[Family]:
-    by_writer = _part(_part(status, "tramples"), "by_writer")
-    tramples = tuple(_one(_number(n), writer=who) for who, n in by_writer.items())
+    by_writer = status.tramples.by_writer
+    tramples = tuple(_one(n, writer=who) for who, n in by_writer.items())
     about = "Foreign writes over the guarded file, by who did it as far as can be told."
     yield _counter("tramples_total", about, tramples or (_one(0, writer="unknown"),))
     yield _repairs(counters)
     about = "Times that resolv.conf could not be written."
     yield _counter("write_failures_total", about, (_one(counters.failed_writes),))
-    hazards = _part(status, "dhclient")["hazards"]
-    assert isinstance(hazards, list)  # noqa: S101 -- our own report
-    counts = {flag: sum(one["defused"] is flag for one in hazards) for flag in (True, False)}
+    hazards = status.dhclient.hazards
+    counts = {flag: sum(one.defused is flag for one in hazards) for flag in (True, False)}
     about = "Places in dhclient's files that would poison resolv.conf."
     found = tuple(_one(n, defused=str(flag).lower()) for flag, n in counts.items())
     yield _gauge("dhclient_hazards", about, found)
@@ -148,21 +135,10 @@ def _counter(name: str, about: str, samples: tuple[Sample, ...]) -> Family:
     return Family(f"dnsguard_{name}", Kind.COUNTER, about, samples)
 
 
-def _states(states: type[StrEnum], current: object) -> tuple[Sample, ...]:
+def _states(states: type[StrEnum], current: StrEnum) -> tuple[Sample, ...]:
     label = "mode" if states is Mode else "state"
-    return tuple(Sample({label: state}, float(state == current)) for state in states)
+    return tuple(Sample({label: state}, float(state is current)) for state in states)
 
 
 def _one(value: float, suffix: str = "", **labels: object) -> Sample:
     return Sample({name: str(label) for name, label in labels.items()}, float(value), suffix)
-
-
-def _part(status: Status, name: str) -> Status:
-    part = status[name]
-    assert isinstance(part, Mapping)  # noqa: S101 -- our own report
-    return part
-
-
-def _number(value: object) -> float:
-    assert isinstance(value, int | float)  # noqa: S101 -- our own report
-    return float(value)

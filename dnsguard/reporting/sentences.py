@@ -5,7 +5,15 @@ Made from an event's own fields, so that lines of an older daemon are told, too.
 
 from collections.abc import Callable, Mapping
 
+from dnsguard.core.model import Mode, NodeLocal, UpstreamState
 from dnsguard.formats.timespan import describe
+from dnsguard.reporting.words import (
+    UNKNOWN,
+    describe_hold,
+    describe_nodelocal,
+    describe_writer,
+    split_state,
+)
 
 Fields = Mapping[str, str]
 
@@ -13,9 +21,7 @@ _LINKS = {
     "link-replaced": "; a file is in the place of the link",
     "link-restored": "; the link is back in its place",
 }
-WORDS = {"silent": "failing"}
-"""What people are told where the data's word would mislead: SERVFAIL is not silence."""
-_SILENT = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
+_LOOK_AT_POD = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
 _NOTHING = "Nothing to do."
 
 
@@ -36,12 +42,6 @@ def advice(event: str, fields: Fields) -> str:
     return "" if told is None else told(fields)
 
 
-def nodelocal(value: str) -> str:
-    """Return ``silent: 169.254.25.10 answers SERVFAIL`` as people say it."""
-    state, _, detail = value.partition(": ")
-    return f"{WORDS.get(state, state)}: {detail}" if detail else WORDS.get(state, state)
-
-
 def _list(event: str, fields: Fields) -> str:
     pairs = ", ".join(f"{key} {value}" for key, value in fields.items())
     return f"{event.replace('_', ' ')}: {pairs}".removesuffix(": ")
@@ -49,24 +49,28 @@ def _list(event: str, fields: Fields) -> str:
 
 def _mode(fields: Fields) -> str:
     mode, named = fields["mode"], f"resolv.conf {fields['nameservers']}"
-    if mode == "held":
+    if mode == Mode.HELD:
         return f"{fields['handover']}; {named}"
-    if mode == "handed-over":
+    if mode == Mode.HANDED_OVER:
         return f"{mode}: NodeLocalDNS answers; {named}"
-    state = fields["nodelocal"].partition(":")[0]
-    if state in ("healthy", "unknown"):
+    state, detail = split_state(fields["nodelocal"])
+    if state in (NodeLocal.HEALTHY, NodeLocal.UNKNOWN):
         return f"{mode}: {fields['handover']}; {named}"
-    return f"{mode}: NodeLocalDNS {nodelocal(fields['nodelocal'])}; {named}"
+    return f"{mode}: {_describe_nodelocal(state, detail)}; {named}"
 
 
 def _upstream(fields: Fields) -> str:
-    state, _, detail = fields["upstream"].partition(": ")
+    state, detail = split_state(fields["upstream"])
     named = fields.get("nameservers", "none")
-    if state == "verified":
+    if state == UpstreamState.VERIFIED:
         return f"an upstream answers; resolv.conf {named}"
-    if state == "none":
+    if state == UpstreamState.NONE:
         return "no upstream is known"
     return f"no upstream answers ({detail}); resolv.conf {named}"
+
+
+def _describe_nodelocal(state: str, detail: str) -> str:
+    return f"NodeLocalDNS {describe_nodelocal(state, detail)}"
 
 
 def _describe_write(fields: Fields) -> str:
@@ -82,21 +86,21 @@ def _before(file: str) -> str:
 
 def _describe_trample(fields: Fields) -> str:
     writer = fields["writer"]
-    if writer == "unknown":
-        return "/etc/resolv.conf was overwritten (writer unknown)"
-    return f"/etc/resolv.conf was overwritten by {writer} ({fields['evidence']})"
+    if writer == UNKNOWN:
+        return f"/etc/resolv.conf was overwritten ({describe_writer(writer)})"
+    return f"/etc/resolv.conf was overwritten {describe_writer(writer)} ({fields['evidence']})"
 
 
 def _describe_fight(fields: Fields) -> str:
     writer = fields["writer"]
-    who = "a program" if writer == "unknown" else writer
+    who = "a program" if writer == UNKNOWN else writer
     return f"{who} rewrites /etc/resolv.conf again and again; repairs are delayed"
 
 
 def _describe_hold(fields: Fields) -> str:
     seconds = fields.get("seconds")
     span = f" for {describe(float(seconds))}" if seconds else ""
-    return f"held to {fields['hold']} by {fields['by']}{span}"
+    return describe_hold(fields["hold"], fields["by"]) + span
 
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
@@ -105,7 +109,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
         f"dnsguard has stopped; resolv.conf {f['nameservers']}; nobody repairs it from now on"
     ),
     "mode_changed": _mode,
-    "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
+    "nodelocal_changed": lambda f: _describe_nodelocal(*split_state(f["nodelocal"])),
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",
     "upstream_changed": _upstream,
     "resolv_conf_written": _describe_write,
@@ -143,24 +147,26 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
 
 
 def _about_mode(fields: Fields) -> str:
-    if fields["mode"] == "held":
+    if fields["mode"] == Mode.HELD:
         return "To end it: dnsguard release"
-    if fields["mode"] == "handed-over":
+    if fields["mode"] == Mode.HANDED_OVER:
         return _NOTHING
     return _about_nodelocal(fields)
 
 
 def _about_nodelocal(fields: Fields) -> str:
-    return _SILENT if fields.get("nodelocal", "").startswith("silent") else _NOTHING
+    state, _ = split_state(fields.get("nodelocal", ""))
+    return _LOOK_AT_POD if state == NodeLocal.SILENT else _NOTHING
 
 
 def _about_upstream(fields: Fields) -> str:
-    state = fields["upstream"].partition(":")[0]
-    return {
-        "unverified": "Look at the node's network: dnsguard upstreams; ip route",
-        "none": "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"
+    state, _ = split_state(fields["upstream"])
+    told: Mapping[str, str] = {
+        UpstreamState.UNVERIFIED: "Look at the node's network: dnsguard upstreams; ip route",
+        UpstreamState.NONE: "Name one in upstream.servers of /etc/dnsguard/dnsguard.toml, then:"
         " systemctl reload dnsguard",
-    }.get(state, _NOTHING)
+    }
+    return told.get(state, _NOTHING)
 
 
 def _about_written(fields: Fields) -> str:

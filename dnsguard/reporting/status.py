@@ -1,262 +1,197 @@
-"""What ``dnsguard status`` says, as data: built here, rendered elsewhere."""
+"""What ``dnsguard status`` says, as values.
 
-import math
-from collections.abc import Iterator
+Each becomes an object of the JSON with the same keys in the same order, so a field here is a
+promise to whoever reads that. A new one goes into :mod:`dnsguard.reporting.wire`, as the
+commands read it, and into ``docs/status.schema.json``; ``tests/static/test_status.py`` tells.
+Times are seconds since the epoch, durations seconds. :mod:`dnsguard.reporting.survey` makes
+the values.
+"""
 
-from dnsguard.core import links, pods_file, upstreams
-from dnsguard.core.answers import ProbeKind, ProbeTarget
-from dnsguard.core.attribution import UNKNOWN, Tramples
-from dnsguard.core.eligibility import find_exclusions, rank
-from dnsguard.core.handover import next_steps
-from dnsguard.core.health import ProbeStreak, list_targets
-from dnsguard.core.hold import Hold, Serves
-from dnsguard.core.memory import Memory
-from dnsguard.core.model import Mode, UpstreamState
-from dnsguard.core.observation import Observation
-from dnsguard.core.plan import Plan
-from dnsguard.core.policy import HandoverMode, Policy
-from dnsguard.core.probe_record import NOT_ASKED
-from dnsguard.core.upstreams import Pool, Upstream
-from dnsguard.formats import guarded_resolvconf, resolvconf
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
-Json = dict[str, object]
-_CONFIGURE = "set upstream.servers in /etc/dnsguard/dnsguard.toml"
+from dnsguard.core.answers import ProbeKind
+from dnsguard.core.hold import Serves
+from dnsguard.core.model import Mode, NodeLocal, Source, UpstreamState
+from dnsguard.formats.address import IPAddress
+from dnsguard.reporting.problem import Problem
 
+if TYPE_CHECKING:  # its parsers cost 30 ms, and who asks for a plan needs none of them
+    from dnsguard.formats.dhclient.hazards import Hazard
 
-def make_status(
-    memory: Memory, seen: Observation, plan: Plan, policy: Policy, *, trouble: tuple[str, ...]
-) -> Json:
-    """Return the status. ``trouble`` is what the shell knows to be wrong."""
-    wrong = find_degraded(memory, seen, plan, policy, trouble)
-    seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
-    return {
-        "mode": plan.mode,
-        "mode_seconds": round(seconds, 1),
-        "mode_since": round(seen.wall - seconds, 3),
-        "hold": _hold(plan.hold, seen),
-        "next": list(next_steps(memory, seen, policy, plan.blockers)),
-        "because": [list(pair) for pair in plan.because],
-        "degraded": list(wrong),
-        "resolv_conf": _file(memory, seen),
-        "pod_file": {"nameservers": _nameservers(seen.pod_file or b"")},
-        "nodelocal": {
-            "address": str(memory.health.address) if memory.health.address else None,
-            "state": plan.nodelocal,
-            "detail": memory.health.detail,
-            "rtt_ms": _milliseconds(memory.health.rtt),
-            "legs": [_leg(leg, memory.health.streak(leg)) for leg in list_targets(policy)],
-        },
-        "upstream": {
-            "state": plan.upstream,
-            "servers": [
-                one for one in candidates(memory, seen, plan, policy) if one["refused"] is None
-            ],
-        },
-        "tramples": _tramples(memory.tramples),
-    }
+Addresses = tuple[IPAddress, ...]
 
 
-def headline(plan: Plan, degraded: tuple[str, ...] = ()) -> str:
-    """Return what is wrong, mode and reason in a line, as ``systemctl status`` shows it."""
-    servers = " ".join(str(address) for address in plan.wanted) or "none"
-    because = dict(plan.because)["handover"]
-    reason = "" if plan.mode is Mode.HANDED_OVER else f" ({because})"
-    about = f"NodeLocalDNS {plan.nodelocal}, upstream {plan.upstream}"
-    wrong = f"DEGRADED: {degraded[0]}; " if degraded else ""
-    return f"{wrong}{plan.mode}: {servers}; {about}{reason}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldStatus:
+    """What an operator has pinned."""
+
+    serves: Serves
+    by: str
+    since: float
+    seconds_left: float | None
+    """None: until it is released."""
+    until: float | None
 
 
-def _hold(hold: Hold | None, seen: Observation) -> Json | None:
-    if hold is None:
-        return None
-    left = None if hold.until == math.inf else hold.until - seen.now
-    return {
-        "serves": hold.serves,
-        "by": hold.by,
-        "since": round(seen.wall - (seen.now - hold.since), 3),
-        "seconds_left": None if left is None else round(left, 1),
-        "until": None if left is None else round(seen.wall + left, 3),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvConf:
+    """The file as it is."""
+
+    nameservers: Addresses
+    written_by: Mapping[IPAddress, str]
+    """Who put each of them there."""
+    held_back: Addresses
+    held_back_options: tuple[str, ...]
+    """Of the options line, while NodeLocalDNS shares the file."""
+    in_place_of: str | None
+    """Where the link leads whose place the file has taken until that is clean."""
+    trouble: str | None
+    """Why it can't be read as text."""
 
 
-def _tramples(tramples: Tramples) -> Json:
-    last = tramples.last
-    return {
-        "count": tramples.count,
-        "by_writer": dict(tramples.by_writer),
-        "last": None
-        if last is None
-        else {
-            "at": round(last.at, 3),
-            "writer": last.writer.name,
-            "evidence": last.writer.evidence,
-        },
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodFile:
+    """The file for kubelet that is always safe."""
+
+    nameservers: Addresses
 
 
-def _leg(leg: ProbeTarget, streak: ProbeStreak) -> Json:
-    state = "fails" if streak.failures else "answers" if streak.successes else "not asked"
-    return {
-        "asked": leg.kind,
-        "protocol": "tcp" if leg.tcp or leg.kind is ProbeKind.HTTP else "udp",
-        "state": state,
-        "in_a_row": streak.failures or streak.successes,
-        "rtt_ms": _milliseconds(streak.rtt),
-        "detail": streak.detail,
-    }
+class LegState(StrEnum):
+    """How one way to ask NodeLocalDNS goes."""
+
+    ANSWERS = "answers"
+    FAILS = "fails"
+    NOT_ASKED = "not asked"
 
 
-def find_degraded(
-    memory: Memory, seen: Observation, plan: Plan, policy: Policy, trouble: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return what is wrong, and what to do about it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStatus:
+    """One way to ask NodeLocalDNS."""
 
-    :param trouble: what the shell knows to be wrong.
-    """
-    wrong = list(trouble)
-    if plan.hold is not None and memory.serves is not plan.hold.serves:
-        wrong.append(f"what is held can't be: {dict(plan.because)['handover']}")
-    elif plan.hold is not None and memory.serves is Serves.NODELOCAL and not memory.health.answers:
-        wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
-    if plan.upstream is UpstreamState.NONE:
-        wrong.append(f"no upstream is known: {_CONFIGURE}")
-    elif plan.upstream is UpstreamState.UNVERIFIED and not _are_open(memory, plan, policy):
-        wrong.append(_unverified(memory, plan, policy))
-    elif memory.serves is Serves.UPSTREAM and _are_dead(memory, plan):
-        wrong.append(_dead(memory, plan, policy))
-    # Where nobody is to be named at all, that has been said.
-    if plan.wanted and not _nameservers(seen.pod_file or b""):
-        wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
-    if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
-        dead = pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
-        wrong += [f"{dead}: {seen.pods.remedy}"] if dead else []
-    if seen.bound is None:
-        wrong.append(
-            "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
-        )
-    if plan.delay and not trouble:
-        wrong.append("something has rewritten resolv.conf again and again: dnsguard events")
-    return tuple(wrong)
+    asked: ProbeKind
+    protocol: str
+    state: LegState
+    in_a_row: int
+    rtt_ms: float | None
+    detail: str
 
 
-def _are_open(memory: Memory, plan: Plan, policy: Policy) -> bool:
-    """Tell whether somebody in the file is being asked for the first time, and may answer."""
-    if not dict(plan.because)["upstream"].endswith(NOT_ASKED):
-        return False
-    named = [address for address in plan.wanted if address not in policy.cluster]
-    found = [memory.probe_records.get(address) for address in named]
-    return any(one is None or not (one.failures or one.doubts) for one in found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLocalStatus:
+    """NodeLocalDNS, as its probes see it."""
+
+    address: IPAddress | None
+    state: NodeLocal
+    detail: str
+    rtt_ms: float | None
+    legs: tuple[LegStatus, ...]
 
 
-def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
-    """Return what is so where no upstream is usable, whose fault it is, and what helps."""
-    why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
-    if why == upstreams.SILENT:
-        why = ", ".join(_silent(memory, plan, policy)) or why
-    used = "the best known one is used" if plan.wanted else "nobody is named"
-    used = dict(plan.because).get("write", used)
-    way = "dnsguard upstreams" if plan.wanted else _CONFIGURE
-    return f"no upstream is verified ({why}), {used}: {way}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A nameserver that some source names."""
+
+    address: IPAddress
+    source: Source
+    origin: str
+    interface: str | None
+    rank: tuple[int, int]
+    seen: float
+    answered: float | None
+    """When it last answered, as far as it is remembered."""
+    answered_ago: float | None
+    """Seconds since it answered this daemon."""
+    usable: bool
+    rtt_ms: float | None
+    detail: str
+    refused: str | None
+    in_use: bool
+    why_not: str | None
 
 
-def _are_dead(memory: Memory, plan: Plan) -> bool:
-    """Tell whether nobody in the file answers though others do: it is not ours to write."""
-    found = [memory.probe_records.get(address) for address in plan.wanted]
-    return bool(found) and all(one is not None and one.is_silent for one in found)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamStatus:
+    """The nameservers outside the cluster that can be used at all, best first."""
+
+    state: UpstreamState
+    servers: tuple[Server, ...]
 
 
-def _dead(memory: Memory, plan: Plan, policy: Policy) -> str:
-    why = dict(plan.because).get("write")
-    told = f"nobody in resolv.conf answers ({', '.join(_silent(memory, plan, policy))})"
-    return f"{told}{f', {why}' if why else ''}: dnsguard upstreams"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrampleStatus:
+    """The last foreign write."""
+
+    at: float
+    writer: str
+    """Who it was, as far as what is left tells, or "unknown"."""
+    evidence: str
 
 
-def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
-    """Yield the upstreams in the file, each with what came of asking it."""
-    for address in plan.wanted:
-        verdict = memory.probe_records.get(address)
-        if verdict is not None and address not in policy.cluster:
-            yield f"{address} {verdict.detail}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TramplesStatus:
+    """Foreign writes since the daemon started."""
+
+    count: int
+    by_writer: Mapping[str, int]
+    last: TrampleStatus | None
 
 
-def _file(memory: Memory, seen: Observation) -> Json:
-    content = seen.file.content
-    released = resolvconf.read_nameservers(guarded_resolvconf.unguard(content))
-    active = _nameservers(content)
-    behind = dict.fromkeys(str(server.address) for server in released)
-    for address in active:
-        behind.pop(address, None)
-    trouble = None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}"
-    others = UNKNOWN if memory.writer is None else memory.writer.name
-    added = {str(address) for address in guarded_resolvconf.read_added(content)}
-    return {
-        "nameservers": active,
-        "written_by": {one: "dnsguard" if one in added else others for one in active},
-        "held_back": list(behind),
-        "held_back_options": list(_held_back_options(content)),
-        "in_place_of": links.replaced_link(seen.file),
-        "trouble": trouble,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeletStatus:
+    """Which resolv.conf new pods get, and where that is set."""
+
+    pods_file: str
+    set_in: str
+    needs_restart: bool
+    """It is configured to another file by now, and a restart is all that is missing."""
+    restart: str
+    """The command that restarts it."""
+    nameservers: Addresses | None
+    """What that file names now; None: it can't be read."""
 
 
-def _held_back_options(content: bytes) -> Iterator[str]:
-    active = resolvconf.read_options(content)
-    for option in resolvconf.read_options(guarded_resolvconf.unguard(content)):
-        if option not in active:
-            yield option
+class HookState(StrEnum):
+    """How our enter hook for dhclient is."""
+
+    ACTIVE = "active"
+    AT_REST = "at rest"  # dhclient writes resolv.conf itself
+    NOT_INSTALLED = "not installed"
 
 
-def _nameservers(content: bytes) -> list[str]:
-    return [str(server.address) for server in resolvconf.read_nameservers(content) if server.glibc]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DhclientStatus:
+    """What dhclient would do at the next lease."""
+
+    hook: HookState
+    hazards: "tuple[Hazard, ...]"
 
 
-def candidates(memory: Memory, seen: Observation, plan: Plan, policy: Policy) -> list[Json]:
-    """Return everyone whom any source names, best first, and why one is not used."""
-    return [_candidate(upstream, plan, seen.now) for upstream in _rank(memory, seen, policy)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """All of it."""
 
-
-def _rank(memory: Memory, seen: Observation, policy: Policy) -> Pool:
-    return rank(memory, seen, policy, find_exclusions(memory, seen, policy))
-
-
-def _candidate(upstream: Upstream, plan: Plan, now: float) -> Json:
-    candidate, verdict = upstream.candidate, upstream.record
-    heard = verdict.answered_at
-    return {
-        "address": str(upstream.address),
-        "source": candidate.source,
-        "origin": candidate.origin,
-        "interface": candidate.interface,
-        "rank": [*upstream.rank],
-        "seen": round(candidate.seen, 3),
-        "answered": candidate.answered,
-        "answered_ago": None if heard is None else round(now - heard, 3),
-        "usable": upstream.is_usable and upstream.refusal is None,
-        "rtt_ms": _milliseconds(verdict.rtt),
-        "detail": _describe(upstream),
-        "refused": upstream.refusal,
-        "in_use": upstream.address in plan.wanted and upstream.refusal is None,
-        "why_not": _explain_unused(upstream, plan),
-    }
-
-
-def _explain_unused(upstream: Upstream, plan: Plan) -> str | None:
-    if upstream.refusal is not None:
-        return f"never used: {upstream.refusal}"
-    if upstream.address in plan.wanted:
-        return None
-    if upstream.is_usable:
-        return "others rank higher or answer faster"
-    if upstream.is_guess and upstream.record.detail == NOT_ASKED:
-        return "asked only when nothing better answers"
-    return _describe(upstream)
-
-
-def _describe(upstream: Upstream) -> str:
-    if upstream.record.answers and not upstream.is_usable:
-        return "answers, but may be cluster DNS; if it is real: upstream.servers"
-    return upstream.record.detail
-
-
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 2)
+    dnsguard: str
+    """Version of the daemon."""
+    pid: int
+    looked_at: float
+    """When the daemon looked last."""
+    uptime_seconds: float
+    mode: Mode
+    mode_seconds: float
+    mode_since: float
+    hold: HoldStatus | None
+    next: tuple[str, ...]
+    """What would have to happen for the mode to change."""
+    because: tuple[tuple[str, str], ...]
+    """The decision's trace: fact and value, in the order they counted."""
+    degraded: tuple[Problem, ...]
+    resolv_conf: ResolvConf
+    pod_file: PodFile
+    nodelocal: NodeLocalStatus
+    upstream: UpstreamStatus
+    tramples: TramplesStatus
+    kubelet: KubeletStatus | None
+    dhclient: DhclientStatus

@@ -27,6 +27,7 @@ from dnsguard.formats.dhclient.hazards import HazardKind
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient, dhclient_processes
 from dnsguard.paths import Paths
+from dnsguard.reporting.encoding import to_json
 
 pytestmark = pytest.mark.integration
 
@@ -77,7 +78,7 @@ def _preview(lab: World) -> Any:  # noqa: ANN401 -- JSON
     paths = Paths(lab.machine.root)
     guard = Guard(paths, config.load(paths.config).policy, lambda _: None)
     with lab.machine.where.inside():
-        return asyncio.run(preview(guard))
+        return to_json(asyncio.run(preview(guard)))
 
 
 CONFS = {

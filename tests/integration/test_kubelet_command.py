@@ -22,7 +22,7 @@ from dnsguard.guard import Guard
 from dnsguard.host import processes
 from dnsguard.host.kubelet import KubeletReader, read_kubelet
 from dnsguard.paths import Paths
-from dnsguard.reporting.status import make_status
+from dnsguard.reporting.survey import DaemonFacts, make_status
 
 pytestmark = pytest.mark.integration
 
@@ -226,8 +226,9 @@ class TestRunning:
             guard.look()
             assert guard.plan is not None
             assert guard.seen is not None
-            told = make_status(guard.memory, guard.observe(), guard.plan, guard.policy, trouble=())
-            assert f"remedy: {remedy}" in str(told["next"])
+            seen, facts = guard.observe(), DaemonFacts()
+            told = make_status(guard.memory, seen, guard.plan, guard.policy, facts)
+            assert f"remedy: {remedy}" in str(told.next)
 
     def test_a_look_is_cheap(self, node: Node, start: Start) -> None:
         """The daemon takes one with every answer; nothing is parsed that has not changed."""

@@ -14,7 +14,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.host import yaml_text
 from dnsguard.reporting.counters import Counters
 from dnsguard.reporting.metrics import Family, metrics
-from dnsguard.reporting.status import make_status
+from dnsguard.reporting.survey import DaemonFacts, make_status
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "packaging/monitoring"
@@ -28,12 +28,7 @@ def families() -> dict[str, Family]:
     node = Node(policy=policy, bound=frozenset())
     node.write(b"nameserver 10.0.0.2\n")
     plan = node.look()
-    status = {
-        **make_status(node.memory, node.observe(), plan, policy, trouble=()),
-        "dnsguard": "1",
-        "looked_at": 1.0,
-        "dhclient": {"hazards": []},
-    }
+    status = make_status(node.memory, node.observe(), plan, policy, DaemonFacts())
     return {family.name: family for family in metrics(status, Counters())}
 
 

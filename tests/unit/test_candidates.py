@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from dnsguard.commands.upstreams import is_served, render
+from dnsguard.commands.upstreams import Entry, Transport, is_served, render
 from dnsguard.page import Line, Page
 
-ENTRY: dict[str, Any] = {
+ENTRY: Any = {
     "address": "10.0.0.2",
     "source": "lease",
     "origin": "/var/lib/dhcp/dhclient.eth0.leases:12",
@@ -56,8 +56,8 @@ def test_nobody_known_is_said() -> None:
 def test_served_is_who_has_one_that_answers_and_may_be_used() -> None:
     """Cluster DNS that answers is no upstream, and over another transport is no answer."""
 
-    def is_so(*entries: dict[str, Any], transport: str = "udp") -> bool:
-        return is_served({"transport": transport, "upstreams": [*entries]})
+    def is_so(*entries: Entry, transport: Transport = "udp") -> bool:
+        return is_served({"at": 0.0, "transport": transport, "upstreams": [*entries]})
 
     over_tcp = ENTRY | {"udp_ms": None, "tcp_ms": 1.0}
     assert is_so(REFUSED, ENTRY)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard import PROTOCOL, client
-from dnsguard.errors import DnsguardError, NoDaemonError
+from dnsguard.errors import DnsguardError, NoDaemonError, ProtocolError
 
 FINE = {"version": PROTOCOL, "ok": True, "answer": {"mode": "guarding"}}
 
@@ -58,6 +58,15 @@ def test_an_answer_in_pieces(path: Path) -> None:
     line = json.dumps(answer).encode() + b"\n"
     with _server(path, *(line[at : at + 10_000] for at in range(0, len(line), 10_000))):
         assert client.ask(path, "status") == answer["answer"]
+
+
+def test_a_status_without_its_parts_is_none(path: Path) -> None:
+    """A daemon of an earlier day lacks what was added since: said, not stumbled over."""
+    with (
+        _server(path, json.dumps(FINE).encode() + b"\n"),
+        pytest.raises(ProtocolError, match=r"lacks because, degraded, .*: systemctl restart"),
+    ):
+        client.ask_status(path)
 
 
 BAD = [

@@ -9,7 +9,7 @@ from property.node import Node
 from property.text import CLUSTER, NODELOCAL
 
 from dnsguard.core.answers import Outcome
-from dnsguard.core.model import Mode, NodeLocal, UpstreamState
+from dnsguard.core.model import Doubt, Mode, NodeLocal, Trust, UpstreamState
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.reporting.events import BURST, MOST, WINDOW, Event, Level, Repeats, describe_changes
@@ -64,8 +64,7 @@ CHANGES = [
     pytest.param(
         replace(
             PLAN,
-            upstream=UpstreamState.UNVERIFIED,
-            because=_because(upstream="unverified: none of the known ones answers"),
+            trust=Trust(state=UpstreamState.UNVERIFIED, doubt=Doubt.SILENT),
         ),
         ["upstream_changed"],
         id="no upstream answers",
@@ -73,8 +72,7 @@ CHANGES = [
     pytest.param(
         replace(
             PLAN,
-            upstream=UpstreamState.UNVERIFIED,
-            because=_because(upstream="unverified: not asked yet"),
+            trust=Trust(state=UpstreamState.UNVERIFIED, doubt=Doubt.NOT_ASKED),
         ),
         [],
         id="who was not asked is no news",
@@ -98,10 +96,11 @@ def test_what_is_told(after: Plan, expected: list[str]) -> None:
 )
 def test_bad_news_says_what_to_do(state: UpstreamState, level: Level, key: str) -> None:
     """The worse it is, the louder, and never without a way out."""
-    before = replace(PLAN, because=_because(upstream="something else"))
-    (event,) = describe_changes(
-        before, replace(PLAN, upstream=state, because=_because(upstream=state))
+    maybe = Trust(
+        state=UpstreamState.UNVERIFIED, doubt=Doubt.MAYBE_CLUSTER, doubted=ip_address("10.0.0.2")
     )
+    after = replace(PLAN, trust=Trust(state=state))
+    (event,) = describe_changes(replace(PLAN, trust=maybe), after)
     assert event.level is level
     assert key in dict(event.details)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_the_catalog_speaks_of_the_case(
 def test_json_is_as_the_journal_has_it() -> None:
     """Every entry an object, without what is there for the catalog."""
     (event,) = (one for one in events._read(iter([_line(1.5, "started", version="1")])) if one)
-    assert event == {
+    assert asdict(event) == {
         "at": 1.5,
         "event": "started",
         "level": "info",

@@ -361,11 +361,10 @@ def test_a_preview_changes_nothing(machine: Machine) -> None:
     before = _tree(machine.paths.root)
     seen = guard.observe()
     _, plan, later = decide_ahead(guard.memory, seen, guard.policy)
-    shown = describe(guard.paths, seen, plan, later)
+    shown = describe(guard.paths, seen, plan, later, has_daemon=False)
     assert _tree(machine.paths.root) == before
-    assert "+nameserver 10.0.0.2" in str(shown["diff"])
-    assert "+# held back by dnsguard: nameserver 169.254.25.10" in str(shown["diff"])
-    json.dumps(shown)
+    assert "+nameserver 10.0.0.2" in shown.diff
+    assert "+# held back by dnsguard: nameserver 169.254.25.10" in shown.diff
 
 
 def _tree(root: Path) -> dict[str, bytes]:

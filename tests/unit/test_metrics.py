@@ -1,5 +1,6 @@
 """What is counted, and what becomes of it as metrics."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,9 +11,11 @@ from dnsguard.core.answers import Outcome
 from dnsguard.core.attribution import Trample, Writer
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.policy import Policy
+from dnsguard.formats.dhclient.hazards import Hazard, HazardKind
 from dnsguard.reporting.counters import BUCKETS, CAUSES, Counters, cause
 from dnsguard.reporting.metrics import Family, Kind, metrics
-from dnsguard.reporting.status import make_status
+from dnsguard.reporting.status import DhclientStatus, HookState
+from dnsguard.reporting.survey import DaemonFacts, make_status
 
 POLICY = Policy(nodelocal=(NODELOCAL,), cluster=CLUSTER)
 Series = dict[tuple[str, ...], float]
@@ -27,12 +30,10 @@ def _node() -> Node:
 
 def _told(node: Node, counters: Counters) -> dict[str, Family]:
     assert node.plan is not None
-    status = {
-        **make_status(node.memory, node.observe(), node.plan, POLICY, trouble=()),
-        "dnsguard": "1",
-        "looked_at": 1.0,
-        "dhclient": {"hazards": [{"defused": True}, {"defused": False}, {"defused": False}]},
-    }
+    hazard = Hazard(path="p", line=1, what="w", kind=HazardKind.POISONS, defused=False, why="y")
+    hazards = (replace(hazard, defused=True), hazard, hazard)
+    facts = DaemonFacts(dhclient=DhclientStatus(hook=HookState.ACTIVE, hazards=hazards))
+    status = make_status(node.memory, node.observe(), node.plan, POLICY, facts)
     return {family.name: family for family in metrics(status, counters)}
 
 

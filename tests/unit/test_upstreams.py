@@ -10,7 +10,7 @@ from dnsguard.core import probe_record, remembered, upstreams
 from dnsguard.core.answers import NOERROR, NXDOMAIN, REFUSED, Answer, Outcome, ProbeKind
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.model import Candidate, Source, UpstreamState
+from dnsguard.core.model import Candidate, Doubt, Source, UpstreamState
 from dnsguard.core.probe_record import LOST_AFTER, PATIENCE, ProbeRecord, ProbeRecords
 from dnsguard.core.remembered import FORGOTTEN_AFTER, MOST_REMEMBERED, REFRESH
 from dnsguard.core.upstreams import Pool
@@ -195,9 +195,24 @@ def test_who_never_answered_is_not_usable() -> None:
 )
 def test_how_far_they_can_be_trusted(pool: Pool, state: UpstreamState) -> None:
     """One that answers is enough."""
-    found, reason = upstreams.summarize(pool)
-    assert found is state
-    assert reason.startswith(state)
+    assert upstreams.summarize(pool).state is state
+
+
+def test_what_keeps_them_from_being_trusted() -> None:
+    """Who was not asked yet may still answer, and who answers has yet to be told from cluster DNS.
+
+    Until a round has shown neither: then it may be cluster DNS.
+    """
+    known = _pool((A, FILE), (B, LEASE))
+    assert upstreams.summarize(known).doubt is Doubt.NOT_ASKED
+    silent = tuple(replace(one, record=ProbeRecord(failures=1, failed_at=1.0)) for one in known)
+    assert upstreams.summarize((known[0], *silent[1:])).doubt is Doubt.NOT_ASKED
+    assert upstreams.summarize(silent).doubt is Doubt.SILENT
+    answering = replace(known[1], record=ProbeRecord(answered_at=1.0))
+    assert upstreams.summarize((silent[0], answering)).doubt is Doubt.NOT_ASKED
+    doubted = replace(known[1], record=ProbeRecord(answered_at=1.0, doubts=1))
+    trust = upstreams.summarize((known[0], doubted))
+    assert (trust.doubt, trust.doubted) == (Doubt.MAYBE_CLUSTER, B)
 
 
 def _inside(
