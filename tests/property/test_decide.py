@@ -105,7 +105,7 @@ def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
     node.now += data.draw(steps)
     for leg in legs(node.policy):
         answer = _answer(node, leg, data.draw(outcomes))
-        heard = confirm(node.memory, (answer,), node.policy)
+        heard = confirm(node.memory, (answer,), node.policy, node.bound)
         if heard is not None:
             seen = node.observe()
             told = replace(seen, answers=(answer, *seen.answers))
