@@ -122,11 +122,11 @@ def test_a_failure_is_always_looked_at(node: Node, outcome: Outcome) -> None:
         node.look()
     well = _answer(node, legs(node.policy)[0], Outcome.ANSWERED)
     bad = _answer(node, legs(node.policy)[-1], outcome)
-    assert confirm(node.memory, (well, well), node.policy) is not None
-    assert confirm(node.memory, (well, bad), node.policy) is None
+    assert confirm(node.memory, (well, well), node.policy, node.bound) is not None
+    assert confirm(node.memory, (well, bad), node.policy, node.bound) is None
     node.answers.append(bad)
     node.look()
-    assert confirm(node.memory, (well,), node.policy) is None
+    assert confirm(node.memory, (well,), node.policy, node.bound) is None
 
 
 def _answer(node: Node, leg: ProbeTarget, outcome: Outcome) -> Answer:
