@@ -196,7 +196,7 @@ class Guard:
 
     def confirm(self, answers: tuple[Answer, ...]) -> bool:
         """Take in answers that tell nothing new; return False, and do nothing, if one may."""
-        memory = confirm(self.memory, answers, self.policy)
+        memory = confirm(self.memory, answers, self.policy, self.surroundings.known.bound)
         if memory is None:
             return False
         self.counters.record_answers(answers, self.policy.cluster)

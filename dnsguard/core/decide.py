@@ -95,12 +95,19 @@ def follow_up(
     )
 
 
-def confirm(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory | None:
+def confirm(
+    memory: Memory,
+    answers: tuple[Answer, ...],
+    policy: Policy,
+    bound: frozenset[IPAddress] | None,
+) -> Memory | None:
     """Return the memory after answers that tell nothing new; None if there is one to decide on.
 
     NodeLocalDNS is well, and says so once a second.
+
+    :param bound: the node's addresses; while nobody can list them, it is not judged at all.
     """
-    if learn_services(memory, answers, policy) is not memory:
+    if bound is None or learn_services(memory, answers, policy) is not memory:
         return None
     for answer in answers:
         health = memory.health.confirm(answer, policy)

@@ -105,7 +105,7 @@ def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
     node.now += data.draw(steps)
     for leg in list_targets(node.policy):
         answer = _answer(node, leg, data.draw(outcomes))
-        heard = confirm(node.memory, (answer,), node.policy)
+        heard = confirm(node.memory, (answer,), node.policy, node.bound)
         if heard is not None:
             seen = node.observe()
             told = replace(seen, answers=(answer, *seen.answers))
@@ -122,11 +122,11 @@ def test_a_failure_is_always_looked_at(node: Node, outcome: Outcome) -> None:
         node.look()
     well = _answer(node, list_targets(node.policy)[0], Outcome.ANSWERED)
     bad = _answer(node, list_targets(node.policy)[-1], outcome)
-    assert confirm(node.memory, (well, well), node.policy) is not None
-    assert confirm(node.memory, (well, bad), node.policy) is None
+    assert confirm(node.memory, (well, well), node.policy, node.bound) is not None
+    assert confirm(node.memory, (well, bad), node.policy, node.bound) is None
     node.answers.append(bad)
     node.look()
-    assert confirm(node.memory, (well,), node.policy) is None
+    assert confirm(node.memory, (well,), node.policy, node.bound) is None
 
 
 def _answer(node: Node, leg: ProbeTarget, outcome: Outcome) -> Answer:

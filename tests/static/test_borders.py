@@ -158,9 +158,22 @@ def test_the_core_and_the_formats_are_pure(path: Path) -> None:
 
 
 def test_the_decision_is_small() -> None:
-    """All of the policy can be read in an afternoon."""
-    lines = sum(len(path.read_text().splitlines()) for path in _below("dnsguard/core/"))
-    assert lines < MOST_LINES_OF_THE_DECISION
+    """All of the policy can be read in an afternoon; what explains it is not counted."""
+    assert sum(_count_lines(path) for path in _below("dnsguard/core/")) < MOST_LINES_OF_THE_DECISION
+
+
+def _count_lines(path: Path) -> int:
+    """Return the lines of code: no blank ones, no comments, no docstrings."""
+    text = path.read_text(encoding="utf-8")
+    explained = {
+        line
+        for node in ast.walk(_syntax(path))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(text.splitlines(), 1)
+    code = (number for number, line in lines if line.strip() and line.lstrip()[0] != "#")
+    return len(set(code) - explained)
 
 
 @pytest.mark.parametrize("library", [*MANDATED, *BEYOND])
