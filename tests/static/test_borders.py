@@ -103,7 +103,7 @@ LAYERS = (
     ("reporting", "host"),
     ("client", "config", "log"),
     ("surroundings", "resolv_conf", "deferred", "guard"),
-    ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints"),
+    ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints", "service"),
     ("requests", "dry_run"),
     ("daemon", "commands"),
     ("cli", "__main__"),
