@@ -30,7 +30,6 @@ from dnsguard.guard import Guard
 from dnsguard.host import dhcp_query, resolvfile
 from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
-from dnsguard.host.notify import Notifier, watchdog_interval
 from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
@@ -38,12 +37,10 @@ from dnsguard.prober import Prober
 from dnsguard.reporting.events import Event, Level, name_servers
 from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
+from dnsguard.service import Service
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""
-READY_LATEST = 3.0
-"""Seconds after which systemd hears READY though the file is not settled: no upstream
-is known and NodeLocalDNS can't be judged. A guard that runs beats one restarted."""
 INFORM_TIMEOUT = 2.0
 """Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
@@ -69,7 +66,7 @@ class Daemon:
         self._settings = settings
         self._journal = journal
         self._dhclient = Dhclient(guard.paths, journal)
-        self._notifier = Notifier()
+        self._service = Service()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         watch = _open(Watch, journal)
@@ -88,11 +85,8 @@ class Daemon:
         self._refresh_at = 0.0
         self._look_by = 0.0
         """When everything that each look reads is read again, hints or none."""
-        self._is_ready = False
-        self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
-        self._status = ""
+        self._pulse = min(REFRESH, self._service.watchdog_interval or REFRESH)
         self._mode: Mode | None = None
-        self._started = time.monotonic()
         requests = self._requests
         self._control = Control(
             guard.paths.socket, requests.answers, requests.commands, requests.complain
@@ -247,8 +241,6 @@ class Daemon:
         self._look_by = self._loop.time() + self._pulse
         self._plan_next()
         self._announce(plan)
-        if self._exporter.is_due(self._loop.time()):
-            self._start("metrics", self._exporter.write)
 
     def _plan_next(self) -> None:
         """Ask what is due, and plan the next look."""
@@ -309,20 +301,15 @@ class Daemon:
                 prepared.repair = wanted
 
     def _announce(self, plan: Plan) -> None:
-        """Tell systemd. The watchdog is fed only here, after a completed look."""
-        status = headline(plan, self._requests.degraded())
+        """Tell systemd, Prometheus and the journal."""
         if plan.mode is not self._mode:
             self._mode = plan.mode
             self._exporter.write_soon()
-        is_late = time.monotonic() - self._started > READY_LATEST
-        if not self._is_ready and (plan.is_settled or is_late):
-            self._is_ready = self._notifier.ready(status)
-            if self._is_ready:
-                self._tell("started", version=__version__)
-        elif status != self._status and not self._notifier.status(status):
-            status = ""  # systemd is busy: said again at the next look
-        self._status = status
-        self._notifier.watchdog()
+        status = headline(plan, self._requests.degraded())
+        if self._service.announce(status, is_settled=plan.is_settled):
+            self._tell("started", version=__version__)
+        if self._exporter.is_due(self._loop.time()):
+            self._start("metrics", self._exporter.write)
         self._journal.flush()
 
     async def _sync(self) -> None:
@@ -333,7 +320,7 @@ class Daemon:
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
-        self._notifier.reloading()
+        self._service.begin_reload()
         path = self._guard.paths.config
         try:
             self._settings = config.load(path)
@@ -349,7 +336,7 @@ class Daemon:
             self._tell("reloaded", path=path)
         self._refresh_at = 0.0
         self.look()
-        self._notifier.ready(self._status)
+        self._service.end_reload()
 
     def _on_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Survive what nobody foresaw: say it, and look again in a while.
@@ -365,7 +352,7 @@ class Daemon:
         self._timer = self._loop.call_later(REFRESH, self.look)
 
     def _stop(self) -> None:
-        self._notifier.stopping("leaving real upstreams behind")
+        self._service.stop()
         self._control.close()
         for task in self._tasks.values():
             task.cancel()
@@ -380,7 +367,7 @@ class Daemon:
         if self._files is not None:
             self._files.close()
         self._network.close()
-        self._notifier.close()
+        self._service.close()
 
     def _serve_metrics(self) -> None:
         directory = self._settings.textfile

@@ -102,7 +102,7 @@ LAYERS = (
     ("reporting", "host"),
     ("client", "config", "config_values", "log"),
     ("surroundings", "resolv_conf", "deferred", "guard"),
-    ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints"),
+    ("prober", "dhclient", "exporter", "control", "file_hints", "network_hints", "service"),
     ("requests", "dry_run"),
     ("daemon", "commands"),
     ("cli", "__main__"),
