@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.event import Event, Level
-from dnsguard.core.hazards import Hazard, judge
+from dnsguard.core.hazards import DhclientFiles, Hazard, judge
 from dnsguard.host import dhclient
 from dnsguard.host.hook import Hook
 from dnsguard.paths import Paths
@@ -19,6 +19,8 @@ class Dhclient:
         self._journal = journal
         self._hook: Hook | None = None
         self._hazards: tuple[Hazard, ...] = ()
+        self._judged: tuple[DhclientFiles, frozenset[IPAddress], bool] | None = None
+        """What they were found in."""
 
     def hold(self, *, takes_hook: bool) -> None:
         """Have dhclient kept from resolv.conf, or not."""
@@ -35,9 +37,12 @@ class Dhclient:
 
     def judge(self, cluster: frozenset[IPAddress]) -> None:
         """Judge what dhclient reads at the next lease; say what is new about it, once."""
-        before = self._hazards
-        files = dhclient.look(self._paths.root)
-        self._hazards = judge(files, cluster, hook_is_active=self._hook is not None)
+        found = dhclient.look(self._paths.root), cluster, self._hook is not None
+        if found == self._judged:
+            return
+        before, self._judged = self._hazards, found
+        files, _, hook_is_active = found
+        self._hazards = judge(files, cluster, hook_is_active=hook_is_active)
         for hazard in self._hazards:
             if hazard not in before:
                 place = ("at", f"{hazard.path}:{hazard.line}")

@@ -71,10 +71,12 @@ class Owners:
         return status.st_uid in self._uids and not (is_shared or status.st_mode & 0o002)
 
 
-def pods(root: Path) -> Iterator[tuple[str, str, str, Path]]:
+def pods(root: Path, namespace: str | None = None) -> Iterator[tuple[str, str, str, Path]]:
     """Yield namespace, name and uid of the pods that kubelet keeps logs of, and where.
 
     Nothing where somebody else could have made a directory there.
+
+    :param namespace: the only one that counts; a node has 110 pods, most of them in others.
     """
     logs, owners = root / LOGS, Owners(str(root).rstrip("/"))
     try:
@@ -83,13 +85,15 @@ def pods(root: Path) -> Iterator[tuple[str, str, str, Path]]:
         return
     for name in names:
         match = _LOG.fullmatch(name)
-        if match and owners.is_roots(f"{logs}/{name}") and (logs / name).is_dir():
+        if match is None or namespace not in (None, match["namespace"]):
+            continue
+        if owners.is_roots(f"{logs}/{name}") and (logs / name).is_dir():
             yield match["namespace"], match["name"], match["uid"], logs / name
 
 
 def system_pods(root: Path) -> frozenset[str]:
     """Return the uids of kube-system's pods."""
-    found = (uid for namespace, _, uid, _ in pods(root) if namespace == SYSTEM)
+    found = (uid for _, _, uid, _ in pods(root, SYSTEM))
     return frozenset(uid for uid, _ in zip(found, range(_MOST_PODS), strict=False))
 
 
