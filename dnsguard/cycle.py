@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from dnsguard.core import links
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Query
 from dnsguard.core.counters import Counters
-from dnsguard.core.decide import decide, forget, kept
+from dnsguard.core.decide import confirm, decide, forget, kept
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
 from dnsguard.core.health import Health
@@ -44,6 +45,7 @@ from dnsguard.core.model import (
     RestoreLink,
 )
 from dnsguard.core.pods import RESTART, PodsFile
+from dnsguard.core.questions import nodelocal_at, to_nodelocal
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import atomic, hook, resolvfile, store, trust
@@ -202,6 +204,8 @@ class Cycle:
 
         Apart from the looks, which a repair may be waiting behind: there may be thousands.
         """
+        if not self._kubelet.is_search_due:
+            return False
         if self._kubelet.search(seconds):
             return True
         self._look_at_kubelet()
@@ -244,9 +248,6 @@ class Cycle:
         between a foreign write and its repair.
         """
         self.counters.heard(answers, self.policy.cluster)
-        if answers and self.memory.serves is Serves.UPSTREAM:
-            # An answer may hand the node over: not on what kubelet did seconds ago.
-            self._look_at_kubelet()
         for _ in range(_TRIES):
             seen = replace(self.observe(), answers=answers, informed=informed)
             plan, result = self._turn(seen)
@@ -255,6 +256,44 @@ class Cycle:
             if result is not Replaced.CHANGED and not has_just_failed:
                 break
         return plan
+
+    def hear(self, answers: tuple[Answer, ...]) -> bool:
+        """Take in answers that tell nothing new; return False, and do nothing, if one may."""
+        memory = confirm(self.memory, answers, self.policy)
+        if memory is None:
+            return False
+        self.counters.heard(answers, self.policy.cluster)
+        self.memory = memory
+        return True
+
+    def ask_nodelocal(self) -> None:
+        """Have NodeLocalDNS asked what is due, where nothing else is."""
+        health, due = to_nodelocal(self.memory.health, time.monotonic(), self.policy)
+        self.memory = replace(self.memory, health=health)
+        self._questions += due
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether a look would find what the last one has left; nothing is read for it."""
+        plan, seen = self.plan, self.seen
+        if plan is None or seen is None or not plan.is_settled or self._failures:
+            return False
+        if seen.behind is not None or seen.file.trouble is not None or seen.file.being_written:
+            return False
+        with suppress(OSError):
+            identity = resolvfile.identity_at(self.paths.resolv_conf)
+            return identity == seen.file.identity and self.look_at_pods() == seen.pods
+        return False
+
+    @property
+    def ask_at(self) -> float:
+        """When it comes to the next question to NodeLocalDNS (CLOCK_MONOTONIC)."""
+        return nodelocal_at(self.memory.health, self.policy)
+
+    @property
+    def look_at(self) -> float:
+        """When to look again, if nothing happens before (CLOCK_MONOTONIC)."""
+        return self.retry_at if self.plan is None else min(self.plan.quiet_until, self.retry_at)
 
     def _turn(self, seen: Observation) -> tuple[Plan, Replaced | None]:
         before, known, plan = self.plan, self.memory, self._decide(seen)
@@ -286,7 +325,14 @@ class Cycle:
             self.counters.repaired(time.monotonic() - self._woken)
 
     def _decide(self, seen: Observation) -> Plan:
-        self.memory, plan = decide(self.memory, seen, self.policy)
+        memory, plan = decide(self.memory, seen, self.policy)
+        if self.memory.serves is Serves.UPSTREAM and memory.serves is Serves.NODELOCAL:
+            # Not on what kubelet did seconds ago.
+            self._look_at_kubelet()
+            pods, doubt = self.look_at_pods(), self.facts.kubelet_doubt
+            seen = replace(seen, pods=pods, pods_doubt=doubt)
+            memory, plan = decide(self.memory, seen, self.policy)
+        self.memory = memory
         self.counters.turned(self.plan, plan)
         self.plan, self.seen = plan, seen
         at_once = ReplaceFile, RestoreLink

@@ -2,6 +2,10 @@
 
 inotify, netlink, answers, signals and a timer all end in :meth:`Daemon.look`. A hint
 carries no truth, so a lost one costs at most the slow re-read.
+
+One answer is no hint: NodeLocalDNS's "all is well", once a second for years. It is taken in
+(:meth:`Daemon._hear`) and the next question asked (:meth:`Daemon._on_time`) without a look, as
+long as stat(2) finds the files that a look reads as they were.
 """
 
 import asyncio
@@ -18,7 +22,7 @@ from typing import Any, TypeVar
 
 from dnsguard import __version__, config
 from dnsguard.control import Control
-from dnsguard.core.answers import Query
+from dnsguard.core.answers import Answer, Outcome, Query
 from dnsguard.core.event import Event, Level
 from dnsguard.core.model import HeldLease, Mode, Plan
 from dnsguard.core.report import headline
@@ -44,6 +48,12 @@ INFORM_TIMEOUT = 2.0
 """Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
+SOON = 0.02
+"""Seconds: what is due by then is done now, for each time that the loop is woken costs more."""
+GATHER = 0.005
+"""Seconds that an answer is kept for those that were asked for with it, unless it is a failure."""
+EARLY = REFRESH / 10
+"""Seconds that the refresh comes early where there is a look anyway."""
 SLICE = 0.001
 """Seconds of a search through all processes that the loop is held up for."""
 _Source = TypeVar("_Source")
@@ -77,6 +87,13 @@ class Daemon:
         """What the files' events named, and nobody has looked into yet."""
         cycle.witness = self._witness
         self._refresh_at = 0.0
+        self._look_by = 0.0
+        """When everything that each look reads is read again, hints or none."""
+        self._under_way = 0
+        """Questions that have not brought an answer yet."""
+        self._answers: list[Answer] = []
+        """What was answered and not taken in yet."""
+        self._gathering: asyncio.TimerHandle | None = None
         self._is_ready = False
         self._pulse = min(REFRESH, watchdog_interval() or REFRESH)
         self._status = ""
@@ -120,10 +137,37 @@ class Daemon:
 
     def look(self) -> None:
         """Look at the file first, and then, when it is due, at everything."""
-        self._after(self._cycle.look())
-        if time.monotonic() >= self._refresh_at:
-            self._refresh()
+        began = time.monotonic()
+        is_due = began + EARLY >= self._refresh_at
+        if not (is_due and self._cycle.is_at_rest):
             self._after(self._cycle.look())
+        if is_due:
+            self._refresh()
+            self._refresh_at = began + REFRESH
+            self._after(self._cycle.look())
+
+    def _on_time(self) -> None:
+        """Look, unless nothing is due but what NodeLocalDNS is asked all the time."""
+        now, is_at_rest = time.monotonic(), self._cycle.is_at_rest
+        look_at = min(self._cycle.look_at, self._look_by, self._refresh_at)
+        if is_at_rest and now + SOON < look_at:
+            self._cycle.ask_nodelocal()
+            self._go_on()
+            return
+        if is_at_rest and now + REFRESH / 2 > self._refresh_at:
+            self._refresh_at = 0.0  # both come every 5 s: together from now on
+        self.look()
+
+    def _go_on(self) -> None:
+        """Ask what is due, and plan the next look."""
+        for query in self._cycle.take_questions():
+            # Never left out: the core counts on an answer to each question.
+            self._under_way += 1
+            self._start(object(), partial(self._ask, query))
+        if self._timer is not None:
+            self._timer.cancel()
+        due = min(self._cycle.ask_at, self._cycle.look_at, self._look_by, self._refresh_at)
+        self._timer = self._loop.call_at(due, self._on_time)
 
     def _after(self, plan: Plan) -> None:
         """Do what could wait until the file was safe, and plan the next look."""
@@ -132,16 +176,10 @@ class Daemon:
             self._start("spare", self._lay_spare)
         if self._cycle.is_unsynced:
             self._start("sync", self._sync)
-        for query in self._cycle.take_questions():
-            # Never left out: the core counts on an answer to each question.
-            self._start(object(), partial(self._ask, query))
         for lease in self._cycle.take_informs():
             self._start(object(), partial(self._inform, lease))
-        if self._timer is not None:
-            self._timer.cancel()
-        latest = self._loop.time() + self._pulse
-        due = min(plan.look_at, self._cycle.retry_at, latest)
-        self._timer = self._loop.call_at(due, self.look)
+        self._look_by = self._loop.time() + self._pulse
+        self._go_on()
         self._announce(plan)
         if self._exporter.is_due(self._loop.time()):
             self._start("metrics", self._exporter.write)
@@ -233,7 +271,6 @@ class Daemon:
         self._list_addresses()
         self._cycle.refresh()
         self._loop.call_soon(self._search)
-        self._refresh_at = time.monotonic() + REFRESH
         self._cover()
         self._dhclient.judge(self._cycle.policy.cluster)
 
@@ -277,9 +314,27 @@ class Daemon:
             self._loop.call_soon(self._search)
 
     async def _ask(self, query: Query) -> None:
-        answer = await ask(query, self._cycle.policy)
+        try:
+            answer = await ask(query, self._cycle.policy)
+        finally:
+            self._under_way -= 1
+        self._answers.append(answer)
+        if answer.outcome is not Outcome.ANSWERED or not self._under_way:
+            self._hear()
+        elif self._gathering is None:
+            self._gathering = self._loop.call_later(GATHER, self._hear)
+
+    def _hear(self) -> None:
+        """Take in the answers that have come; look, if they may tell something new."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        answers, self._answers = tuple(self._answers), []
+        if self._cycle.hear(answers):
+            self._go_on()
+            return
         self._list_listeners()  # nothing tells of a new one but its answer
-        self._after(self._cycle.look((answer,)))
+        self._after(self._cycle.look(answers))
 
     async def _inform(self, lease: HeldLease) -> None:
         informed = await inform.ask(lease, timeout=INFORM_TIMEOUT)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 from dnsguard.core import inform, lessons, links, pods, resolvconf, upstreams
 from dnsguard.core.address import IPAddress, is_unique_local
-from dnsguard.core.answers import Ask, Outcome
+from dnsguard.core.answers import Answer, Ask, Outcome
 from dnsguard.core.border import Border
 from dnsguard.core.evidence import Services, is_private
-from dnsguard.core.health import ONE_TIME, advance
+from dnsguard.core.health import ONE_TIME, Health, advance
 from dnsguard.core.hold import Hold, Serves, active
 from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
@@ -89,6 +89,14 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
     memory, news = _news(memory, known, file, policy)
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
+    quiet_until = min(
+        seen.now + policy.slow,
+        asked.next_at if obstacle.needs_proof else asked.upstreams_at,
+        informs.next_at,
+        file.look_at,
+        obstacle.look_at,
+        seen.now + policy.slow if memory.hold is None else memory.hold.until,
+    )
     return replace(memory, identity=identity), Plan(
         mode=memory.mode,
         hold=memory.hold,
@@ -104,15 +112,22 @@ def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, P
         delay=memory.fight.delay,
         remedy=remedy(memory, seen, border),
         is_settled=file.is_settled,
-        look_at=min(
-            seen.now + policy.slow,
-            asked.next_at,
-            informs.next_at,
-            file.look_at,
-            obstacle.look_at,
-            seen.now + policy.slow if memory.hold is None else memory.hold.until,
-        ),
+        look_at=min(quiet_until, asked.next_at),
+        quiet_until=quiet_until,
     )
+
+
+def confirm(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory | None:
+    """Return the memory after answers that tell nothing new; None if there is one to decide on.
+
+    NodeLocalDNS is well, and says so once a second.
+    """
+    health: Health | None = memory.health
+    for answer in answers:
+        health = None if health is None else health.confirmed(answer, policy)
+    if health is None or _learn_services(memory, answers, policy) is not memory:
+        return None
+    return replace(memory, health=health)
 
 
 def _news(
@@ -225,7 +240,7 @@ def _configured(
 
 def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
-    memory = _learn_services(memory, seen, policy)
+    memory = _learn_services(memory, seen.answers, policy)
     verdicts = _with_convicts(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
@@ -254,7 +269,7 @@ def _hear(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     )
 
 
-def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory:
+def _learn_services(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory:
     """Take in what NodeLocalDNS says the cluster's own name is.
 
     By that an outer cluster's DNS is told from this one's at the next boot, too. Only
@@ -262,9 +277,10 @@ def _learn_services(memory: Memory, seen: Observation, policy: Policy) -> Memory
     """
     if policy.nodelocal_question:
         return memory
-    for answer in seen.answers:
+    for answer in answers:
         is_told = answer.address in policy.cluster and answer.ask is Ask.CLUSTER
-        if is_told and answer.records and all(is_private(one) for one in answer.records):
+        is_new = bool(answer.records) and answer.records != memory.kubernetes
+        if is_told and is_new and all(is_private(one) for one in answer.records):
             memory = replace(memory, kubernetes=answer.records)
     return memory
 

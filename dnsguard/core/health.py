@@ -120,6 +120,20 @@ class Health:
             answer.leg, replace(streak, successes=0, failures=failures, failing_since=since)
         )
 
+    def confirmed(self, answer: Answer, policy: Policy) -> "Health | None":
+        """Return the health after an answer that tells nothing new; None if this one may.
+
+        New is a failure, what comes of a one-time name, and anything while it is not healthy or
+        fails in something: an upstream may have shown meanwhile that this is its own fault.
+        """
+        is_well = self.state is NodeLocal.HEALTHY and not any(
+            streak.failures for streak in self.streaks.values()
+        )
+        is_about_it = answer.address == self.address and answer.leg in legs(policy)
+        if not (is_well and is_about_it) or answer.outcome is not Outcome.ANSWERED:
+            return None
+        return self.heard(answer, policy)
+
     def _with(self, leg: Leg, streak: Streak) -> "Health":
         return replace(self, streaks={**self.streaks, leg: streak})
 

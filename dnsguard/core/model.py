@@ -426,3 +426,5 @@ class Plan:
     """Whether resolv.conf is as it should be once the actions are done."""
     look_at: float
     """When to look again, whatever happens (CLOCK_MONOTONIC)."""
+    quiet_until: float
+    """The same, if NodeLocalDNS goes on answering what it is asked meanwhile."""

@@ -20,6 +20,9 @@ MOST_ASKED = 8
 """Upstreams asked at once; the others wait for their turn."""
 CLEARANCE = 60.0
 """Seconds after which a server is tried anew for a name that cluster DNS alone knows."""
+SLACK, MOST_SLACK = 0.1, 0.5
+"""Of an interval, and in seconds: what is due so soon is asked with what is due now. Each time
+that the loop is woken costs more than a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,8 @@ class Questions:
 
     now: tuple[Query, ...]
     next_at: float
+    upstreams_at: float
+    """When the next one to an upstream is."""
 
 
 def wording(query: Query, policy: Policy, label: str) -> Question:
@@ -78,7 +83,8 @@ def questions(  # noqa: PLR0913 -- each a fact of one look
 
     ``needs_proof`` says that a handover waits for nothing but a one-time name's answer.
     """
-    health, due, next_at = _nodelocal(memory.health, now, policy, needs_proof=needs_proof)
+    health, due = to_nodelocal(memory.health, now, policy, needs_proof=needs_proof)
+    next_at = float("inf")
     in_use = {server.address for server in resolvconf.nameservers(memory.written or b"")}
     suspected, tcp = health.suspected_since, resolvconf.uses_tcp(memory.foreign or b"")
     failing = _failing_since(known, in_use)
@@ -91,18 +97,19 @@ def questions(  # noqa: PLR0913 -- each a fact of one look
         if one.refusal is None:
             interval = _interval(one.verdict, policy, is_in_use=is_in_use, is_served=is_served)
         at = _due(one.verdict, interval)
+        soon = now + _slack(interval)
         asked_at = one.verdict.asked_at or 0.0
         if suspected is not None and one.is_usable and asked_at <= suspected:
             at = now  # it tells whose fault it is
         if failing is not None and one.is_usable and not is_in_use and asked_at <= failing:
             at = now  # it tells whether it is any better, before it is written
         more = _more(one, services)
-        if more and at > now:
+        if more and at > soon:
             due += (Query(one.address, Leg(ask, tcp)) for ask in sorted(more))
             verdicts[one.address] = replace(one.verdict, asked=one.verdict.asked | more)
-        elif at <= now:
+        elif at <= soon:
             turns.append((not is_in_use, at, one.address))
-        if not at <= now:
+        if at > soon:
             next_at = min(next_at, at)
     turns.sort(key=lambda turn: turn[:2])
     for _, _, address in turns[: MOST_ASKED - _under_way(verdicts.values(), now)]:
@@ -111,7 +118,8 @@ def questions(  # noqa: PLR0913 -- each a fact of one look
         asked = frozenset(asks)
         verdicts[address] = replace(verdicts[address], asked_at=now, asked=asked, round={})
     memory = replace(memory, health=health, verdicts=verdicts)
-    return memory, Questions(now=tuple(due), next_at=next_at)
+    asked_at = nodelocal_at(health, policy, needs_proof=needs_proof)
+    return memory, Questions(now=tuple(due), next_at=min(next_at, asked_at), upstreams_at=next_at)
 
 
 def _worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Upstream]:
@@ -167,35 +175,50 @@ def _due(asked: Verdict, interval: float) -> float:
     return asked.asked_at + (LOST if asked.is_waiting else interval)
 
 
-def _nodelocal(
-    health: Health, now: float, policy: Policy, *, needs_proof: bool
-) -> tuple[Health, list[Query], float]:
-    """Choose what to ask NodeLocalDNS; who doesn't answer at all is asked one thing."""
-    if health.address is None:
-        return health, [], float("inf")
-    is_there = health.state is NodeLocal.HEALTHY or health.streak(HEARTBEAT).successes > 0
+def to_nodelocal(
+    health: Health, now: float, policy: Policy, *, needs_proof: bool = False
+) -> tuple[Health, list[Query]]:
+    """Choose what to ask NodeLocalDNS, and note it as asked."""
     due: list[Query] = []
-    next_at = float("inf")
-    asked = (*legs(policy), ONE_TIME) if needs_proof else legs(policy)
-    for leg in asked if is_there else (HEARTBEAT,):
-        at = _leg_due(leg, health, policy)
-        if at <= now:
+    if health.address is None:
+        return health, due
+    for leg in _legs_asked(health, policy, needs_proof=needs_proof):
+        if _leg_due(leg, health, policy) - _slack(_leg_wait(leg, health, policy)) <= now:
             due.append(Query(health.address, leg))
             health = health.asked(leg, now)
-            at = _leg_due(leg, health, policy)
-        next_at = min(next_at, at)
-    return health, due, next_at
+    return health, due
+
+
+def nodelocal_at(health: Health, policy: Policy, *, needs_proof: bool = False) -> float:
+    """Return when it comes to the next question to NodeLocalDNS."""
+    asked = _legs_asked(health, policy, needs_proof=needs_proof)
+    return min((_leg_due(leg, health, policy) for leg in asked), default=float("inf"))
+
+
+def _legs_asked(health: Health, policy: Policy, *, needs_proof: bool) -> tuple[Leg, ...]:
+    """Return the ways that are tried; who doesn't answer at all is asked one thing."""
+    if health.address is None:
+        return ()
+    if health.state is not NodeLocal.HEALTHY and health.streak(HEARTBEAT).successes == 0:
+        return (HEARTBEAT,)
+    return (*legs(policy), ONE_TIME) if needs_proof else legs(policy)
 
 
 def _leg_due(leg: Leg, health: Health, policy: Policy) -> float:
     streak = health.streak(leg)
     if streak.asked_at is None:
         return float("-inf")
+    return streak.asked_at + _leg_wait(leg, health, policy)
+
+
+def _leg_wait(leg: Leg, health: Health, policy: Policy) -> float:
+    """Return the seconds from the last question to the next."""
+    streak = health.streak(leg)
     if not streak.waiting:
-        return streak.asked_at + _leg_interval(leg, streak, policy)
+        return _leg_interval(leg, streak, policy)
     # One that is slow to answer may hang: it is not waited for till the time is up.
     may_hang = health.state is NodeLocal.HEALTHY and streak.waiting < policy.failures
-    return streak.asked_at + (policy.fast if may_hang else LOST)
+    return policy.fast if may_hang else LOST
 
 
 def _leg_interval(leg: Leg, streak: Streak, policy: Policy) -> float:
@@ -205,6 +228,10 @@ def _leg_interval(leg: Leg, streak: Streak, policy: Policy) -> float:
     if streak.successes < policy.successes:
         return policy.fast
     return min(policy.heartbeat, policy.slow) if leg == HEARTBEAT else policy.slow
+
+
+def _slack(interval: float) -> float:
+    return min(SLACK * interval, MOST_SLACK)
 
 
 def _interval(verdict: Verdict, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:

@@ -85,6 +85,7 @@ class Lookout:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._prefix = str(root).rstrip("/")
         self._files: dict[str, _File] = {}
         self._finder = Finder(root)
         self._used: tuple[Process, Setting] | None = None
@@ -101,6 +102,10 @@ class Lookout:
             return replace(self._last, used=None, pid=None)
         self._last = found
         return found
+
+    @property
+    def is_search_due(self) -> bool:
+        return self._finder.is_due
 
     def search(self, seconds: float = math.inf) -> bool:
         """Search for its process for about so long; return whether there is more to search."""
@@ -276,14 +281,14 @@ class Lookout:
         for place in _UNITS:
             directory = f"{place}/{unit}.d"
             with suppress(OSError):
-                for name in os.listdir(_below(self._root, directory)):  # noqa: PTH208
+                for name in os.listdir(self._prefix + directory):  # noqa: PTH208
                     if name.endswith(".conf"):
                         drop_ins.setdefault(name, f"{directory}/{name}")
         return files + [drop_ins[name] for name in sorted(drop_ins)][:_MOST_FILES]
 
     def _is_there(self, name: str) -> bool:
         try:
-            _below(self._root, name).lstat()
+            os.lstat(f"{self._prefix}/{name.lstrip('/')}")  # 100 of them at each look
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:  # it may be: os.path.exists() would say no
@@ -296,9 +301,9 @@ class Lookout:
 
     def _file(self, name: str, read: _Read, *, is_yaml: bool = False) -> _File | None:
         """Return a file as it is now, read again only when it has changed."""
-        path = _below(self._root, name)
+        path = f"{self._prefix}/{name.lstrip('/')}"
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 -- as in _is_there()
         except (FileNotFoundError, NotADirectoryError):
             self._files.pop(name, None)
             return None
@@ -317,7 +322,7 @@ class Lookout:
         )
         file = self._files.get(name)
         if file is None or file.identity != identity:
-            content = read_bounded(path, _MOST_TEXT + 1)
+            content = read_bounded(Path(path), _MOST_TEXT + 1)
             document = yaml_text.load(content) if is_yaml and content is not None else None
             file = _File(identity=identity, content=content, document=document)
             self._files[name] = file

@@ -42,6 +42,14 @@ class Finder:
         """Tell whether all processes have been looked at once, or need not be."""
         return self._searched is not None
 
+    @property
+    def is_due(self) -> bool:
+        """Tell whether a search has more to do, or is to be begun."""
+        if self._known is not None or self._searched is None:
+            return self._searched is None
+        is_over = time.monotonic() - self._searched >= SEARCH_EVERY
+        return self._search is not None or self._is_lost or is_over
+
     def find(self) -> Process | None:
         """Return the process that is known, None where none is."""
         proc, known = self._root / "proc", self._known
@@ -61,9 +69,7 @@ class Finder:
             self._search, self._searched = None, time.monotonic()
             return False
         if self._search is None:
-            now = time.monotonic()
-            is_due = self._searched is None or now - self._searched >= SEARCH_EVERY
-            if not (is_due or self._is_lost):
+            if not self.is_due:
                 return False
             self._search, self._is_lost = Search(self._root / "proc", _ANY), False
         if self._search.go_on(seconds):

@@ -1,9 +1,13 @@
 """The policy over whole lives of a node: every decision keeps every promise."""
 
+from dataclasses import replace
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dnsguard.core.answers import Outcome
+from dnsguard.core.answers import Answer, Leg, Outcome
+from dnsguard.core.decide import confirm, decide
+from dnsguard.core.health import legs
 from dnsguard.core.model import HandoverMode, Mode, ReplaceFile, Trouble
 from dnsguard.core.rewrite import GRACE
 from property import promises
@@ -80,6 +84,58 @@ def test_handing_over_puts_nodelocal_first(node: Node, data: st.DataObject) -> N
         assert first == NODELOCAL
         assert 1 <= len(behind) <= 2
         assert not set(behind) & node.policy.cluster
+
+
+@given(nodes(), st.data())
+def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
+    node: Node, data: st.DataObject
+) -> None:
+    """What a look at it would decide and remember is what the next look does."""
+    node.bound = frozenset({NODELOCAL})
+    for _ in range(node.policy.successes):
+        node.answer(NODELOCAL, Outcome.ANSWERED)
+        node.answer(UPSTREAMS[0], Outcome.ANSWERED)
+        node.look()
+    for _ in range(data.draw(st.integers(0, 2))):
+        _live(data, node)
+        node.look()
+    node.now += data.draw(steps)
+    for leg in legs(node.policy):
+        answer = _answer(node, leg, data.draw(outcomes))
+        heard = confirm(node.memory, (answer,), node.policy)
+        if heard is not None:
+            seen = node.observe()
+            told = replace(seen, answers=(answer, *seen.answers))
+            assert decide(heard, seen, node.policy) == decide(node.memory, told, node.policy)
+            node.memory = heard
+
+
+@given(nodes(), st.sampled_from([one for one in Outcome if one is not Outcome.ANSWERED]))
+def test_a_failure_is_always_looked_at(node: Node, outcome: Outcome) -> None:
+    """Only who is well and answers in all ways says nothing new, and says so in any of them."""
+    node.bound = frozenset({NODELOCAL})
+    for _ in range(node.policy.successes):
+        node.answer(NODELOCAL, Outcome.ANSWERED)
+        node.look()
+    well = _answer(node, legs(node.policy)[0], Outcome.ANSWERED)
+    bad = _answer(node, legs(node.policy)[-1], outcome)
+    assert confirm(node.memory, (well, well), node.policy) is not None
+    assert confirm(node.memory, (well, bad), node.policy) is None
+    node.answers.append(bad)
+    node.look()
+    assert confirm(node.memory, (well,), node.policy) is None
+
+
+def _answer(node: Node, leg: Leg, outcome: Outcome) -> Answer:
+    return Answer(
+        address=NODELOCAL,
+        outcome=outcome,
+        rtt=0.001,
+        detail="says so",
+        at=node.now,
+        ask=leg.ask,
+        tcp=leg.tcp,
+    )
 
 
 def _known(node: Node) -> set[object]:

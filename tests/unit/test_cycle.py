@@ -3,13 +3,19 @@
 import json
 import os
 import time
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from property import promises
 
 from dnsguard import config
+from dnsguard.core.address import IPAddress
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Ask, Leg, Outcome
 from dnsguard.core.event import Event, Level
+from dnsguard.core.health import HEARTBEAT, ONE_TIME, legs
+from dnsguard.core.hold import Serves
 from dnsguard.core.model import MAX_FILE, Plan, UpstreamState
 from dnsguard.cycle import RETRY_LATEST, Cycle
 from dnsguard.host.resolvfile import Replaced, Replacement, identity_at
@@ -257,6 +263,88 @@ def test_standing_down_leaves_real_servers(machine: Machine) -> None:
     assert machine.servers == ["10.0.0.2"]
     etc = machine.paths.resolv_conf.parent
     assert sorted(path.name for path in etc.iterdir()) == ["resolv.conf", "resolv.conf.bak"]
+
+
+NODELOCAL, UPSTREAM = ip_address("169.254.25.10"), ip_address("10.0.0.2")
+KUBELET = "clusterDNS: [169.254.25.10]\nresolvConf: {}\n"
+
+
+def _answered(address: IPAddress, *ways: Leg, rcode: int = NOERROR) -> tuple[Answer, ...]:
+    return tuple(
+        Answer(
+            address=address,
+            outcome=Outcome.ANSWERED,
+            rtt=0.001,
+            detail="answers",
+            at=time.monotonic(),
+            ask=leg.ask,
+            tcp=leg.tcp,
+            rcode=rcode,
+            has_records=rcode == NOERROR,
+        )
+        for leg in ways
+    )
+
+
+def _hand_over(machine: Machine, said: str) -> Cycle:
+    """Let all that a handover needs happen, and kubelet's file say this meanwhile."""
+    file = machine.paths.root / "etc/kubernetes/kubelet-config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(KUBELET.format("/var/lib/dnsguard/resolv.conf"))
+    machine.write(POISON)
+    machine.backup()
+    cycle = machine.start()
+    cycle.search()
+    cycle.bind(frozenset({NODELOCAL}))
+    cycle.look()
+    file.write_text(KUBELET.format(said))
+    cycle.look(_answered(UPSTREAM, Leg(Ask.CLUSTER), rcode=NXDOMAIN))
+    cycle.look(_answered(UPSTREAM, Leg(Ask.UPSTREAM)))
+    for _ in range(cycle.policy.successes):
+        cycle.look(_answered(NODELOCAL, *legs(cycle.policy), ONE_TIME))
+    cycle.settle()
+    return cycle
+
+
+@pytest.mark.parametrize(
+    ("said", "serves"),
+    [("/var/lib/dnsguard/resolv.conf", Serves.NODELOCAL), ("/etc/resolv.conf", Serves.UPSTREAM)],
+)
+def test_a_node_is_handed_over_on_what_kubelets_files_say_now(
+    machine: Machine, said: str, serves: Serves
+) -> None:
+    """Not on what they said at the last refresh; the control has them say the same."""
+    assert _hand_over(machine, said).memory.serves is serves
+
+
+def test_an_answer_is_taken_in_without_a_look_only_if_it_tells_nothing_new(
+    machine: Machine,
+) -> None:
+    """Nothing is read or decided for it, and it counts all the same."""
+    cycle = _hand_over(machine, "/var/lib/dnsguard/resolv.conf")
+    plan, heard = cycle.plan, cycle.memory.health.streak(HEARTBEAT).successes
+    (well,) = _answered(NODELOCAL, HEARTBEAT)
+    assert cycle.hear((well,))
+    assert cycle.plan is plan
+    assert cycle.memory.health.streak(HEARTBEAT).successes == heard + 1
+    before = cycle.memory
+    assert not cycle.hear((well, replace(well, outcome=Outcome.TIMED_OUT)))
+    assert not cycle.hear(_answered(UPSTREAM, Leg(Ask.UPSTREAM)))
+    assert cycle.memory is before
+
+
+@pytest.mark.parametrize("text", [POISON, REAL])
+def test_a_file_that_another_has_written_is_no_rest(machine: Machine, text: bytes) -> None:
+    """Whether or not anybody was told of it: the next question is put after a look."""
+    cycle = _hand_over(machine, "/var/lib/dnsguard/resolv.conf")
+    cycle.look()  # at what it has written itself
+    rests = [cycle.is_at_rest]
+    machine.write(text)
+    rests.append(cycle.is_at_rest)
+    cycle.look()
+    cycle.look()
+    rests.append(cycle.is_at_rest)
+    assert rests == [True, False, True]
 
 
 def test_a_preview_changes_nothing(machine: Machine) -> None:

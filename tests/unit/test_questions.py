@@ -105,6 +105,15 @@ def test_all_legs_are_asked_side_by_side_once_somebody_is_there() -> None:
     assert asked == [f"{NODELOCAL} {leg}" for leg in legs(POLICY)]
 
 
+def test_what_is_due_in_a_moment_is_asked_along() -> None:
+    """Each time that the loop is woken costs more than a question: one time for all."""
+    later = replace(WELL, asked_at=NOW + 0.4)
+    memory = _memory(health=replace(HEALTHY, streaks={**HEALTHY.streaks, EXTERNAL[0]: later}))
+    memory, asked, _ = _next(memory, "10.0.0.1", now=NOW + POLICY.slow)
+    assert asked == [f"{NODELOCAL} {leg}" for leg in legs(POLICY)] + _both("10.0.0.1")
+    assert memory.health.streak(EXTERNAL[0]).asked_at == NOW + POLICY.slow
+
+
 def test_a_healthy_server_that_is_slow_to_answer_is_asked_once_more() -> None:
     """So that a hang is known one interval after the first question ran out, not two."""
     memory = _memory(health=replace(HEALTHY, streaks={HEARTBEAT: replace(WELL, waiting=1)}))
