@@ -173,7 +173,10 @@ def main() -> int:
     if not gobin.is_had():
         print("skipped: no Go >= 1.21 to build CoreDNS with", file=sys.stderr)
         return 0
-    program = str(gobin.nodelocal())  # built out here, where there is a network
+    try:
+        program = str(gobin.nodelocal())  # built out here, where there is a network
+    except gobin.MissingError as problem:
+        sys.exit(f"cannot measure: {problem}")
     enter_namespaces()
     try:
         losses = list(measure(options.rounds))

@@ -51,9 +51,13 @@ class Tree:
         return self.root / "etc/resolv.conf"
 
     @property
-    def is_poisoned(self) -> bool:
+    def nameservers(self) -> list[str]:
         lines = self.resolv_conf.read_text("utf-8").splitlines()
-        return f"nameserver {NODE_LOCAL}" in lines
+        return [line.split()[1] for line in lines if line.startswith("nameserver ")]
+
+    @property
+    def is_poisoned(self) -> bool:
+        return NODE_LOCAL in self.nameservers
 
     def replace(self, text: str) -> None:
         temporary = self.root / "new"
@@ -208,6 +212,13 @@ class Lab:
                 raise CannotMeasureError(f"dnsguard status still says {status.returncode}: {said}")
             time.sleep(0.1)
 
+    def await_handed_over(self, tree: Tree) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while tree.nameservers[:1] != [NODE_LOCAL]:
+            if time.monotonic() > deadline:
+                raise CannotMeasureError(f"not handed over: it names {tree.nameservers}")
+            time.sleep(0.1)
+
     def log_tail(self) -> str:
         log = self.base / "log"
         lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
@@ -298,17 +309,29 @@ def enter_namespaces() -> None:
 
 
 def start_upstream() -> None:
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    _start_nameserver("upstream0", f"{UPSTREAM}/24")
+
+
+def start_nodelocal() -> None:
+    """Start what plays NodeLocalDNS; who guards a node hands it over from now on."""
+    _start_nameserver("nodelocal", f"{NODE_LOCAL}/32", "--cluster")
+
+
+def _start_nameserver(link: str, address: str, *options: str) -> None:
     """Start a DNS server on a bridge: this machine's kernel may lack dummy links (FACTS.md)."""
     for command in (
-        "link set lo up",
-        "link add upstream0 type bridge",
-        f"address add {UPSTREAM}/24 dev upstream0",
-        "link set upstream0 up",
+        f"link add {link} type bridge",
+        f"address add {address} dev {link}",
+        f"link set {link} up",
     ):
         subprocess.run(["ip", *command.split()], check=True)
-    server = subprocess.Popen([PYTHON, HERE / "bench_dns.py", UPSTREAM], stdout=subprocess.PIPE)
+    server = subprocess.Popen(
+        [PYTHON, HERE / "bench_dns.py", address.partition("/")[0], *options],
+        stdout=subprocess.PIPE,
+    )
     if server.stdout is None or not server.stdout.readline():
-        raise CannotMeasureError("the upstream didn't start; python3-dnspython is needed")
+        raise CannotMeasureError(f"no nameserver on {address}: python3-dnspython is needed")
 
 
 def give_probe_a_cpu(probe: Probe) -> None:
