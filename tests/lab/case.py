@@ -8,9 +8,8 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from dnsguard.core import resolvconf
 from dnsguard.host import processes
 from lab import dhcp
-from lab.guard import NODELOCAL, POISON, Node
+from lab.guard import POISON, Node
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
@@ -194,7 +193,7 @@ def _looks(node: Node, was: bytes | None) -> dict[str, Callable[[], object]]:
 
     return {
         "names": node.servers,
-        "text": lambda: node.file.read_text(),
+        "text": node.file.read_text,
         "is untouched": lambda: node.file.read_bytes() == was,
         "pods": pods,
         "mode": lambda: status("mode"),
@@ -203,11 +202,14 @@ def _looks(node: Node, was: bytes | None) -> dict[str, Callable[[], object]]:
         "nodelocal": lambda: status("nodelocal", "state"),
         "upstream": lambda: status("upstream", "state"),
         "first from": lambda: status("upstream", "servers")[0]["source"],
-        "known": lambda: [one["address"] for one in status("upstream", "servers")],
+        "usable": lambda: [
+            one["address"] for one in status("upstream", "servers") if one["usable"]
+        ],
         "upstreams": lambda: node.run("upstreams").stdout,
         "plan": lambda: node.run("plan").stdout,
         "forecast": lambda: node.run("forecast").stdout,
         "kubelet": kubelet,
+        "loops": kubelet,
     }
 
 
@@ -246,9 +248,7 @@ class Booted(Case):
                 "owner": lambda: said["maker"],
                 "because": lambda: json.dumps(reboot["because"]),
                 "caveats": lambda: json.dumps(reboot["caveats"]),
-                "dangers": lambda: [
-                    one["what"] for one in said["hazards"] if not one["defused"]
-                ],
+                "dangers": lambda: [one["what"] for one in said["hazards"] if not one["defused"]],
             }
             found = {name: looks[name]() for name in self.right}
             assert _shows(looks, self.right), f"{found}\nis not\n{dict(self.right)}"
