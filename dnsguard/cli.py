@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("run", _run, "run the daemon in the foreground")
     status = add("status", _status, "show what the daemon sees and does")
     status.add_argument("--json", action="store_true", help="as JSON")
-    about = "with all that is known, also what says nothing new on this node"
+    about = "show everything, also what says nothing new on this node"
     status.add_argument("-v", "--verbose", action="store_true", help=about)
     status.add_argument("--wait", choices=_STATES, help="first wait for this state")
     _with_timeout(status)
