@@ -57,18 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     add("run", _run, "run the daemon in the foreground")
     status = add("status", _status, "show what the daemon sees and does")
     status.add_argument("--json", action="store_true", help="as JSON")
-    about = "with all that is known, also what says nothing new on this node"
+    about = "show everything, also what says nothing new on this node"
     status.add_argument("-v", "--verbose", action="store_true", help=about)
-    status.add_argument("--wait", choices=_STATES, help="first wait until it is so")
+    status.add_argument("--wait", choices=_STATES, help="first wait for this state")
     _with_timeout(status)
-    add("watch", _watch, "show the status, drawn anew when it changes")
-    add("check", _check, "say in a line whether all is well, for monitoring")
+    add("watch", _watch, "show the status, and redraw it when it changes")
+    add("check", _check, "say in one line whether all is well, for monitoring")
     _with_timeout(add("wait", _wait, "wait until an upstream has answered and is in the file"))
     hold = add("hold", _hold, "pin who serves the node; root only")
     hold.add_argument("serves", choices=("upstream", "nodelocal"), help="who stands first")
-    about = "end by itself after this time: 90s, 30m, 1h 30min"
+    about = "end on its own after this time: 90s, 30m, 1h 30min"
     hold.add_argument("--for", dest="seconds", type=_timespan, metavar="TIME", help=about)
-    add("release", _release, "end what is held; root only")
+    add("release", _release, "end a hold; root only")
     forget = add("forget", _forget, "drop a remembered nameserver; root only")
     forget.add_argument("address", metavar="ADDRESS", help="as dnsguard upstreams shows it")
     events = add("events", _events, "show what happened, from the journal")
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--yes", action="store_true", help="without asking")
     for name, run, about in (
         ("plan", _plan, "show what would be done now and why; changes nothing"),
-        ("upstreams", _upstreams, "show who is known as a nameserver, and ask them all"),
+        ("upstreams", _upstreams, "list every known nameserver, and ask each of them"),
         ("forecast", _forecast, "show what DHCP and a reboot would make of resolv.conf"),
     ):
         add(name, run, about).add_argument("--json", action="store_true", help="as JSON")
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         adopt.add_argument(name, action="store_true", help=about)
     doctor = add("doctor", _doctor, "find the DNS loops that exist on this node now")
     doctor.add_argument("--json", action="store_true", help="as JSON")
-    about = "ask for a one-time name, in ZONE if one is given, and count how often it is seen"
+    about = "ask for a fresh name, in ZONE if one is given, and count how often it is seen"
     doctor.add_argument("--trace", nargs="?", const=".", metavar="ZONE", help=about)
     secure = add("secure", _secure, "make resolv.conf safe from what is known, then exit")
     about = "and put a manager's link back, wherever it leads: dnsguard is being removed"

@@ -394,7 +394,8 @@ class Cycle:
         if kubelet is None:
             return None
         found = self._pods.look(kubelet.pods_file)
-        return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
+        remedy = kubelet.remedy or (RESTART if kubelet.needs_restart else None)
+        return found if remedy is None else replace(found, remedy=remedy)
 
     def settle(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""

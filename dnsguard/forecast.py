@@ -41,6 +41,12 @@ INFORM_TIMEOUT = 2.0
 """Seconds for the DHCP server to answer."""
 
 _OFF = (State.DISABLED, State.MASKED)
+_MAKERS = {
+    "NetworkManager": "NetworkManager.service",
+    "systemd-resolved": "systemd-resolved.service",
+}
+"""Who would make resolv.conf anew after dhclient. Kubespray keeps their header in the file, and
+images are made with it, where they are not even installed."""
 _POISONED, _UNTOLD = "POISONED", "can't be told"
 _EMPTY, _FINE = "NO NAMESERVER", "fine"
 _PLAIN = page.Page()
@@ -79,6 +85,9 @@ async def foresee(paths: Paths, settings: Config) -> Json:
         offers={
             name: _offer(one.told) for name, one in memory.informs.items() if one.told is not None
         },
+        absent=frozenset(
+            name for name, unit in _MAKERS.items() if not _is_started(paths.root, unit)
+        ),
         cluster=policy.cluster,
         configured=dhclient.configured(paths.root),
         unwritable=unwritable(paths.resolv_conf),
@@ -105,6 +114,10 @@ async def foresee(paths: Paths, settings: Config) -> Json:
         "at": round(time.time(), 3),
     }
     return {"verdict": verdict(data), **data}
+
+
+def _is_started(root: Path, unit: str) -> bool:
+    return units.state(root, unit) is State.ENABLED
 
 
 def unit_at_boot(root: Path) -> State:

@@ -99,13 +99,15 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "resolv_conf_trampled": _trampled,
     "resolv_conf_fought_over": _fought,
     "resolv_conf_not_written": lambda f: f["why"],
-    "attributes_not_kept": lambda f: f"the new resolv.conf lacks of the old one: {f['lost']}",
+    "attributes_not_kept": lambda f: (
+        f"the new resolv.conf has lost attributes of the old one: {f['lost']}"
+    ),
     "nameserver_unused": lambda f: f"nameserver {f['server']} {f['why']}; {f['otherwise']}",
     "upstream_forgotten": lambda f: f"{f['server']} was forgotten by {f['by']}",
     "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
     "hold_set": _held,
     "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",
-    "hold_expired": lambda f: f"the hold is over; it was {f['hold']}",
+    "hold_expired": lambda f: f"the hold has expired; it was {f['hold']}",
     "state_unreadable": lambda f: f["why"],
     "state_not_written": lambda f: f"could not {f['what']}: {f['error']}",
     "dhclient_hazard_found": lambda f: (
@@ -120,8 +122,8 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "lock_failed": lambda f: f"a second dnsguard would not be kept out: {f['error']}",
     "client_refused": lambda f: f"a client (uid {f['uid']}, pid {f['pid']}) {f['what']}",
     "lines_lost": lambda f: f"{f['lines']} lines are missing here: {f['means']}",
-    "metrics_failed": lambda f: f"metrics can't be handed over: {f['what']}: {f['why']}",
-    "reloaded": lambda f: f"{f['path']} was read anew",
+    "metrics_failed": lambda f: f"metrics can't be delivered: {f['what']}: {f['why']}",
+    "reloaded": lambda f: f"{f['path']} was reloaded",
     "reload_refused": lambda f: f"{f['why']}; the old configuration stays",
     "look_failed": lambda f: f"a fault in dnsguard: {f['error']}",
 }

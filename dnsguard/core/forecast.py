@@ -71,6 +71,8 @@ class Node:
     """Where resolv.conf leads to, if it is a symbolic link."""
     offers: Mapping[str, Offer] = field(default_factory=dict)
     """What the DHCP server said when it was asked, by interface."""
+    absent: frozenset[str] = frozenset()
+    """Programs that no boot starts here: a header of theirs is a left-over."""
     cluster: frozenset[IPAddress] = frozenset()
     configured: tuple[tuple[str, int], ...] = ()
     """The interfaces, and versions of IP, for which ifupdown starts dhclient at boot."""
@@ -117,7 +119,8 @@ def reboots(node: Node) -> tuple[Future, ...]:
 def maker_of(node: Node) -> str | None:
     """Return the program that resolv.conf belongs to, None if it is a plain file."""
     if node.link is None:
-        return keeper(node.content)
+        maker = keeper(node.content)
+        return None if maker in node.absent else maker
     return next((name for mark, name in _MAKERS if mark in node.link), None)
 
 

@@ -23,8 +23,8 @@ def _outlook(memory: Memory, seen: Observation, policy: Policy, pool: Pool) -> I
         yield f"dnsguard release ends the hold{span}"
     elif memory.serves is Serves.NODELOCAL:
         yield (
-            "back to the upstream at once if NodeLocalDNS's address or its last socket goes,"
-            f" and after {policy.failures} failures in a row of one thing it is asked"
+            "back to the upstream at once if NodeLocalDNS loses its address or its last socket,"
+            f" and once it fails {policy.failures} times in a row at one thing it is asked"
         )
     else:
         yield from (f"handover: {reason}" for reason in obstacles(memory, seen, policy, pool))

@@ -38,7 +38,7 @@ def dead_end(pods: PodsFile, border: Border) -> str | None:
     for address in pods.nameservers:
         if address in border.cluster or address in border.exposed:
             return f"kubelet gives pods {pods.path}, which names {address}: cluster DNS"
-        if address.is_loopback:
+        if address.is_loopback or address.is_unspecified:
             return f"kubelet gives pods {pods.path}, which names {address}: the pod itself"
     if not pods.nameservers:
         return f"kubelet gives pods {pods.path}, which names no nameserver"

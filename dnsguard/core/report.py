@@ -16,6 +16,7 @@ from dnsguard.core.upstreams import NOT_ASKED, Pool, Upstream
 from dnsguard.core.writers import UNKNOWN
 
 Json = dict[str, object]
+_CONFIGURE = "set upstream.servers in /etc/dnsguard/dnsguard.toml"
 
 
 def report(
@@ -115,10 +116,11 @@ def degraded(
     elif plan.hold is not None and memory.serves is Serves.NODELOCAL and not memory.health.answers:
         wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
     if plan.upstream is UpstreamState.NONE:
-        wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
+        wrong.append(f"no upstream is known: {_CONFIGURE}")
     elif plan.upstream is UpstreamState.UNVERIFIED:
         wrong.append(_unverified(memory, plan, policy))
-    if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
+    # Where nobody is to be named at all, that has been said.
+    if plan.wanted and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
         dead = pods.dead_end(seen.pods, draw_border(memory, seen, policy))
@@ -137,8 +139,9 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
     why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
     if why == upstreams.SILENT:
         why = ", ".join(_silent(memory, plan, policy)) or why
-    used = "the best known one is used" if plan.wanted else "nobody is named"
-    return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
+    if plan.wanted:
+        return f"no upstream is verified ({why}), the best known one is used: dnsguard upstreams"
+    return f"no upstream is verified ({why}), nobody is named: {_CONFIGURE}"
 
 
 def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:

@@ -303,7 +303,8 @@ def outside(names: Iterable[str], cluster_domain: str) -> tuple[str, ...]:
         folded = name.strip(".").lower()
         return folded == zone or folded.endswith("." + zone)
 
-    return tuple(name for name in names if not is_inside(name))
+    # systemd-resolved's "search ." says that there is none; musl finds nothing with it.
+    return tuple(name for name in names if name.strip(".") and not is_inside(name))
 
 
 def pod_file(

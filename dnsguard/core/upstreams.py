@@ -173,8 +173,10 @@ def known(candidates: Iterable[Candidate], verdicts: Verdicts, border: Border) -
         address = zoned(candidate.address)
         other = best.get(address)
         if other is None or candidate.rank < other.rank:
+            best.pop(address, None)  # its place is among those that the better source names
             best[address] = replace(candidate, address=address)
-        if candidate.answered is not None or candidate.source is Source.CONFIG:
+        is_recalled = candidate.answered is not None and not address.is_loopback
+        if is_recalled or candidate.source is Source.CONFIG:
             proven.add(address)
     ranked = sorted(best.values(), key=lambda candidate: candidate.rank)
     return tuple(_upstream(candidate, proven, verdicts, border) for candidate in ranked)
@@ -190,15 +192,24 @@ def _upstream(
         verdict=verdict,
         refusal=border.refusal(candidate.address) or _stale_stub(candidate),
         is_proven=candidate.address in proven or verdict.was_cleared,
-        is_doubtful=is_suspect or border.is_own(candidate.address),
+        is_doubtful=is_suspect or border.is_own(candidate.address) or _is_recalled_stub(candidate),
         is_suspect=is_suspect,
     )
 
 
 def _stale_stub(candidate: Candidate) -> str | None:
-    if candidate.address.is_loopback and RANK[candidate.source] > RANK[Source.DHCP]:
+    is_old = RANK[candidate.source] > RANK[Source.DHCP] and not _is_recalled_stub(candidate)
+    if candidate.address.is_loopback and is_old:
         return "a loopback address, and its stub may be gone by now"
     return None
+
+
+def _is_recalled_stub(candidate: Candidate) -> bool:
+    """Tell whether it is the node's own resolver on loopback, which has answered here earlier.
+
+    It counts once it answers in this boot, as one at the node's LAN address does (case 70).
+    """
+    return candidate.address.is_loopback and candidate.answered is not None
 
 
 def pool(among: Pool) -> Pool:
@@ -404,7 +415,8 @@ def remember(
     for candidate in named:
         address = candidate.address
         before = kept.get(address)
-        if candidate.source in _PASSING or address.is_loopback or not border.admits(address):
+        is_stub = address.is_loopback and address not in proven
+        if candidate.source in _PASSING or is_stub or not border.admits(address):
             continue
         if before is None:
             answered = wall if address in proven else None
@@ -433,16 +445,18 @@ def recall(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
 
     What never did is worth no more than a backup of the file that named it. What did is not
     worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names.
+    ahead of what else it names. A resolver on loopback may ask whom resolv.conf names, so it
+    is worth a backup, too, and comes first among its like.
     """
-    for candidate in remembered:
-        worth = Source.BACKUP if candidate.answered is None else Source.REMEMBERED
+    for candidate in sorted(remembered, key=lambda one: not one.address.is_loopback):
+        is_worth_less = candidate.answered is None or candidate.address.is_loopback
+        worth = Source.BACKUP if is_worth_less else Source.REMEMBERED
         is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
         yield replace(
             candidate,
             source=candidate.source if is_low else worth,
             origin=f"{Source.REMEMBERED if is_low else candidate.source}: {candidate.origin}",
-            tier=-1 if is_low else 0,
+            tier=-1 if is_low or candidate.address.is_loopback else 0,
         )
 
 

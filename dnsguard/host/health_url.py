@@ -5,12 +5,12 @@ blocks, and a thread that waits for a hung server would put off the daemon's sto
 """
 
 import asyncio
-import errno
 import time
 from urllib.parse import urlsplit
 
 from dnsguard.core.address import IPAddress
 from dnsguard.core.answers import Answer, Ask, Outcome
+from dnsguard.host.probe import unreachable
 
 _PORT = 80
 _LONGEST = 4096
@@ -38,10 +38,7 @@ async def ask(
     except TimeoutError:
         outcome, detail = Outcome.TIMED_OUT, f"gives no answer in {timeout:g} s"
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, str(error))
-        is_refused = error.errno == errno.ECONNREFUSED
-        why = "refused: nothing listens there" if is_refused else f"is unreachable ({name})"
-        outcome, detail = Outcome.UNREACHABLE, why
+        outcome, detail = Outcome.UNREACHABLE, unreachable(error)
     return Answer(
         address=address,
         outcome=outcome,

@@ -121,7 +121,7 @@ def unreachable(error: OSError) -> str:
     """Return why nobody was reached, for people."""
     if error.errno == errno.ECONNREFUSED:
         return "refused: nothing listens there"
-    return f"is unreachable ({_name(error)})"
+    return f"unreachable ({_reason(error)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +360,6 @@ def _judge(reply: Told) -> tuple[Outcome, str]:
     return (Outcome.ANSWERED if reply.rcode in _KNOWING else Outcome.FAILED), detail
 
 
-def _name(error: OSError) -> str:
-    """Return an error's symbolic name, ECONNREFUSED."""
-    number = error.errno or 0
-    return errno.errorcode.get(number, os.strerror(number))
+def _reason(error: OSError) -> str:
+    """Return why, in the C library's words: "no route to host"."""
+    return str(error) if error.errno is None else os.strerror(error.errno).lower()

@@ -81,6 +81,7 @@ class _Node:
         found = self._copies()
         for place in (RESOLVCONF, *ORIGINALS):
             found += self._read(place, _matching(self._root, place.patterns))
+        found += self._read(COPIES, self._variants())
         return (replace(file, tier=tier) for tier, file in enumerate(found))
 
     def _copies(self) -> list[NotedFile]:
@@ -97,6 +98,13 @@ class _Node:
         undated += _matching(self._root, ELSEWHERE)
         found.sort(key=lambda one: one[:2])
         return [*(file for *_, file in found), *self._read(COPIES, undated)]
+
+    def _variants(self) -> list[str]:
+        return [
+            f"{directory}/{one}"
+            for directory, name in self._homes()
+            for one in backups.variants(name, _names(directory))
+        ]
 
     def _homes(self) -> Iterator[tuple[str, str]]:
         """Yield directory and name of resolv.conf, and of its target where it is a link."""

@@ -122,38 +122,6 @@ def test_nodelocaldns_gets_the_node_and_loses_it(guard: Node) -> None:
         assert [str(s.address) for s in resolvconf.nameservers(pods)] == [UPSTREAM]
 
 
-K3S = "etc/rancher/k3s/config.yaml"
-OURS = "resolv-conf: /var/lib/dnsguard/resolv.conf\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "why"),
-    [
-        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet gives /etc/resolv.conf to pods"),
-        ("run/containerd/containerd.sock", "", "nobody can tell which resolv.conf pods get"),
-        (K3S, OURS, None),
-    ],
-)
-def test_a_kubelet_inside_another_program_stands_against_a_handover(
-    guard: Node, name: str, text: str, why: str | None
-) -> None:
-    """NodeLocalDNS is healthy, and no process is called kubelet; the control is told our file."""
-    path = guard.root / name
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-    with guard.guarded():
-        guard.wait_for(UPSTREAM)
-        guard.where.bridge("nodelocal", NODELOCAL)
-        with nameserver(guard.where, NODELOCAL):
-            if why is None:
-                guard.wait_for(NODELOCAL, UPSTREAM)
-                return
-            until(lambda: str(guard.status()["nodelocal"]["state"]) == "healthy")
-            until(lambda: str(why) in str(guard.status()["next"]))
-            assert guard.status()["mode"] == "guarding"
-            assert guard.servers() == [UPSTREAM]
-
-
 def test_a_tenants_corefile_names_nobody(guard: Node) -> None:
     """On a poisoned node it is believed neither at once nor later; kube-system's is."""
     uid = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"

@@ -217,30 +217,6 @@ def test_a_stub_that_echoes_our_own_file_is_no_upstream(guard: Node, outside: Na
         assert UNTOLD not in known
 
 
-@pytest.mark.parametrize(("options", "state"), [("use-vc", "verified"), ("ndots:2", "unverified")])
-def test_an_upstream_over_tcp_alone_counts_where_the_file_says_so(
-    guard: Node, outside: Namespace, options: str, state: str
-) -> None:
-    """Glibc asks it over TCP by use-vc (case 67); without that no program has it: the control."""
-    text = f"nameserver {UPSTREAM}\noptions {options}\n"
-    guard.file.write_text(text)
-    with nameserver(outside, UPSTREAM, script="tcp-only"), guard.guarded():
-        until(lambda: str(_of(guard, UPSTREAM)["detail"]) != "not asked yet")
-        until(lambda: _state(guard) == state)
-        assert guard.file.read_text() == text
-        assert bool(guard.status()["degraded"]) is (state == "unverified")
-
-
-@pytest.mark.parametrize("script", ["answer", "cluster"])
-def test_a_resolver_on_the_node_itself(guard: Node, script: str) -> None:
-    """At its own LAN address (case 70): in its place after a poison, too; cluster DNS is not."""
-    guard.file.write_text(f"search corp.example\nnameserver {OWN}\n")
-    with nameserver(guard.where, OWN, script=script, says=KUBERNETES), guard.guarded():
-        until(lambda: _state(guard) == ("verified" if script == "answer" else "none"))
-        guard.file.write_bytes(POISON)
-        guard.wait_for(*([OWN] if script == "answer" else []))
-
-
 def test_a_zone_of_a_global_address_reaches_nobody(guard: Node, outside: Namespace) -> None:
     """RA clients write one, glibc drops it, CoreDNS can't dial it (case 02)."""
     real, cluster = "2001:db8:1::53", "2001:db8:1::10"

@@ -40,6 +40,7 @@ SAME = PodsFile(path="/etc/resolv.conf", nameservers=(REAL,), follows=True)
 COPY = PodsFile(path=RESOLVED, nameservers=(REAL,), follows=True)
 NAMES_IT = PodsFile(path=RESOLVED, nameservers=(REAL, NODELOCAL))
 LOOPBACK = PodsFile(path=RESOLVED, nameservers=(ip_address("127.0.0.53"),))
+UNSPECIFIED = PodsFile(path=RESOLVED, nameservers=(ip_address("0.0.0.0"),))
 NOBODY, UNREAD = PodsFile(path=RESOLVED), PodsFile(path=RESOLVED, nameservers=None)
 OWN = PodsFile(path="/var/lib/dnsguard/resolv.conf", nameservers=(REAL,))
 STUB = ip_address("127.0.0.53")
@@ -514,6 +515,7 @@ class TestHandingOver:
         pytest.param({}, COPY, True, id="pods get what resolved makes of it"),
         pytest.param({}, NAMES_IT, True, id="pods get cluster DNS from elsewhere"),
         pytest.param({}, LOOPBACK, True, id="pods get a loopback address"),
+        pytest.param({}, UNSPECIFIED, True, id="pods get 0.0.0.0"),
         pytest.param({}, NOBODY, True, id="pods get nobody"),
         pytest.param({}, UNREAD, True, id="nobody can read what pods get"),
         pytest.param({}, None, False, id="no upstream answers"),

@@ -200,7 +200,7 @@ def test_the_search_list(content: bytes, expected: tuple[str, ...]) -> None:
 def test_pods_get_no_cluster_name() -> None:
     """Kubelet adds the cluster's names itself, where they belong."""
     names = resolvconf.outside(
-        ("corp.example", "svc.Cluster.Local.", "notcluster.local"), "cluster.local"
+        ("corp.example", "svc.Cluster.Local.", ".", "notcluster.local"), "cluster.local"
     )
     assert names == ("corp.example", "notcluster.local")
     assert resolvconf.pod_file((IPv4Address("10.0.0.2"), IPv6Address("2001:db8::1")), names) == (

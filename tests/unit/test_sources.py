@@ -426,6 +426,18 @@ def test_the_stub_is_told_with_whom_it_asks(paths: Paths) -> None:
         "resolv.conf.old",
         "resolv.conf.save",
         "resolv.conf.dhclient-new.1234",
+        "resolv.conf.bk",
+        "resolv.conf.bkp_2026-01-31_101112",
+        "resolv.conf.back",
+        "resolv.conf.ORIG",
+        "resolv.conf.original",
+        "resolv.conf_orig",
+        "resolv.conf-bak",
+        "resolv.conf-tun0.sv",
+        "resolv.conf.ovpnsave",
+        "resolv.conf.wgmesh-orig",
+        "resolv.conf.ubuntu-dist",
+        "resolv.conf.20260131",
     ],
 )
 def test_what_tools_leave_beside_the_file(paths: Paths, name: str) -> None:
@@ -436,7 +448,17 @@ def test_what_tools_leave_beside_the_file(paths: Paths, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["resolv.conf", "resolvconf.bak", "resolv.conf.dnsguard-aside.1", ".resolv.conf.bak", "other~"],
+    [
+        "resolv.conf",
+        "resolvconf.bak",
+        "resolv.conf.dnsguard-aside.1",
+        ".resolv.conf.bak",
+        "other~",
+        "resolv.conf.example",
+        "resolv.conf.j2",
+        "resolv.conf.tmp",
+        "resolv.configuration",
+    ],
 )
 def test_what_is_no_backup(paths: Paths, name: str) -> None:
     """The file itself, another's copy, and what the guard itself put aside."""

@@ -49,6 +49,10 @@ def _cleared(address: IPAddress, *, has_records: bool = False) -> Answer:
     return replace(_answer(address), ask=Ask.CLUSTER, has_records=has_records)
 
 
+def _once(address: IPAddress) -> Answer:
+    return replace(_answer(address), ask=Ask.ONE_TIME, has_records=True)
+
+
 def _pool(*named: tuple[IPAddress, Source], rtts: dict[IPAddress, float] | None = None) -> Pool:
     """Return a pool; those with an answer time have answered."""
     answers = [_answer(address, rtt=rtt) for address, rtt in (rtts or {}).items()]
@@ -98,6 +102,12 @@ def test_each_address_stands_once_under_its_best_source() -> None:
 def test_a_stub_counts_only_where_it_is_named_today(source: Source, *, counts: bool) -> None:
     """127.0.0.53 in an old backup tells of a program that may be gone."""
     assert bool(_pool((STUB, source))) is counts
+
+
+def test_the_order_is_the_better_sources() -> None:
+    """A router was guessed first, and the DHCP server then names another one before it."""
+    pool = _pool((A, Source.GUESS), (B, Source.INFORM), (A, Source.INFORM))
+    assert [u.address for u in pool] == [B, A]
 
 
 SELECTIONS = [
@@ -425,7 +435,7 @@ def _remember(
 
 
 def test_what_is_remembered() -> None:
-    """Candidates with where they came from; not what is configured or guessed, and no stub."""
+    """Candidates with where they came from; not what is configured or guessed, and no silent stub."""
     passing = [_candidate(B, source) for source in (CONFIG, Source.GUESS, Source.FALLBACK)]
     kept = _remember((), _candidate(A, LEASE, 5.0), *passing, _candidate(STUB, FILE, 5.0))
     assert kept == (_candidate(A, LEASE, 5.0),)
@@ -439,6 +449,17 @@ def test_memory_is_worth_what_it_has_shown() -> None:
     (low,), (high,) = upstreams.recall([named]), upstreams.recall([proven])
     assert (low.source, high.source) == (BACKUP, REMEMBERED)
     assert high.origin == "resolv.conf: a resolv.conf"
+
+
+def test_a_stub_that_has_answered_counts_once_it_answers_again() -> None:
+    """The node's own resolver, on loopback: silent it is nobody, and it is no peer of a lease."""
+    (stub,) = upstreams.recall(_remember((), _candidate(STUB, FILE), answers=True))
+    assert not upstreams.select(_ranked([stub]), (), 3)
+    answers = (_answer(STUB), _once(STUB), _cleared(STUB))
+    assert upstreams.select(_ranked([stub], *answers), (), 3) == (STUB,)
+    others = (_answer(A), _cleared(A))
+    pool = _ranked([stub, _candidate(A, LEASE)], *answers, *others)
+    assert upstreams.select(pool, (), 3) == (A,)
 
 
 @pytest.mark.parametrize(

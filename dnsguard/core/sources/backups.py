@@ -19,6 +19,13 @@ _SUFFIX = re.compile(
 """What tools and people call the copies they leave beside a file. Among them AnyConnect
 (``.vpnbackup``), Mullvad (``.mullvadbackup``), pppd (``.pppd-backup.ppp0``) and NetBird
 (``.original.netbird``)."""
+_ANY_SUFFIX = re.compile(r"[._~-].+", re.DOTALL)
+_NO_COPY = re.compile(
+    r".*[._-](?:head|tail|d|new|tmp|temp|lock|pid|sw[a-p]|rej|patch|diff|md5|sha\d+|in|j2|erb|m4"
+    r"|template|tmpl|tpl|example|sample)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Of dhcpcd and openresolv, which have a place of their own; half-written; made to be filled in."""
 _OURS = ".dnsguard-"
 _DATED = re.compile(r".*\.[0-9]+\.(\d{4}-\d\d-\d\d@\d\d:\d\d:\d\d)~", re.ASCII | re.DOTALL)
 DATE = "%Y-%m-%d@%H:%M:%S"
@@ -31,6 +38,23 @@ def copies(name: str, names: Iterable[str]) -> list[str]:
         one
         for one in names
         if one.startswith(name) and _SUFFIX.fullmatch(one, len(name)) and _OURS not in one
+    ]
+
+
+def variants(name: str, names: Iterable[str]) -> list[str]:
+    """Return the other names that look like the file's own, as no list of words can have them.
+
+    ``.bk``, ``.bkp_2026-01-31``, ``_orig``, ``-bak``, ``.ovpnsave``, ``.wgmesh-orig``: seen in
+    public scripts. What they hold may also be what somebody keeps for another place.
+    """
+    return [
+        one
+        for one in names
+        if one.startswith(name)
+        and _ANY_SUFFIX.fullmatch(one, len(name))
+        and not _SUFFIX.fullmatch(one, len(name))
+        and not _NO_COPY.fullmatch(one, len(name))
+        and _OURS not in one
     ]
 
 

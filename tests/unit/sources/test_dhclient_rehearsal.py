@@ -137,7 +137,14 @@ def test_enter_hooks_decide_whether_the_file_is_written(
             "nameserver 10.0.0.2\n" + POISON,
         ),
         (b"grep -q 169.254 /etc/resolv.conf || rm /etc/resolv.conf", POISON),
-        (b"rm -f /etc/resolv.conf", None),
+        (b"rm -f /etc/resolv.conf", ""),
+        (
+            (
+                b"rm -f /etc/resolv.conf; for s in 10.0.0.2 10.0.0.3; do"
+                b' echo "nameserver $s" >> /etc/resolv.conf; done'
+            ),
+            "nameserver 10.0.0.2\nnameserver 10.0.0.3\n",
+        ),
         (b"echo nameserver $(program) > /etc/resolv.conf", None),
         (b"program && echo nameserver 10.0.0.2 > /etc/resolv.conf", POISON),
     ],

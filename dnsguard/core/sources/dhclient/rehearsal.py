@@ -433,7 +433,7 @@ class _Shell:
                 for one in arguments:
                     self._write(one, given, adds="-a" in words, line=line, how="tee")
                 return True, given
-            case "cp" | "mv" | "install" if len(arguments) > 1:
+            case "cp" | "mv" | "install" | "ln" if len(arguments) > 1:
                 text = self._read(arguments[-2])
                 self._write(arguments[-1], text, adds=False, line=line, how=name)
                 return True, ""
@@ -452,7 +452,11 @@ class _Shell:
                 return filters.has(arguments[0], self._read(arguments[1])), ""
             case "systemctl":
                 return self._systemctl(words), ""
-            case "rm" | "unlink" | "truncate" | "ln" | "dd" | "rsync" | "ed" | "ex" | "perl":
+            case "rm" | "unlink":
+                for one in arguments:
+                    self._write(one, "", adds=False, line=line, how=name)
+                return True, ""
+            case "truncate" | "dd" | "rsync" | "ed" | "ex" | "perl":
                 for one in arguments:
                     target = one.removeprefix("of=")
                     if self._is_file(target):
