@@ -43,7 +43,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods import RESTART, PodsFile
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
 from dnsguard.host import atomic, hook, resolvfile, store, trust
@@ -349,7 +349,7 @@ class Cycle:
         if kubelet is None:
             return None
         found = self._pods.look(kubelet.pods_file)
-        return replace(found, remedy=kubelet.remedy or RESTART) if kubelet.needs_restart else found
+        return found if kubelet.step is None else replace(found, remedy=kubelet.step)
 
     def settle(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""

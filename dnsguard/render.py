@@ -165,7 +165,7 @@ def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
         if kubelet["needs_restart"]:
             told = (
                 f"kubelet gives pods {kubelet['pods_file']} until it is restarted"
-                f" ({kubelet['set_in']}): systemctl restart kubelet"
+                f" ({kubelet['set_in']}): {kubelet['restart']}"
             )
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 

@@ -129,7 +129,13 @@ OURS = "resolv-conf: /var/lib/dnsguard/resolv.conf\n"
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', "kubelet gives /etc/resolv.conf to pods"),
+        (
+            K3S,
+            'kubelet-arg:\n  - "max-pods=200"\n',
+            "kubelet gives /etc/resolv.conf to pods, which would inherit the loop; remedy:"
+            " set resolv-conf to /var/lib/dnsguard/resolv.conf in /etc/rancher/k3s/config.yaml,"
+            " then systemctl restart k3s",
+        ),
         ("run/containerd/containerd.sock", "", "nobody can tell which resolv.conf pods get"),
         (K3S, OURS, None),
     ],
