@@ -231,10 +231,11 @@ def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     when = f", after {data['later']:g} s" if data["later"] else ""
     rows = [page.folded(data["verdict"] + when)]
     if not data["daemon"]:
-        rows.append(page.folded("No daemon runs: nobody does it until one does."))
+        alone = "No daemon runs" + (": nobody does it until one does" if data["actions"] else "")
+        rows.append(page.folded(f"{alone}."))
     rows.append(page.folded(f"mode: {data['mode']}"))
     rows += [
-        page.folded(f"{fact}: {value}", head="  ", hang=4)
+        page.folded(f"{fact}: {_fact(fact, value)}", head="  ", hang=4)
         for fact, value in data["because"]
         if value != "done"
     ]
@@ -243,3 +244,7 @@ def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     if data["diff"]:
         lines += [Line(""), *map(Line, data["diff"].split("\n"))]
     return tuple(lines)
+
+
+def _fact(fact: str, value: str) -> str:
+    return sentences.nodelocal(value) if fact == "nodelocal" else value
