@@ -21,7 +21,6 @@ from dnsguard.core.counters import Counters
 from dnsguard.core.decide import decide, forget, kept
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
-from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
@@ -84,6 +83,8 @@ class Facts:
     listening: frozenset[IPAddress] | None = None
     hold: Hold | None = None
     traces: tuple[Trace, ...] = ()
+    is_last: bool = False
+    """Whether the guard ends with the next look."""
 
 
 class Cycle:
@@ -91,7 +92,7 @@ class Cycle:
 
     def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
         self.paths = paths
-        self.facts = Facts()
+        self.facts = Facts(pod_file=read_bounded(paths.pod_file, MAX_FILE))
         self.configure(policy)
         self._kubelet = Lookout(paths.root)
         self._pods = PodsFileReader(paths.root, paths.resolv_conf)
@@ -318,6 +319,7 @@ class Cycle:
             pods_doubt=facts.kubelet_doubt,
             hold=facts.hold,
             traces=facts.traces,
+            is_last=facts.is_last,
         )
 
     def _observe_behind(self, file: FileSeen) -> FileSeen | None:
@@ -442,9 +444,7 @@ class Cycle:
 
         What is held is so again for the next daemon.
         """
-        self.memory = replace(self.memory, health=Health())
-        self.facts = replace(self.facts, hold=None)
-        self.bind(None)
+        self.facts = replace(self.facts, hold=None, is_last=True)
         self.look()
         self.settle()
         self.sync()

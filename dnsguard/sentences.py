@@ -90,7 +90,9 @@ def _held(fields: Fields) -> str:
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "started": lambda f: f"dnsguard {f['version']} has started",
-    "stopped": lambda _: "dnsguard has stopped; resolv.conf names upstreams, nobody repairs it",
+    "stopped": lambda f: (
+        f"dnsguard has stopped; resolv.conf {f['nameservers']}; nobody repairs it from now on"
+    ),
     "mode_changed": _mode,
     "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",

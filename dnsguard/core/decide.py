@@ -20,6 +20,7 @@ from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     PROOF_AWAITED,
+    STOPPING,
     RANK,
     Action,
     Candidate,
@@ -350,6 +351,8 @@ def _obstacles(
     A hold takes the place of what is judged, but not of what keeps the node out of a loop.
     """
     health, hold = memory.health, active(seen.hold, seen.now)
+    if seen.is_last:
+        yield _Obstacle(STOPPING)
     if hold is not None and hold.serves is Serves.UPSTREAM:
         yield _Obstacle(hold.describe())
     if hold is None and health.state is not NodeLocal.HEALTHY:

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from lab import needs
-from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
 from lab.mounts import bound
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
@@ -175,6 +176,62 @@ def test_a_tenants_corefile_names_nobody(guard: Node) -> None:
     with guard.guarded():
         guard.wait_for(UPSTREAM)
         assert OTHER in guard.run("upstreams").stdout
+
+
+FIRST_LOOK_FAILS = """
+import sys
+from dnsguard import cli, daemon
+
+look = daemon.Daemon.look
+
+def fail(self):
+    daemon.Daemon.look = look
+    raise ValueError("a fault that nobody foresaw")
+
+daemon.Daemon.look = fail
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_fault_in_the_first_look_is_survived(guard: Node) -> None:
+    """As one in any other: it is told, the daemon stays, and the next hint finds it at work."""
+    command = [sys.executable, "-c", FIRST_LOOK_FAILS, "--root", str(guard.root), "run"]
+    with guard.log.open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, env=environment())
+    try:
+        guard.wait_for_line("look_failed", "a fault that nobody foresaw")
+        guard.file.write_bytes(POISON)
+        guard.wait_for(UPSTREAM)
+        guard.wait_for_line("started")
+    finally:
+        process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_what_a_stop_does_is_told_as_such(guard: Node) -> None:
+    """Handed over, NodeLocalDNS healthy: the journal does not say that it has broken."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL):
+        with guard.guarded():
+            guard.wait_for(NODELOCAL, UPSTREAM)
+        assert guard.servers() == [UPSTREAM]
+    *_, changed, stopped = guard.log.read_text().splitlines()
+    assert 'nodelocal="healthy: ' in changed
+    assert 'handover="dnsguard is stopped' in changed
+    assert stopped.endswith(f"stopped nameservers={UPSTREAM}")
+
+
+def test_a_restart_leaves_the_file_for_pods_untouched(guard: Node) -> None:
+    """It is written when it has to change, and the journal tells of that alone."""
+    pods = guard.root / "var/lib/dnsguard/resolv.conf"
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        assert guard.run("wait").returncode == 0
+    before = pods.stat()
+    with guard.guarded():
+        assert guard.run("wait").returncode == 0
+    assert (pods.stat().st_ino, pods.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert guard.log.read_text().count("pod_file_written") == 1
 
 
 def test_a_new_server_of_the_dhcp_server_is_learned_not_overwritten(

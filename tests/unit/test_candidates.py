@@ -38,14 +38,19 @@ def test_each_line_says_who_whence_how_old_and_whether_it_answers() -> None:
 def test_a_narrow_window_has_the_last_column_below() -> None:
     """Nothing is cut, and nothing is broken in the middle of a word."""
     origin = "backup: /etc/resolv.conf.7113.2026-03-02@09:14:51~ and where it was before that"
-    lines = render({"at": 1000.0, "transport": "udp", "upstreams": [ENTRY | {"origin": origin}]}, Page(width=60))
+    lines = render(
+        {"at": 1000.0, "transport": "udp", "upstreams": [ENTRY | {"origin": origin}]},
+        Page(width=60),
+    )
     assert max(len(line.text) for line in lines) <= 60
     assert " ".join(line.text.strip() for line in lines).endswith(f"from {origin}")
 
 
 def test_nobody_known_is_said() -> None:
     """An empty table would look like a fault."""
-    assert render({"at": 0.0, "transport": "udp", "upstreams": []}) == (Line("no source names any nameserver"),)
+    assert render({"at": 0.0, "transport": "udp", "upstreams": []}) == (
+        Line("no source names any nameserver"),
+    )
 
 
 def test_served_is_who_has_one_that_answers_and_may_be_used() -> None:
