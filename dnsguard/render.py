@@ -47,15 +47,29 @@ def verdict(data: Data) -> Line:
     mode = data["mode"]
     if data["degraded"]:
         return Line(f"DEGRADED {mode}: {data['degraded'][0]}", "bad")
-    upstreams = [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
-    answer = "answers" if len(upstreams) == 1 else "answer"
     if data["hold"] is not None:
         return Line(f"OK {_holding(data['hold'])}", _MODES[mode])
     if mode == "handed-over":
-        about = f"NodeLocalDNS answers; behind it {_list(upstreams)}"
+        about = f"NodeLocalDNS answers; behind it {_list(_in_use(data))}"
+    elif not data["resolv_conf"]["nameservers"]:
+        about = f"resolv.conf names nobody yet; {dict(data['because']).get('write', 'see dnsguard plan')}"
     else:
-        about = f"{_list(upstreams)} {answer}; {dict(data['because'])['handover']}"
+        about = f"{_answering(data)}; {dict(data['because'])['handover']}"
     return Line(f"OK {mode}: {about}", _MODES[mode])
+
+
+def _in_use(data: Data) -> list[str]:
+    return [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
+
+
+def _answering(data: Data) -> str:
+    """Return who in the file answers, and who does not."""
+    servers = [one for one in data["upstream"]["servers"] if one["in_use"]]
+    usable = [one["address"] for one in servers if one["usable"]]
+    silent = [one["address"] for one in servers if not one["usable"]]
+    told = f"{_list(usable)} {'answers' if len(usable) == 1 else 'answer'}"
+    no = "does not" if len(silent) == 1 else "do not"
+    return f"{told}, {_list(silent)} {no}" if silent else told
 
 
 def held(data: Data) -> str:
@@ -107,9 +121,11 @@ def _file(data: Data, page: Page) -> Iterator[_Row]:
     )
     held_back = f"; held back: {_list(file['held_back'])}" if file["held_back"] else ""
     yield page.row("resolv.conf", named + held_back)
+    if file["in_place_of"]:
+        yield page.row("", f"in the place of a link to {file['in_place_of']}, until that is clean")
     if "write" in because:
         yield page.row("", because["write"], "warn")
-    if file["trouble"]:
+    elif file["trouble"]:
         yield page.row("", file["trouble"], "bad")
 
 

@@ -20,8 +20,8 @@ from dnsguard.core.lessons import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     PROOF_AWAITED,
-    STOPPING,
     RANK,
+    STOPPING,
     Action,
     Candidate,
     EndHold,
@@ -351,10 +351,7 @@ def _obstacles(
     A hold takes the place of what is judged, but not of what keeps the node out of a loop.
     """
     health, hold = memory.health, active(seen.hold, seen.now)
-    if seen.is_last:
-        yield _Obstacle(STOPPING)
-    if hold is not None and hold.serves is Serves.UPSTREAM:
-        yield _Obstacle(hold.describe())
+    yield from _commanded(seen, hold)
     if hold is None and health.state is not NodeLocal.HEALTHY:
         yield _Obstacle("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
@@ -375,6 +372,14 @@ def _obstacles(
         proof = health.streak(ONE_TIME)
         why = f", {health.address} {proof.detail}" if proof.failures else ""
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
+
+
+def _commanded(seen: Observation, hold: Hold | None) -> Iterator[_Obstacle]:
+    """Yield what an operator has said against it."""
+    if seen.is_last:
+        yield _Obstacle(STOPPING)
+    if hold is not None and hold.serves is Serves.UPSTREAM:
+        yield _Obstacle(hold.describe())
 
 
 def _made_by_others(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core import pods, resolvconf, upstreams
+from dnsguard.core import links, pods, resolvconf, upstreams
 from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.health import Streak, legs
@@ -118,6 +118,8 @@ def degraded(
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
     elif plan.upstream is UpstreamState.UNVERIFIED:
         wrong.append(_unverified(memory, plan, policy))
+    elif memory.serves is Serves.UPSTREAM and _are_dead(memory, plan):
+        wrong.append(_dead(memory, plan, policy))
     if plan.upstream is not UpstreamState.NONE and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
     if seen.pods is not None and not (policy.handover is HandoverMode.ALWAYS and seen.pods.follows):
@@ -139,6 +141,18 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
         why = ", ".join(_silent(memory, plan, policy)) or why
     used = "the best known one is used" if plan.wanted else "nobody is named"
     return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
+
+
+def _are_dead(memory: Memory, plan: Plan) -> bool:
+    """Tell whether nobody in the file answers though others do: it is not ours to write."""
+    found = [memory.verdicts.get(address) for address in plan.wanted]
+    return bool(found) and all(one is not None and one.is_silent for one in found)
+
+
+def _dead(memory: Memory, plan: Plan, policy: Policy) -> str:
+    why = dict(plan.because).get("write")
+    told = f"nobody in resolv.conf answers ({', '.join(_silent(memory, plan, policy))})"
+    return f"{told}{f', {why}' if why else ''}: dnsguard upstreams"
 
 
 def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
@@ -163,6 +177,7 @@ def _file(memory: Memory, seen: Observation) -> Json:
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
         "held_back": list(behind),
+        "in_place_of": links.taken(seen.file),
         "trouble": trouble,
     }
 

@@ -124,19 +124,17 @@ def test_nodelocaldns_gets_the_node_and_loses_it(guard: Node) -> None:
 
 
 K3S = "etc/rancher/k3s/config.yaml"
+K3S_REMEDY = (
+    "kubelet gives /etc/resolv.conf to pods, which would inherit the loop; remedy: set resolv-conf"
+    " to /var/lib/dnsguard/resolv.conf in /etc/rancher/k3s/config.yaml, then systemctl restart k3s"
+)
 OURS = "resolv-conf: /var/lib/dnsguard/resolv.conf\n"
 
 
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        (
-            K3S,
-            'kubelet-arg:\n  - "max-pods=200"\n',
-            "kubelet gives /etc/resolv.conf to pods, which would inherit the loop; remedy:"
-            " set resolv-conf to /var/lib/dnsguard/resolv.conf in /etc/rancher/k3s/config.yaml,"
-            " then systemctl restart k3s",
-        ),
+        (K3S, 'kubelet-arg:\n  - "max-pods=200"\n', K3S_REMEDY),
         ("run/containerd/containerd.sock", "", "nobody can tell which resolv.conf pods get"),
         (K3S, OURS, None),
     ],
@@ -400,6 +398,12 @@ def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: P
     guard.where.bridge("nodelocal", NODELOCAL)
     texts = (b"", f"search a.test\nnameserver {UPSTREAM}\n".encode(), b"nameserver 192.0.2.77\n")
     with nameserver(guard.where, NODELOCAL), guard.guarded():
+        until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
+        assert str(guard.file.readlink()) == MANAGED
+        verdict = guard.run("status").stdout.splitlines()[0]
+        assert verdict.startswith("OK guarding: resolv.conf names nobody yet; ")
+        assert "whoever keeps it is waited for" in verdict
+        assert guard.run("check").stdout.endswith("nobody is named yet\n")
         for text in texts:
             managed.write_bytes(text)
             until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
@@ -410,18 +414,53 @@ def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: P
 
 
 def test_a_poisoned_managers_link_is_given_back_clean(guard: Node, managed: Path) -> None:
-    """Its text is read on behind our file, and what was the manager's is never written."""
-    managed.write_bytes(POISON)
+    """It dangles first. Its text is read on behind our file, and never written; status says so."""
     with guard.guarded():
+        until(lambda: bool(guard.status()["upstream"]["state"] == "verified"))
+        assert str(guard.file.readlink()) == MANAGED
+        managed.write_bytes(POISON)
         guard.wait_for(UPSTREAM)
         guard.wait_for_line("resolv_conf_written", "result=link-replaced")
         assert managed.read_bytes() == POISON
+        assert f"in the place of a link to {MANAGED}" in guard.run("status").stdout
         clean = f"search b.test\nnameserver {UPSTREAM}\n".encode()
         managed.write_bytes(clean)
         until(lambda: b"search b.test" in guard.file.read_bytes())
         until(guard.file.is_symlink, within=20)
         guard.wait_for_line("resolv_conf_written", "result=link-restored")
+        assert "in the place of" not in guard.run("status").stdout
     assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, clean)
+
+
+def test_a_poisoned_managers_link_is_given_back_at_the_removal(guard: Node, managed: Path) -> None:
+    """As it was; what it leads to is told. Neither a stop nor a restart gives it back."""
+    managed.write_bytes(POISON)
+    for _ in range(2):
+        with guard.guarded():
+            until(lambda: guard.run("status").returncode == 0)
+            guard.wait_for(UPSTREAM)
+            assert guard.status()["resolv_conf"]["in_place_of"] == MANAGED
+        assert guard.run("secure").returncode == 0
+        assert guard.servers() == [UPSTREAM]
+    done = guard.run("secure", "--give-link-back")
+    assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, POISON)
+    assert f"is a link to {MANAGED} again, which names cluster addresses only" in done.stderr
+    assert not list(guard.file.parent.glob("resolv.conf.dnsguard*"))
+
+
+def test_a_managers_link_to_the_dead_is_left_and_told(guard: Node, managed: Path) -> None:
+    """Programs have nobody, though another server answers: that is not called fine."""
+    managed.write_text(f"nameserver {UPSTREAM}\nnameserver {OTHER}\n")
+    with guard.guarded():
+        half = f"OK guarding: {UPSTREAM} answers, {OTHER} does not; "
+        until(lambda: guard.run("status").stdout.startswith(half), within=20)
+        managed.write_text(f"nameserver {OTHER}\n")
+        until(lambda: guard.run("check").returncode == 1, within=20)
+        said = guard.run("status").stdout.splitlines()[0]
+        assert said.startswith(f"DEGRADED guarding: nobody in resolv.conf answers ({OTHER} ")
+        assert str(guard.file.readlink()) == MANAGED
+        managed.write_text(f"nameserver {UPSTREAM}\n")
+        until(lambda: guard.run("check").returncode == 0, within=20)
 
 
 def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:

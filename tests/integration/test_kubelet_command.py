@@ -344,7 +344,9 @@ class TestEmbedded:
         link.mkdir()
         for one in ("stat", "status", "cmdline", "comm"):
             (link / one).symlink_to(f"/proc/{pid}/{one}")
-        (link / "cgroup").write_text(f"3:cpu:/\n1:name=systemd:/system.slice/{unit}.service\n0::/\n")
+        (link / "cgroup").write_text(
+            f"3:cpu:/\n1:name=systemd:/system.slice/{unit}.service\n0::/\n"
+        )
         assert node.look().restart == f"systemctl restart {unit}"
         ours = f"--resolv-conf={POD_FILE}" if config == MICROK8S else f"resolvConf: {POD_FILE}"
         _change_later(path, f"resolv-conf: {POD_FILE}" if config == K3S else ours)
