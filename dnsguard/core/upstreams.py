@@ -145,9 +145,11 @@ def state(among: Pool) -> tuple[UpstreamState, str]:
         return UpstreamState.VERIFIED, UpstreamState.VERIFIED
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
-    is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among)
+    answering = [upstream for upstream in among if upstream.verdict.answers]
+    doubted = next((upstream for upstream in answering if upstream.verdict.doubts), None)
+    # Who has answered for the outside has yet to say what it knows of the cluster.
+    is_asked = not answering and all(one.verdict.detail != NOT_ASKED for one in among)
     reason = SILENT if is_asked else NOT_ASKED
-    doubted = next((upstream for upstream in among if upstream.verdict.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
     return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
