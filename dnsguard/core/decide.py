@@ -298,6 +298,9 @@ def _remember(
     proven = frozenset(u.address for u in pool if u.verdict.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
+    if kept != memory.remembered:
+        said = (*lessons.candidates(memory), *_found(seen), *inform.candidates(memory.informs))
+        kept = upstreams.as_named(kept, said)
     outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}
     return tuple(candidate for candidate in kept if candidate.address not in outlived)
 

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
@@ -14,7 +16,7 @@ from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
 from lab.mounts import bound
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
-from lab.wait import until
+from lab.wait import readable, until
 
 from dnsguard.core import resolvconf
 from dnsguard.core.resolvconf import unguard
@@ -319,6 +321,64 @@ def test_half_a_lease_and_a_damaged_state_are_no_reason_to_stop(guard: Node) -> 
         until((state.parent / "state.json.unreadable").exists)
 
 
+def test_the_last_server_is_given_back(guard: Node) -> None:
+    """NodeLocalDNS alone is known, and down at the boot: held back, and back once it is healthy."""
+    (guard.root / "etc/resolv.conf.bak").unlink()
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with guard.guarded():
+        guard.wait_for()
+        with nameserver(guard.where, NODELOCAL):
+            guard.wait_for(NODELOCAL)
+            assert guard.file.read_bytes() == POISON
+            assert "no upstream is known" in guard.run("status").stdout.splitlines()[0]
+
+
+def test_a_unique_local_address_is_found_in_kubelets_configuration(guard: Node) -> None:
+    """An IPv6 cluster's NodeLocalDNS: it is asked there, and is no upstream."""
+    kubelet = guard.root / "var/lib/kubelet/config.yaml"
+    kubelet.parent.mkdir(parents=True)
+    kubelet.write_text("clusterDNS: ['fd00::10']\nresolvConf: /var/lib/dnsguard/resolv.conf\n")
+    guard.file.write_text("nameserver fd00::10\n")
+    guard.where.bridge("nodelocal", "fd00::10/128")
+    with nameserver(guard.where, "fd00::10"), guard.guarded():
+        guard.wait_for(UPSTREAM)
+        until(lambda: bool(guard.status()["nodelocal"]["address"] == "fd00::10"))
+        assert "# held back by dnsguard: nameserver fd00::10" in guard.file.read_text()
+
+
+def test_systemd_is_told_what_is_in_the_file(guard: Node) -> None:
+    """Its Status line with an immutable, poisoned file: DEGRADED first, and no upstream."""
+    with tempfile.TemporaryDirectory() as short:  # as /etc/resolv.conf is: systemd's line is too
+        node = Node(Path(short), guard.where)
+        _chattr("+i", node.file)
+        where = str(node.root / "notify")
+        env = environment() | {"NOTIFY_SOCKET": where}
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+            node.log.open("ab") as log,
+        ):
+            systemd.bind(where)
+            process = subprocess.Popen(node.command("run"), stderr=log, env=env)
+            try:
+                said = _heard(systemd)
+            finally:
+                _chattr("-i", node.file)
+                process.terminate()
+                process.wait(10)
+    assert said.startswith("STATUS=DEGRADED: ")
+    assert f"; guarding: {NODELOCAL}; " in said
+    assert UPSTREAM not in said
+
+
+def _heard(systemd: socket.socket) -> str:
+    """Return the status that comes with READY."""
+    while True:
+        assert readable(systemd, within=10.0)
+        lines = systemd.recv(65536).decode().splitlines()
+        if "READY=1" in lines:
+            return next(line for line in lines if line.startswith("STATUS="))
+
+
 def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
     """Immutable: rename and write are refused even to root; repaired once that ends."""
     with guard.guarded():
@@ -336,6 +396,7 @@ def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
             status = guard.status()
             assert status["resolv_conf"]["nameservers"] == [NODELOCAL]
             assert len(status["degraded"]) == 1
+            assert status["tramples"]["count"] == 0
             _chattr("-i", guard.file)
             guard.wait_for(UPSTREAM)
             until(lambda: not guard.status()["degraded"])

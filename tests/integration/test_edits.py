@@ -55,6 +55,22 @@ def test_an_added_server_removes_nobody(guard: Node) -> None:
         guard.wait_for(UPSTREAM, OTHER)
 
 
+def test_what_is_edited_while_handed_over_is_kept_too(guard: Node) -> None:
+    """Behind NodeLocalDNS, and in the file for pods; in the person's order."""
+    pods = guard.root / "var/lib/dnsguard/resolv.conf"
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL) as nodelocaldns, guard.guarded():
+        guard.wait_for(NODELOCAL, UPSTREAM)
+        _append(guard, OTHER)
+        guard.wait_for(NODELOCAL, UPSTREAM, OTHER)
+        until(lambda: pods.read_text().endswith(f"nameserver {UPSTREAM}\nnameserver {OTHER}\n"))
+        guard.file.write_text(f"nameserver {OTHER}\nnameserver {UPSTREAM}\n")
+        guard.wait_for(NODELOCAL, OTHER, UPSTREAM)
+        until(lambda: pods.read_text().endswith(f"nameserver {OTHER}\nnameserver {UPSTREAM}\n"))
+        nodelocaldns.process.kill()
+        guard.wait_for(OTHER, UPSTREAM)
+
+
 def test_an_added_server_that_is_silent_is_held_back_with_a_word(guard: Node) -> None:
     """The one that works stays, and the log says why the other is not used."""
     with guard.guarded():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,54 @@ def test_an_upstream_over_tcp_alone_counts_where_the_file_says_so(
             state == "unverified"
         )
         assert guard.run("upstreams", "--json").returncode == listed.returncode
+
+
+def test_silence_of_all_changes_nothing(guard: Node, outside: Namespace) -> None:
+    """The remembered one is as dead as the one in the file, which stays as it is."""
+    _remember(guard, UNTOLD)
+    text = f"nameserver {UPSTREAM}\n"
+    guard.file.write_text(text)
+    with nameserver(outside, UPSTREAM) as used, nameserver(outside, UNTOLD) as other:
+        with guard.guarded():
+            until(lambda: _state(guard) == "verified")
+            other.play("silent")
+            used.play("silent")
+            until(lambda: _state(guard) == "unverified", within=40)
+            until(lambda: _asked(other, ".", times=3), within=20)
+            assert guard.file.read_text() == text
+            assert f"{UPSTREAM} gives no answer" in guard.run("status").stdout.splitlines()[0]
+            used.play("answer")
+            until(lambda: _state(guard) == "verified", within=40)
+            assert guard.file.read_text() == text
+        assert guard.file.read_text() == text
+
+
+def test_the_same_servers_come_in_the_same_order(guard: Node, outside: Namespace) -> None:
+    """Whoever is the fastest: after each poisoning, each start, and for pods."""
+    ordered = [UNTOLD, UPSTREAM, "192.0.2.52"]
+    outside.ip(f"address add {ordered[2]}/24 dev eth0")
+    listed = "".join(f"nameserver {one}\n" for one in ordered)
+    (guard.root / "etc/resolv.conf.bak").write_text(listed)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(nameserver(outside, one)) for one in ordered]
+        for slow in servers:
+            for one in servers:
+                one.play("late answer" if one is slow else "answer")
+            with guard.guarded():
+                until(lambda: all(_of(guard, one)["usable"] for one in ordered))
+                guard.file.write_bytes(POISON)
+                guard.wait_for(*ordered)
+                until(lambda: _for_pods(guard) == ordered)
+
+
+def test_who_refuses_the_question_brings_the_hint(guard: Node, outside: Namespace) -> None:
+    """Case 62: status says who it is, what it says, whom the file names, and what helps."""
+    (guard.root / "etc/resolv.conf.bak").write_text(f"nameserver {UPSTREAM}\n")
+    with nameserver(outside, UPSTREAM, script="refused"), guard.guarded():
+        until(lambda: "REFUSED" in guard.run("status").stdout)
+        said = guard.run("status").stdout.splitlines()[0]
+        assert f"{UPSTREAM} answers REFUSED; if it serves other names: upstream.question" in said
+        assert "the best known one is used: dnsguard upstreams" in said
 
 
 @pytest.mark.parametrize("script", ["answer", "cluster"])
