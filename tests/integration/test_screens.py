@@ -203,7 +203,7 @@ def _words(text: str) -> set[str]:
     return {word for word in text.split() if not re.fullmatch(r"[\d.]+|-|ms|from|FROM", word)}
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(80, 10), (80, 24), (30, 5)])
+@pytest.mark.parametrize(("columns", "rows"), [(80, 10), *SIZES, (30, 5)])
 def test_watch_keeps_to_its_window(poisoned: Node, columns: int, rows: int) -> None:
     """The top stays, the rest is cut with a word about it, and q ends it in good order."""
     with poisoned.guarded():
