@@ -167,7 +167,7 @@ def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
         return (Event(name="upstream_changed", details=servers),)
     if plan.upstream is UpstreamState.UNVERIFIED:
         used = "the best known one is used all the same" if plan.wanted else "nobody is named"
-        means = ("means", used)
+        means = ("means", dict(plan.because).get("write", used))
         return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
     remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
     return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)

@@ -140,6 +140,7 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
     if why == upstreams.SILENT:
         why = ", ".join(_silent(memory, plan, policy)) or why
     used = "the best known one is used" if plan.wanted else "nobody is named"
+    used = dict(plan.because).get("write", used)
     return f"no upstream is verified ({why}), {used}: dnsguard upstreams"
 
 

@@ -258,6 +258,24 @@ def test_silence_of_all_changes_nothing(guard: Node, outside: Namespace) -> None
         assert guard.file.read_text() == text
 
 
+def test_a_poison_that_is_left_is_not_called_the_best_one(guard: Node, outside: Namespace) -> None:
+    """Only a router that nobody named is known, and NodeLocalDNS may come up: that is said."""
+    assert outside
+    leases = guard.root / "var/lib/dhcp/dhclient.eth0.leases"
+    leases.parent.mkdir(parents=True)
+    leases.write_text(
+        'lease {\n interface "eth0";\n option routers 192.0.2.53;\n'
+        f" option domain-name-servers {NODELOCAL};\n expire never;\n}}\n"
+    )
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL), guard.guarded():
+        until(lambda: _state(guard) == "unverified")
+        guard.wait_for_line("upstream_changed", "unverified", "NodeLocalDNS may answer")
+        said = guard.run("status").stdout.splitlines()[0]
+        assert "left as it is: no upstream is known, and NodeLocalDNS may answer" in said
+        assert "best known" not in said + guard.log.read_text()
+
+
 def test_the_same_servers_come_in_the_same_order(guard: Node, outside: Namespace) -> None:
     """Whoever is the fastest: after each poisoning, each start, and for pods."""
     ordered = [UNTOLD, UPSTREAM, "192.0.2.52"]
