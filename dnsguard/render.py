@@ -65,6 +65,9 @@ def _in_use(data: Data) -> list[str]:
 def _answering(data: Data) -> str:
     """Return who in the file answers, and who does not."""
     servers = [one for one in data["upstream"]["servers"] if one["in_use"]]
+    if data["upstream"]["state"] != "verified":
+        has = "has" if len(servers) == 1 else "have"
+        return f"{_list(_in_use(data))} {has} yet to answer"
     usable = [one["address"] for one in servers if one["usable"]]
     silent = [one["address"] for one in servers if not one["usable"]]
     told = f"{_list(usable)} {'answers' if len(usable) == 1 else 'answer'}"
@@ -119,7 +122,8 @@ def _file(data: Data, page: Page) -> Iterator[_Row]:
     named = _list(
         [one if by[one] == _UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
     )
-    held_back = f"; held back: {_list(file['held_back'])}" if file["held_back"] else ""
+    away = [*file["held_back"], *(f"options {one}" for one in file["held_back_options"])]
+    held_back = f"; held back: {_list(away)}" if away else ""
     yield page.row("resolv.conf", named + held_back)
     if file["in_place_of"]:
         yield page.row("", f"in the place of a link to {file['in_place_of']}, until that is clean")

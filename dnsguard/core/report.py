@@ -116,7 +116,7 @@ def degraded(
         wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
     if plan.upstream is UpstreamState.NONE:
         wrong.append("no upstream is known: set upstream.servers in /etc/dnsguard/dnsguard.toml")
-    elif plan.upstream is UpstreamState.UNVERIFIED:
+    elif plan.upstream is UpstreamState.UNVERIFIED and not _are_open(memory, plan, policy):
         wrong.append(_unverified(memory, plan, policy))
     elif memory.serves is Serves.UPSTREAM and _are_dead(memory, plan):
         wrong.append(_dead(memory, plan, policy))
@@ -130,8 +130,17 @@ def degraded(
             "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
         )
     if plan.delay and not trouble:
-        wrong.append("something rewrites resolv.conf again and again: dnsguard events")
+        wrong.append("something has rewritten resolv.conf again and again: dnsguard events")
     return tuple(wrong)
+
+
+def _are_open(memory: Memory, plan: Plan, policy: Policy) -> bool:
+    """Tell whether somebody in the file is being asked for the first time, and may answer."""
+    if not dict(plan.because)["upstream"].endswith(NOT_ASKED):
+        return False
+    named = [address for address in plan.wanted if address not in policy.cluster]
+    found = [memory.verdicts.get(address) for address in named]
+    return any(one is None or not (one.failures or one.doubts) for one in found)
 
 
 def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
@@ -178,9 +187,17 @@ def _file(memory: Memory, seen: Observation) -> Json:
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
         "held_back": list(behind),
+        "held_back_options": list(_held_back_options(content)),
         "in_place_of": links.taken(seen.file),
         "trouble": trouble,
     }
+
+
+def _held_back_options(content: bytes) -> Iterator[str]:
+    active = resolvconf.options(content)
+    for option in resolvconf.options(resolvconf.unguard(content)):
+        if option not in active:
+            yield option
 
 
 def _nameservers(content: bytes) -> list[str]:

@@ -103,3 +103,13 @@ def test_a_deleted_server_stays_away_and_can_be_forgotten(guard: Node) -> None:
         refused = guard.run("forget", SILENT)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert f"{SILENT} is not remembered" in refused.stderr
+
+
+def test_who_is_forgotten_and_named_all_the_same_is_no_alarm(guard: Node) -> None:
+    """It is asked anew, and nobody has been silent: the command says who names it, and ends well."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        _is_known_usable(guard, UPSTREAM)
+        done = guard.run("forget", UPSTREAM)
+        assert f"forgotten: {UPSTREAM}, but " in done.stdout
+        assert (done.returncode, "DEGRADED" in done.stdout) == (0, False)
