@@ -396,7 +396,8 @@ def _made_by_others(
     link, border = links.owned(seen.file), draw_border(memory, seen, policy)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
     if is_managed and not is_held:
-        yield _Obstacle(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
+        now = "is" if seen.file.leads_away else "will soon be"
+        yield _Obstacle(f"{RESOLV_CONF} {now} a link to {link}, which another program keeps")
 
 
 def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:

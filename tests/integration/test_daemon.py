@@ -487,6 +487,7 @@ def test_a_poisoned_managers_link_is_given_back_clean(guard: Node, managed: Path
         clean = f"search b.test\nnameserver {UPSTREAM}\n".encode()
         managed.write_bytes(clean)
         until(lambda: b"search b.test" in guard.file.read_bytes())
+        assert f"will soon be a link to {MANAGED}" in guard.run("status").stdout
         until(guard.file.is_symlink, within=20)
         guard.wait_for_line("resolv_conf_written", "result=link-restored")
         assert "in the place of" not in guard.run("status").stdout
