@@ -84,7 +84,7 @@ class Node:
             found = f"{self.servers()} is not {list(servers)}"
             raise AssertionError(f"{found}\n{self.log.read_text()}") from error
 
-    def wait_for_line(self, *parts: str, behind: int = 0) -> None:
+    def wait_for_line(self, *parts: str, behind: int = 0, within: float = 5.0) -> None:
         """Wait for a line of the log, ``behind`` its first bytes, that has all these parts."""
 
         def is_there() -> bool:
@@ -92,7 +92,7 @@ class Node:
             return any(all(part in line for part in parts) for line in lines)
 
         try:
-            until(is_there)
+            until(is_there, within=within)
         except TimeoutError as error:
             raise AssertionError(f"no line with {parts}\n{self.log.read_text()}") from error
 
@@ -105,7 +105,8 @@ class Node:
                 self.command("run"), stderr=log, env=environment(), start_new_session=True
             )
         try:
-            self.wait_for_line("started", behind=before)
+            # It is told 3 s late where the file can't be written (READY_LATEST).
+            self.wait_for_line("started", behind=before, within=10.0)
             yield process
             assert process.poll() is None, f"the daemon died\n{self.log.read_text()}"
         finally:
