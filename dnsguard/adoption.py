@@ -59,7 +59,7 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     if kubelet is None:
         raise DnsguardError("there is no kubelet on this node: nothing to adopt")
     if kubelet.remedy is not None:
-        raise DnsguardError(f"no line of kubelet's own to change here: {kubelet.remedy}")
+        raise DnsguardError(f"no line of kubelet's own to change here: {kubelet.by_hand}")
     if is_restart and paths.root != Path("/"):
         raise UsageError("--restart is for this machine's kubelet: not with --root")
     if is_undo:
@@ -74,7 +74,7 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     else:
         _apply(change)
     if not is_dry_run and (change is not None or kubelet.is_stale):
-        _finish(is_restart=is_restart, is_running=kubelet.pid is not None)
+        _finish(kubelet, is_restart=is_restart)
         if not is_undo:
             say(*_LASTING.split("\n"))
     return 0
@@ -207,14 +207,12 @@ def write(path: Path, text: str, status: os.stat_result) -> None:
         os.close(directory)
 
 
-def _finish(*, is_restart: bool, is_running: bool) -> None:
+def _finish(kubelet: Kubelet, *, is_restart: bool) -> None:
     """Restart kubelet or say that it is to be done, and what is left to do after."""
     if is_restart:
-        restart()
-    elif is_running:
-        say(
-            "It acts when kubelet is restarted: systemctl daemon-reload && systemctl restart kubelet"
-        )
+        restart(kubelet.unit)
+    elif kubelet.pid is not None:
+        say(f"It acts when kubelet is restarted: systemctl daemon-reload && {kubelet.restart}")
     say(
         "Pods keep the file they were created with. Then, for this node's DNS pods, on a control"
         " plane:",
@@ -225,17 +223,17 @@ def _finish(*, is_restart: bool, is_running: bool) -> None:
     )
 
 
-def restart() -> None:
-    """Restart kubelet.
+def restart(unit: str) -> None:
+    """Restart kubelet, by its unit.
 
     :raises DnsguardError: systemctl(1) says no.
     """
-    for command in (["systemctl", "daemon-reload"], ["systemctl", "restart", "kubelet"]):
+    for command in (["systemctl", "daemon-reload"], ["systemctl", "restart", unit]):
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
             raise DnsguardError(f"systemctl: {error.strerror}") from error
         if done.returncode != 0:
             why = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
-            raise DnsguardError(f"{' '.join(command)}: {why}; see journalctl -u kubelet")
+            raise DnsguardError(f"{' '.join(command)}: {why}; see journalctl -u {unit}")
     say("kubelet was restarted.")

@@ -30,7 +30,7 @@ def judge(data: Mapping[str, Any]) -> tuple[int, str]:
     """Return the exit status and the line for a status."""
     if data["degraded"]:
         return PROBLEM, _cut(f"DEGRADED: {_remedy_first(data['degraded'][0])}")
-    servers = " ".join(data["resolv_conf"]["nameservers"])
+    servers = " ".join(data["resolv_conf"]["nameservers"]) or "nobody is named yet"
     return OK, _cut(f"OK: {data['mode']}, upstream {data['upstream']['state']}: {servers}")
 
 

@@ -22,7 +22,6 @@ from dnsguard.core.counters import Counters
 from dnsguard.core.decide import confirm, decide, forget, kept
 from dnsguard.core.effective import effective
 from dnsguard.core.event import Event, Level, changes
-from dnsguard.core.health import Health
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.inform import Informed
 from dnsguard.core.kubelet import Kubelet
@@ -44,7 +43,7 @@ from dnsguard.core.model import (
     ReplacePodFile,
     RestoreLink,
 )
-from dnsguard.core.pods import RESTART, PodsFile
+from dnsguard.core.pods import PodsFile
 from dnsguard.core.questions import nodelocal_at, to_nodelocal
 from dnsguard.core.rewrite import unwritten
 from dnsguard.core.writers import RECENT, Trace
@@ -86,6 +85,8 @@ class Facts:
     listening: frozenset[IPAddress] | None = None
     hold: Hold | None = None
     traces: tuple[Trace, ...] = ()
+    is_last: bool = False
+    """Whether the guard ends with the next look."""
 
 
 class Cycle:
@@ -93,7 +94,7 @@ class Cycle:
 
     def __init__(self, paths: Paths, policy: Policy, tell: Callable[[Event], None]) -> None:
         self.paths = paths
-        self.facts = Facts()
+        self.facts = Facts(pod_file=read_bounded(paths.pod_file, MAX_FILE))
         self.configure(policy)
         self._kubelet = Lookout(paths.root)
         self._pods = PodsFileReader(paths.root, paths.resolv_conf)
@@ -363,6 +364,7 @@ class Cycle:
             pods_doubt=facts.kubelet_doubt,
             hold=facts.hold,
             traces=facts.traces,
+            is_last=facts.is_last,
         )
 
     def _observe_behind(self, file: FileSeen) -> FileSeen | None:
@@ -394,8 +396,7 @@ class Cycle:
         if kubelet is None:
             return None
         found = self._pods.look(kubelet.pods_file)
-        remedy = kubelet.remedy or (RESTART if kubelet.needs_restart else None)
-        return found if remedy is None else replace(found, remedy=remedy)
+        return found if kubelet.step is None else replace(found, remedy=kubelet.step)
 
     def settle(self) -> None:
         """Do and tell what could wait until resolv.conf was safe. Never raises OSError."""
@@ -488,9 +489,7 @@ class Cycle:
 
         What is held is so again for the next daemon.
         """
-        self.memory = replace(self.memory, health=Health())
-        self.facts = replace(self.facts, hold=None)
-        self.bind(None)
+        self.facts = replace(self.facts, hold=None, is_last=True)
         self.look()
         self.settle()
         self.sync()

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from dnsguard import __version__, config
 from dnsguard.control import Control
 from dnsguard.core.answers import Answer, Outcome, Query
-from dnsguard.core.event import Event, Level
+from dnsguard.core.event import Event, Level, named
 from dnsguard.core.model import HeldLease, Mode, Plan
 from dnsguard.core.report import headline
 from dnsguard.cycle import Cycle
@@ -420,7 +420,7 @@ class Daemon:
         self._exporter.close()
         self._dhclient.release()
         self._cycle.stand_down()
-        self._tell("stopped")
+        self._tell("stopped", nameservers=named(self._cycle.plan))
         if self._watch is not None:
             self._loop.remove_reader(self._watch.fileno())
             self._watch.close()

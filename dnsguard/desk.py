@@ -103,6 +103,7 @@ class Desk:
             "pods_file": kubelet.pods_file,
             "set_in": kubelet.resolv_conf.origin,
             "needs_restart": kubelet.needs_restart,
+            "restart": kubelet.restart,
             "nameservers": None if named is None else [str(address) for address in named],
         }
 

@@ -64,7 +64,8 @@ def look(paths: Paths) -> Json:
             "cluster_dns": [_told(one) for one in kubelet.cluster_dns],
             "cluster_domain": _told(kubelet.cluster_domain),
             "troubles": list(kubelet.troubles),
-            "remedy": kubelet.remedy,
+            "remedy": kubelet.by_hand,
+            "restart": kubelet.restart,
         },
         "pods_file": kubelet.pods_file,
         "nameservers": [str(one) for one in named],
@@ -120,8 +121,7 @@ def _shown(setting: Json) -> str:
 def _verdict(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet["stale"] and kubelet["resolv_conf"]["value"] != DEFAULT:
-        command = "restart it" if kubelet["remedy"] else "systemctl restart kubelet"
-        yield f"kubelet was started before this was configured: {command}"
+        yield f"kubelet was started before this was configured: {kubelet['restart']}"
     if not data["can_loop"]:
         yield "Pods can't inherit a loop."
         return

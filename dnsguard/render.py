@@ -47,15 +47,32 @@ def verdict(data: Data) -> Line:
     mode = data["mode"]
     if data["degraded"]:
         return Line(f"DEGRADED {mode}: {data['degraded'][0]}", "bad")
-    upstreams = [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
-    answer = "answers" if len(upstreams) == 1 else "answer"
     if data["hold"] is not None:
         return Line(f"OK {_holding(data['hold'])}", _MODES[mode])
     if mode == "handed-over":
-        about = f"NodeLocalDNS answers; behind it {_list(upstreams)}"
+        about = f"NodeLocalDNS answers; behind it {_list(_in_use(data))}"
+    elif not data["resolv_conf"]["nameservers"]:
+        about = f"resolv.conf names nobody yet; {dict(data['because']).get('write', 'see dnsguard plan')}"
     else:
-        about = f"{_list(upstreams)} {answer}; {dict(data['because'])['handover']}"
+        about = f"{_answering(data)}; {dict(data['because'])['handover']}"
     return Line(f"OK {mode}: {about}", _MODES[mode])
+
+
+def _in_use(data: Data) -> list[str]:
+    return [one["address"] for one in data["upstream"]["servers"] if one["in_use"]]
+
+
+def _answering(data: Data) -> str:
+    """Return who in the file answers, and who does not."""
+    servers = [one for one in data["upstream"]["servers"] if one["in_use"]]
+    if data["upstream"]["state"] != "verified":
+        has = "has" if len(servers) == 1 else "have"
+        return f"{_list(_in_use(data))} {has} yet to answer"
+    usable = [one["address"] for one in servers if one["usable"]]
+    silent = [one["address"] for one in servers if not one["usable"]]
+    told = f"{_list(usable)} {'answers' if len(usable) == 1 else 'answer'}"
+    no = "does not" if len(silent) == 1 else "do not"
+    return f"{told}, {_list(silent)} {no}" if silent else told
 
 
 def held(data: Data) -> str:
@@ -105,11 +122,14 @@ def _file(data: Data, page: Page) -> Iterator[_Row]:
     named = _list(
         [one if by[one] == _UNKNOWN else f"{one} (by {by[one]})" for one in file["nameservers"]]
     )
-    held_back = f"; held back: {_list(file['held_back'])}" if file["held_back"] else ""
+    away = [*file["held_back"], *(f"options {one}" for one in file["held_back_options"])]
+    held_back = f"; held back: {_list(away)}" if away else ""
     yield page.row("resolv.conf", named + held_back)
+    if file["in_place_of"]:
+        yield page.row("", f"in the place of a link to {file['in_place_of']}, until that is clean")
     if "write" in because:
         yield page.row("", because["write"], "warn")
-    if file["trouble"]:
+    elif file["trouble"]:
         yield page.row("", file["trouble"], "bad")
 
 
@@ -165,7 +185,7 @@ def _for_kubelet(data: Data, page: Page, *, is_full: bool) -> Iterator[_Row]:
         if kubelet["needs_restart"]:
             told = (
                 f"kubelet gives pods {kubelet['pods_file']} until it is restarted"
-                f" ({kubelet['set_in']}): systemctl restart kubelet"
+                f" ({kubelet['set_in']}): {kubelet['restart']}"
             )
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
 
@@ -231,10 +251,11 @@ def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     when = f", after {data['later']:g} s" if data["later"] else ""
     rows = [page.folded(data["verdict"] + when)]
     if not data["daemon"]:
-        rows.append(page.folded("No daemon runs: nobody does it until one does."))
+        alone = "No daemon runs" + (": nobody does it until one does" if data["actions"] else "")
+        rows.append(page.folded(f"{alone}."))
     rows.append(page.folded(f"mode: {data['mode']}"))
     rows += [
-        page.folded(f"{fact}: {value}", head="  ", hang=4)
+        page.folded(f"{fact}: {_fact(fact, value)}", head="  ", hang=4)
         for fact, value in data["because"]
         if value != "done"
     ]
@@ -243,3 +264,7 @@ def plan(data: Data, page: Page = _PLAIN) -> tuple[Line, ...]:
     if data["diff"]:
         lines += [Line(""), *map(Line, data["diff"].split("\n"))]
     return tuple(lines)
+
+
+def _fact(fact: str, value: str) -> str:
+    return sentences.nodelocal(value) if fact == "nodelocal" else value

@@ -9,6 +9,10 @@ from dnsguard.core.timespan import describe
 
 Fields = Mapping[str, str]
 
+_LINKS = {
+    "link-replaced": "; a file is in the place of the link",
+    "link-restored": "; the link is back in its place",
+}
 WORDS = {"silent": "failing"}
 """What people are told where the data's word would mislead: SERVFAIL is not silence."""
 _SILENT = "Look at its pod on this node: crictl ps --name node-cache; dnsguard doctor"
@@ -66,7 +70,14 @@ def _upstream(fields: Fields) -> str:
 
 
 def _written(fields: Fields) -> str:
-    return f"resolv.conf {fields['nameservers']}; before, it {fields['file']}"
+    told = f"resolv.conf {fields['nameservers']}; before, it {_before(fields['file'])}"
+    return told + _LINKS.get(fields.get("result", ""), "")
+
+
+def _before(file: str) -> str:
+    """Return ``names 192.0.2.1`` and ``missing: No such file`` as of a moment ago."""
+    told, names, rest = file.partition("names ")
+    return f"named {rest}" if names and not told else f"was {file}"
 
 
 def _trampled(fields: Fields) -> str:
@@ -90,7 +101,9 @@ def _held(fields: Fields) -> str:
 
 _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "started": lambda f: f"dnsguard {f['version']} has started",
-    "stopped": lambda _: "dnsguard has stopped; resolv.conf names upstreams, nobody repairs it",
+    "stopped": lambda f: (
+        f"dnsguard has stopped; resolv.conf {f['nameservers']}; nobody repairs it from now on"
+    ),
     "mode_changed": _mode,
     "nodelocal_changed": lambda f: f"NodeLocalDNS {nodelocal(f['nodelocal'])}",
     "handover_reason_changed": lambda f: f"no handover: {f['handover']}",

@@ -21,6 +21,7 @@ from dnsguard.core.memory import Memory
 from dnsguard.core.model import (
     PROOF_AWAITED,
     RANK,
+    STOPPING,
     Action,
     Candidate,
     EndHold,
@@ -313,6 +314,9 @@ def _remember(
     proven = frozenset(u.address for u in pool if u.verdict.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = upstreams.remember(memory.remembered, named, proven, border, seen.wall)
+    if kept != memory.remembered:
+        said = (*lessons.candidates(memory), *_found(seen), *inform.candidates(memory.informs))
+        kept = upstreams.as_named(kept, said)
     outlived = upstreams.outlived(pool) - {learned.address for learned in memory.learned}
     return tuple(candidate for candidate in kept if candidate.address not in outlived)
 
@@ -366,8 +370,7 @@ def _obstacles(
     A hold takes the place of what is judged, but not of what keeps the node out of a loop.
     """
     health, hold = memory.health, active(seen.hold, seen.now)
-    if hold is not None and hold.serves is Serves.UPSTREAM:
-        yield _Obstacle(hold.describe())
+    yield from _commanded(seen, hold)
     if hold is None and health.state is not NodeLocal.HEALTHY:
         yield _Obstacle("waits until NodeLocalDNS is healthy")
     if hold is None and policy.handover is HandoverMode.NEVER:
@@ -390,6 +393,14 @@ def _obstacles(
         yield _Obstacle(f"{PROOF_AWAITED}{why}", needs_proof=True)
 
 
+def _commanded(seen: Observation, hold: Hold | None) -> Iterator[_Obstacle]:
+    """Yield what an operator has said against it."""
+    if seen.is_last:
+        yield _Obstacle(STOPPING)
+    if hold is not None and hold.serves is Serves.UPSTREAM:
+        yield _Obstacle(hold.describe())
+
+
 def _made_by_others(
     memory: Memory, seen: Observation, policy: Policy, *, is_held: bool
 ) -> Iterator[_Obstacle]:
@@ -401,7 +412,8 @@ def _made_by_others(
     link, border = links.owned(seen.file), draw_border(memory, seen, policy)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, border))
     if is_managed and not is_held:
-        yield _Obstacle(f"{RESOLV_CONF} is a link to {link}, which another program keeps")
+        now = "is" if seen.file.leads_away else "will soon be"
+        yield _Obstacle(f"{RESOLV_CONF} {now} a link to {link}, which another program keeps")
 
 
 def _inherits(memory: Memory, seen: Observation, policy: Policy) -> str | None:

@@ -36,6 +36,7 @@ class Distribution:
     programs: frozenset[str]
     """What its process is called."""
     units: tuple[str, ...] = ()
+    """The one that is there runs it."""
     texts: tuple[str, ...] = ()
     """Files with flags and variables."""
     configs: tuple[str, ...] = ()
@@ -45,14 +46,14 @@ class Distribution:
     cluster_dns: str
     """Where it puts cluster DNS unless told otherwise."""
     remedy: str
-    """How pods get the file that dnsguard keeps for them."""
+    """How pods get the file that dnsguard keeps for them, once it has been restarted."""
 
 
 K3S = Distribution(
     name="k3s",
     # The wrapper, what it runs, and the title that hides the token.
     programs=frozenset({"k3s", "k3s-server", "k3s-agent", "k3s server", "k3s agent"}),
-    units=("k3s.service", "k3s-agent.service"),
+    units=("k3s", "k3s-agent"),
     texts=(
         *(f"/etc/systemd/system/{name}.service.env" for name in ("k3s", "k3s-agent")),
         *(
@@ -64,17 +65,16 @@ K3S = Distribution(
     configs=("/etc/rancher/k3s/config.yaml",),
     config_dir="/etc/rancher/k3s/config.yaml.d",
     cluster_dns="10.43.0.10",
-    remedy=f"set resolv-conf: {POD_FILE} in /etc/rancher/k3s/config.yaml, then systemctl"
-    " restart k3s (on an agent: k3s-agent)",
+    remedy=f"set resolv-conf to {POD_FILE} in /etc/rancher/k3s/config.yaml",
 )
 MICROK8S = Distribution(
     name="MicroK8s",
     programs=frozenset({"kubelite"}),
+    units=("snap.microk8s.daemon-kubelite",),
     texts=("/var/snap/microk8s/current/args/kubelet",),
     cluster_dns="10.152.183.10",
-    remedy=f"set {RESOLV_CONF_FLAG}={POD_FILE} in /var/snap/microk8s/current/args/kubelet, then"
-    " snap restart microk8s.daemon-kubelite",
-)  # fmt: skip
+    remedy=f"set {RESOLV_CONF_FLAG}={POD_FILE} in /var/snap/microk8s/current/args/kubelet",
+)
 DISTRIBUTIONS = (K3S, MICROK8S)
 PROGRAMS = frozenset(name for one in DISTRIBUTIONS for name in one.programs)
 

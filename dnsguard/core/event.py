@@ -7,7 +7,7 @@ and a storm of the same line is collapsed without losing the count.
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dnsguard.core.model import PROOF_AWAITED, NodeLocal, Plan, Unused, UpstreamState
+from dnsguard.core.model import PROOF_AWAITED, STOPPING, NodeLocal, Plan, Unused, UpstreamState
 from dnsguard.core.upstreams import NOT_ASKED
 from dnsguard.core.writers import UNKNOWN
 
@@ -106,7 +106,11 @@ def changes(before: Plan | None, after: Plan) -> tuple[Event, ...]:
                 details=tuple((key, because[key]) for key in ("nodelocal", "handover")),
             )
         )
-    elif because["handover"] not in (dict(before.because)["handover"], PROOF_AWAITED):
+    elif because["handover"] not in (
+        dict(before.because)["handover"],
+        PROOF_AWAITED,
+        STOPPING,  # the event "stopped" says it
+    ):
         events.append(Event(name="handover_reason_changed", details=after.because))
     if before is None or dict(before.because)["upstream"] != because["upstream"]:
         events += _upstream(after, because["upstream"])
@@ -163,11 +167,16 @@ def _upstream(plan: Plan, state: str) -> tuple[Event, ...]:
         return (Event(name="upstream_changed", details=servers),)
     if plan.upstream is UpstreamState.UNVERIFIED:
         used = "the best known one is used all the same" if plan.wanted else "nobody is named"
-        means = ("means", used)
+        means = ("means", dict(plan.because).get("write", used))
         return (Event(name="upstream_changed", level=Level.WARNING, details=(*servers, means)),)
     remedy = ("remedy", "set upstream.servers in /etc/dnsguard/dnsguard.toml")
     return (Event(name="upstream_changed", level=Level.ERROR, details=(*told, remedy)),)
 
 
+def named(plan: Plan | None) -> str:
+    """Return whom the file names."""
+    return " ".join(map(str, plan.wanted if plan else ())) or "none"
+
+
 def _nameservers(plan: Plan) -> tuple[tuple[str, str], ...]:
-    return (("nameservers", " ".join(str(address) for address in plan.wanted) or "none"),)
+    return (("nameservers", named(plan)),)

@@ -17,6 +17,7 @@ BY_DEFAULT = "kubelet's default"
 UNREADABLE = "can't be read"
 RESOLV_CONF, RESOLV_CONF_FLAG = "resolvConf", "--resolv-conf"
 _CLUSTER_DNS, _CLUSTER_DOMAIN = "clusterDNS", "clusterDomain"
+RESTART = "restart kubelet, which is configured otherwise by now"
 
 _FLAGS = frozenset({"--config", "--config-dir", RESOLV_CONF_FLAG, "--cluster-dns"}) | {
     "--cluster-domain"
@@ -119,6 +120,8 @@ class Kubelet:
     troubles: tuple[str, ...] = ()
     remedy: str | None = None
     """How pods get our file, where that is not a line of kubelet's own files."""
+    unit: str = "kubelet"
+    """Whom systemd restarts for it."""
 
     @property
     def is_stale(self) -> bool:
@@ -134,6 +137,21 @@ class Kubelet:
         So it is after ``adopt`` without ``--restart``.
         """
         return self.is_stale and self.resolv_conf.value not in (DEFAULT, self.pods_file)
+
+    @property
+    def restart(self) -> str:
+        """Return the command that restarts it."""
+        return f"systemctl restart {self.unit}"
+
+    @property
+    def by_hand(self) -> str | None:
+        """Return how pods get our file where ``adopt`` has no line to change, None where it has."""
+        return self.remedy and f"{self.remedy}, then {self.restart}"
+
+    @property
+    def step(self) -> str | None:
+        """Return what is to be done before pods get another file, None where ``adopt`` does it."""
+        return f"{RESTART}: {self.restart}" if self.needs_restart else self.by_hand
 
     @property
     def pods_file(self) -> str:

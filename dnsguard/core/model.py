@@ -182,6 +182,8 @@ class Policy:
     """From NodeLocalDNS's break to the next handover, doubled with each further break."""
 
 
+STOPPING = "dnsguard is stopped, and nobody else watches NodeLocalDNS"
+"""Why the node is not handed over at the last look."""
 PROOF_AWAITED = "waiting for a fresh (uncached) lookup to succeed"
 """Against a handover for the milliseconds that the question takes."""
 
@@ -268,6 +270,8 @@ class Observation:
     """What an operator has pinned; it may be over."""
     traces: tuple[Trace, ...] = ()
     """What was touched lately in the directories of resolv.conf and of the leases."""
+    is_last: bool = False
+    """The guard ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

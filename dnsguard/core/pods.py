@@ -14,7 +14,6 @@ from dnsguard.core.address import IPAddress
 from dnsguard.core.border import Border
 
 REMEDY = "dnsguard kubelet adopt --restart"
-RESTART = "restart kubelet, which is configured otherwise by now: systemctl restart kubelet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from dnsguard.core import pods, resolvconf, upstreams
+from dnsguard.core import links, pods, resolvconf, upstreams
 from dnsguard.core.answers import Ask, Leg
 from dnsguard.core.decide import draw_border, rank
 from dnsguard.core.health import Streak, legs
@@ -117,8 +117,10 @@ def degraded(
         wrong.append("held to NodeLocalDNS, which does not answer: dnsguard release")
     if plan.upstream is UpstreamState.NONE:
         wrong.append(f"no upstream is known: {_CONFIGURE}")
-    elif plan.upstream is UpstreamState.UNVERIFIED:
+    elif plan.upstream is UpstreamState.UNVERIFIED and not _are_open(memory, plan, policy):
         wrong.append(_unverified(memory, plan, policy))
+    elif memory.serves is Serves.UPSTREAM and _are_dead(memory, plan):
+        wrong.append(_dead(memory, plan, policy))
     # Where nobody is to be named at all, that has been said.
     if plan.wanted and not _nameservers(seen.pod_file or b""):
         wrong.append("the file for kubelet names no upstream: see journalctl -u dnsguard")
@@ -130,8 +132,17 @@ def degraded(
             "NodeLocalDNS can't be judged, the node's addresses can't be listed: dnsguard events"
         )
     if plan.delay and not trouble:
-        wrong.append("something rewrites resolv.conf again and again: dnsguard events")
+        wrong.append("something has rewritten resolv.conf again and again: dnsguard events")
     return tuple(wrong)
+
+
+def _are_open(memory: Memory, plan: Plan, policy: Policy) -> bool:
+    """Tell whether somebody in the file is being asked for the first time, and may answer."""
+    if not dict(plan.because)["upstream"].endswith(NOT_ASKED):
+        return False
+    named = [address for address in plan.wanted if address not in policy.cluster]
+    found = [memory.verdicts.get(address) for address in named]
+    return any(one is None or not (one.failures or one.doubts) for one in found)
 
 
 def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
@@ -139,9 +150,22 @@ def _unverified(memory: Memory, plan: Plan, policy: Policy) -> str:
     why = dict(plan.because)["upstream"].removeprefix(f"{plan.upstream}: ")
     if why == upstreams.SILENT:
         why = ", ".join(_silent(memory, plan, policy)) or why
-    if plan.wanted:
-        return f"no upstream is verified ({why}), the best known one is used: dnsguard upstreams"
-    return f"no upstream is verified ({why}), nobody is named: {_CONFIGURE}"
+    used = "the best known one is used" if plan.wanted else "nobody is named"
+    used = dict(plan.because).get("write", used)
+    way = "dnsguard upstreams" if plan.wanted else _CONFIGURE
+    return f"no upstream is verified ({why}), {used}: {way}"
+
+
+def _are_dead(memory: Memory, plan: Plan) -> bool:
+    """Tell whether nobody in the file answers though others do: it is not ours to write."""
+    found = [memory.verdicts.get(address) for address in plan.wanted]
+    return bool(found) and all(one is not None and one.is_silent for one in found)
+
+
+def _dead(memory: Memory, plan: Plan, policy: Policy) -> str:
+    why = dict(plan.because).get("write")
+    told = f"nobody in resolv.conf answers ({', '.join(_silent(memory, plan, policy))})"
+    return f"{told}{f', {why}' if why else ''}: dnsguard upstreams"
 
 
 def _silent(memory: Memory, plan: Plan, policy: Policy) -> Iterator[str]:
@@ -166,8 +190,17 @@ def _file(memory: Memory, seen: Observation) -> Json:
         "nameservers": active,
         "written_by": {one: "dnsguard" if one in added else others for one in active},
         "held_back": list(behind),
+        "held_back_options": list(_held_back_options(content)),
+        "in_place_of": links.taken(seen.file),
         "trouble": trouble,
     }
+
+
+def _held_back_options(content: bytes) -> Iterator[str]:
+    active = resolvconf.options(content)
+    for option in resolvconf.options(resolvconf.unguard(content)):
+        if option not in active:
+            yield option
 
 
 def _nameservers(content: bytes) -> list[str]:

@@ -53,7 +53,10 @@ def _reasons(
 
 
 def _awaits_nodelocal(address: IPAddress) -> Unused:
-    way = "it comes first once NodeLocalDNS is healthy; now: dnsguard hold nodelocal"
+    way = (
+        "it comes first once the node is handed over: dnsguard status;"
+        " at once, where that makes no loop: dnsguard hold nodelocal"
+    )
     why = "is held back: a cluster address"
     return Unused(kind=UnusedKind.NODELOCAL, address=address, why=why, otherwise=way)
 

@@ -145,9 +145,11 @@ def state(among: Pool) -> tuple[UpstreamState, str]:
         return UpstreamState.VERIFIED, UpstreamState.VERIFIED
     if not among:
         return UpstreamState.NONE, "none: no source names a real nameserver"
-    is_asked = all(upstream.verdict.detail != NOT_ASKED for upstream in among)
+    answering = [upstream for upstream in among if upstream.verdict.answers]
+    doubted = next((upstream for upstream in answering if upstream.verdict.doubts), None)
+    # Who has answered for the outside has yet to say what it knows of the cluster.
+    is_asked = not answering and all(one.verdict.detail != NOT_ASKED for one in among)
     reason = SILENT if is_asked else NOT_ASKED
-    doubted = next((upstream for upstream in among if upstream.verdict.answers), None)
     if doubted is not None:
         reason = f"{doubted.address} answers, but may be cluster DNS"
     return UpstreamState.UNVERIFIED, f"{UpstreamState.UNVERIFIED}: {reason}"
@@ -407,7 +409,8 @@ def remember(
     """Return what to keep across reboots: the newest candidates, with where they came from.
 
     What comes from the future was noted with a wrong clock: it is of now at the latest, else
-    it would push out the real one for years. The order stays that in which they were learned.
+    it would push out the real one for years. The order stays that in which they were learned,
+    or, of one origin's, its own (:func:`as_named`).
 
     :param proven: who has answered just now.
     """
@@ -427,6 +430,25 @@ def remember(
             kept[address] = replace(before, answered=wall)
     newest = sorted(kept.values(), key=lambda c: (c.answered or 0.0, c.seen), reverse=True)
     return tuple(c for c in kept.values() if c in newest[:MOST_REMEMBERED])
+
+
+def as_named(kept: Iterable[Candidate], said: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates, those of one origin in the order in which it names them now.
+
+    They were kept one by one as they answered, and who is the fastest is chance.
+    """
+    places: dict[tuple[str, IPAddress], int] = {}
+    for place, one in enumerate(said):
+        places.setdefault((one.origin, zoned(one.address)), place)
+    ordered, slots = list(kept), dict[str, list[int]]()
+    for slot, one in enumerate(ordered):
+        if (one.origin, one.address) in places:
+            slots.setdefault(one.origin, []).append(slot)
+    for taken in slots.values():
+        named = sorted((ordered[n] for n in taken), key=lambda c: places[c.origin, c.address])
+        for slot, one in zip(taken, named, strict=True):
+            ordered[slot] = one
+    return tuple(ordered)
 
 
 def _by_now(candidate: Candidate, wall: float) -> Candidate:

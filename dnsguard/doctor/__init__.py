@@ -33,7 +33,8 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
     """
     if os.geteuid() != 0:
         raise DnsguardError("doctor looks into other programs' processes: run it as root")
-    policy = effective(config.load(paths.config).policy, kubelet.look(paths.root))
+    found = kubelet.look(paths.root)
+    policy = effective(config.load(paths.config).policy, found)
     node = look(paths, policy)
     said = inquire(node, policy)
     data = examine(with_answers(paths.root, node, said.cluster, said.dead))
@@ -41,7 +42,7 @@ def run(paths: Paths, *, as_json: bool, trace: str | None = None) -> int:
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),
     }
-    data["means"] = means.look(paths.root)
+    data["means"] = means.look(paths.root, found)
     data["trace"] = None if trace is None else prove(paths, policy, node, trace)
     if as_json:
         page.say_json(data)

@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+from dnsguard.core.kubelet import Kubelet
+from dnsguard.core.pods import REMEDY
+from dnsguard.host import kubelet_unit
+
 _CREDENTIALS = (
     "etc/kubernetes/admin.conf",
     "etc/kubernetes/super-admin.conf",
@@ -17,21 +21,15 @@ _CRICTL = (
     "opt/bin/crictl",
     "var/lib/rancher/rke2/bin/crictl",
 )
-_UNITS = "kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent"
-"""Whoever is kubelet."""
-_PLACES = "etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"
 
 
-def look(root: Path) -> dict[str, bool | str]:
-    """Tell whether kubectl has credentials, whether crictl is there, and how kubelet is restarted."""
+def look(root: Path, kubelet: Kubelet | None) -> dict[str, bool | str]:
+    """Tell whether kubectl has credentials and crictl is there, and what kubelet needs."""
     is_told = root == Path("/") and bool(os.environ.get("KUBECONFIG"))
+    unit = kubelet_unit.find_unit(root) if kubelet is None else kubelet.unit
     return {
         "kubectl": is_told or any((root / name).is_file() for name in _CREDENTIALS),
         "crictl": any((root / name).exists() for name in _CRICTL),
-        "restart": f"systemctl restart {_unit(root)}",
+        "restart": f"systemctl restart {unit}",
+        "pods_file": (kubelet and kubelet.step) or REMEDY,
     }
-
-
-def _unit(root: Path) -> str:
-    paths = ((unit, root / place / f"{unit}.service") for unit in _UNITS for place in _PLACES)
-    return next((unit for unit, path in paths if path.exists()), _UNITS[0])

@@ -92,7 +92,8 @@ def _pod_notes(pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _remedy(data: Mapping[str, Any]) -> Iterator[str]:
     steps = []
     if data["kubelet"] is not None and data["kubelet"]["poison"]:
-        steps.append("dnsguard kubelet adopt --restart    # first: new pods would get the same")
+        first = data["means"]["pods_file"]
+        steps.append(f"{first}    # first: new pods would get the same")
     steps += _deletions(data)
     steps += [f"restart {name}: it reads resolv.conf when it starts" for name in data["restart"]]
     if data["loops"] and not steps:

@@ -18,12 +18,9 @@ from dnsguard.core.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
 from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
 from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
+from dnsguard.host.kubelet_unit import K0S, PLACES, find_unit
 from dnsguard.host.processes import Process
 
-_UNITS = tuple(
-    f"/{place}/systemd/system" for place in ("etc", "run", "usr/local/lib", "usr/lib", "lib")
-)
-"""systemd.unit(5), the strongest first."""
 ENVIRONMENT = (
     "/var/lib/kubelet/kubeadm-flags.env",
     "/etc/kubernetes/kubelet.env",
@@ -91,6 +88,8 @@ class Lookout:
         self._used: tuple[Process, Setting] | None = None
         """What a process has read at its start."""
         self._last: Kubelet | None = None
+        self._unit: tuple[Process, str] | None = None
+        """Whose service a process is."""
 
     def look(self) -> Kubelet | None:
         """Return the kubelet as it is now, None where the node has none.
@@ -127,6 +126,13 @@ class Lookout:
         distribution = distribution_of(process)
         return self._embedded(distribution, process) if distribution else self._own(process)
 
+    def _unit_of(self, process: Process | None, likely: Iterable[str]) -> str:
+        if process is None:
+            return find_unit(self._root, None, likely)
+        if self._unit is None or self._unit[0] != process:
+            self._unit = (process, find_unit(self._root, process.pid, likely))
+        return self._unit[1]
+
     def _own(self, process: Process | None) -> Kubelet | None:
         """Return a kubelet that is its own program."""
         units, files = _Read(), _Read()
@@ -145,6 +151,7 @@ class Lookout:
             # It may hold the flag that counts.
             settings = replace(settings, resolv_conf=_unknown(units))
         config = flags.config.value if flags.config else files.first
+        is_k0s = (config or "").startswith(_K0S_PLACES)
         return Kubelet(
             used=used,
             resolv_conf=settings.resolv_conf,
@@ -153,7 +160,8 @@ class Lookout:
             config=config,
             pid=None if process is None else process.pid,
             troubles=(*units.troubles, *files.troubles),
-            remedy=_K0S if (config or "").startswith(_K0S_PLACES) else None,
+            remedy=_K0S if is_k0s else None,
+            unit=self._unit_of(process, K0S if is_k0s else ()),
         )
 
     def _embedded(self, distribution: Distribution, process: Process | None) -> Kubelet | None:
@@ -180,6 +188,7 @@ class Lookout:
             pid=None if process is None else process.pid,
             troubles=tuple(read.troubles),
             remedy=distribution.remedy,
+            unit=self._unit_of(process, distribution.units),
         )
 
     def _told(self, distribution: Distribution, read: _Read) -> Iterator[Flag]:
@@ -187,7 +196,8 @@ class Lookout:
         configs = list(distribution.configs)
         if distribution.config_dir is not None:
             configs += self._below(distribution.config_dir, (".yaml", ".yml"), read)
-        for name in (*self._unit_files(distribution.units), *distribution.texts):
+        units = [f"{unit}.service" for unit in distribution.units]
+        for name in (*self._unit_files(units), *distribution.texts):
             text = self._text(name, read)
             yield from embedded.flags_in(text, name)
             if distribution.configs:
@@ -276,9 +286,9 @@ class Lookout:
         return [name for unit in units for name in self._files_of(unit)]
 
     def _files_of(self, unit: str) -> list[str]:
-        files = [f"{place}/{unit}" for place in _UNITS if self._is_there(f"{place}/{unit}")][:1]
+        files = [f"{place}/{unit}" for place in PLACES if self._is_there(f"{place}/{unit}")][:1]
         drop_ins: dict[str, str] = {}
-        for place in _UNITS:
+        for place in PLACES:
             directory = f"{place}/{unit}.d"
             with suppress(OSError):
                 for name in os.listdir(self._prefix + directory):  # noqa: PTH208

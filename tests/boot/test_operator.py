@@ -155,6 +155,20 @@ def test_events_are_told_in_order(node: Node) -> None:
     assert refused.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)], ids=str)
+def test_events_are_a_line_each_on_a_terminal(node: Node, size: tuple[int, int]) -> None:
+    """With the time first; what is longer than the window is folded at words behind it."""
+    columns, rows = size
+    command = f"stty cols {columns} rows {rows}; dnsguard events"
+    said = node.run("script", "--quiet", "--return", "--command", command, "/dev/null")
+    lines = re.sub(r"\x1b\[[0-9;]*m|\r", "", said).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all(re.match(r"\d\d:\d\d:\d\d  \S| {10}\S", line) for line in lines)
+    piped = node.run("dnsguard", "events")
+    assert " ".join(" ".join(lines).split()) == " ".join(piped.split())
+    assert all(re.match(r"\d\d:\d\d:\d\d  \S", line) for line in piped.splitlines())
+
+
 def test_events_are_followed(node: Node) -> None:
     """What happens from now on comes as it happens, and SIGINT ends it in good order."""
     script = "exec dnsguard events --follow --since now >/run/followed"

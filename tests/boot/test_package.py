@@ -89,6 +89,24 @@ def test_removing_leaves_a_file_that_resolves_names(node: Node) -> None:
     assert REGISTRY_ADDRESS in node.run("getent", "ahostsv4", REGISTRY)
 
 
+def test_removing_gives_a_managers_link_back(node: Node) -> None:
+    """A stop does not, while it leads to cluster DNS; the removal says where it leads."""
+    managed = "/run/NetworkManager/resolv.conf"
+    node.run("sh", "-c", f"mkdir -p /run/NetworkManager; echo nameserver {NODE_LOCAL} >{managed}")
+    node.run("ln", "-sfn", f"..{managed}", "/etc/resolv.conf")
+    try:
+        named = f"in the place of a link to ..{managed}"
+        wait_for("a file", lambda: named in node.run("dnsguard", "status"), seconds=10)
+        node.run("systemctl", "stop", UNIT)
+        assert node.nameservers() == [UPSTREAM]
+        done = node.try_("dpkg", "--remove", "dnsguard")
+        assert f"is a link to ..{managed} again, which names cluster addresses only" in done.stderr
+        assert node.run("readlink", "/etc/resolv.conf") == f"..{managed}"
+        assert node.run("cat", "/etc/resolv.conf") == f"nameserver {NODE_LOCAL}"
+    finally:
+        node.run("rm", "/etc/resolv.conf")
+
+
 def test_the_file_stays_safe_when_the_daemon_is_killed(node: Node) -> None:
     """Kill -9 leaves a file that resolves names, and systemd starts the daemon again."""
     before = node.property_of(UNIT, "MainPID")

@@ -51,6 +51,7 @@ def test_rotate_loses_no_cluster_name_while_nodelocal_shares_the_file(
         with nameserver(guard.where, NODELOCAL):
             guard.wait_for(NODELOCAL, UPSTREAM)
             until(lambda: not resolvconf.rotates(guard.file.read_bytes()))
+            assert "; held back: options rotate" in guard.run("status").stdout
             assert b"\noptions timeout:1 attempts:1\n" in guard.file.read_bytes()
             assert _found(guard, guard.root / "etc") == TRIES
             assert _found(guard, control) < TRIES

@@ -2,18 +2,21 @@
 
 import os
 import signal
+import socket
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from lab import needs
-from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
+from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, environment
 from lab.mounts import bound
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
-from lab.wait import until
+from lab.wait import readable, until
 
 from dnsguard.core import resolvconf
 from dnsguard.core.resolvconf import unguard
@@ -139,6 +142,62 @@ def test_a_tenants_corefile_names_nobody(guard: Node) -> None:
         assert OTHER in guard.run("upstreams").stdout
 
 
+FIRST_LOOK_FAILS = """
+import sys
+from dnsguard import cli, daemon
+
+look = daemon.Daemon.look
+
+def fail(self):
+    daemon.Daemon.look = look
+    raise ValueError("a fault that nobody foresaw")
+
+daemon.Daemon.look = fail
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_fault_in_the_first_look_is_survived(guard: Node) -> None:
+    """As one in any other: it is told, the daemon stays, and the next hint finds it at work."""
+    command = [sys.executable, "-c", FIRST_LOOK_FAILS, "--root", str(guard.root), "run"]
+    with guard.log.open("ab") as log:
+        process = subprocess.Popen(command, stderr=log, env=environment())
+    try:
+        guard.wait_for_line("look_failed", "a fault that nobody foresaw")
+        guard.file.write_bytes(POISON)
+        guard.wait_for(UPSTREAM)
+        guard.wait_for_line("started")
+    finally:
+        process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_what_a_stop_does_is_told_as_such(guard: Node) -> None:
+    """Handed over, NodeLocalDNS healthy: the journal does not say that it has broken."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL):
+        with guard.guarded():
+            guard.wait_for(NODELOCAL, UPSTREAM)
+        assert guard.servers() == [UPSTREAM]
+    *_, changed, stopped = guard.log.read_text().splitlines()
+    assert 'nodelocal="healthy: ' in changed
+    assert 'handover="dnsguard is stopped' in changed
+    assert stopped.endswith(f"stopped nameservers={UPSTREAM}")
+
+
+def test_a_restart_leaves_the_file_for_pods_untouched(guard: Node) -> None:
+    """It is written when it has to change, and the journal tells of that alone."""
+    pods = guard.root / "var/lib/dnsguard/resolv.conf"
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        assert guard.run("wait").returncode == 0
+    before = pods.stat()
+    with guard.guarded():
+        assert guard.run("wait").returncode == 0
+    assert (pods.stat().st_ino, pods.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert guard.log.read_text().count("pod_file_written") == 1
+
+
 def test_a_new_server_of_the_dhcp_server_is_learned_not_overwritten(
     guard: Node, outside: Namespace
 ) -> None:
@@ -226,6 +285,64 @@ def test_half_a_lease_and_a_damaged_state_are_no_reason_to_stop(guard: Node) -> 
         until((state.parent / "state.json.unreadable").exists)
 
 
+def test_the_last_server_is_given_back(guard: Node) -> None:
+    """NodeLocalDNS alone is known, and down at the boot: held back, and back once it is healthy."""
+    (guard.root / "etc/resolv.conf.bak").unlink()
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with guard.guarded():
+        guard.wait_for()
+        with nameserver(guard.where, NODELOCAL):
+            guard.wait_for(NODELOCAL)
+            assert guard.file.read_bytes() == POISON
+            assert "no upstream is known" in guard.run("status").stdout.splitlines()[0]
+
+
+def test_a_unique_local_address_is_found_in_kubelets_configuration(guard: Node) -> None:
+    """An IPv6 cluster's NodeLocalDNS: it is asked there, and is no upstream."""
+    kubelet = guard.root / "var/lib/kubelet/config.yaml"
+    kubelet.parent.mkdir(parents=True)
+    kubelet.write_text("clusterDNS: ['fd00::10']\nresolvConf: /var/lib/dnsguard/resolv.conf\n")
+    guard.file.write_text("nameserver fd00::10\n")
+    guard.where.bridge("nodelocal", "fd00::10/128")
+    with nameserver(guard.where, "fd00::10"), guard.guarded():
+        guard.wait_for(UPSTREAM)
+        until(lambda: bool(guard.status()["nodelocal"]["address"] == "fd00::10"))
+        assert "# held back by dnsguard: nameserver fd00::10" in guard.file.read_text()
+
+
+def test_systemd_is_told_what_is_in_the_file(guard: Node) -> None:
+    """Its Status line with an immutable, poisoned file: DEGRADED first, and no upstream."""
+    with tempfile.TemporaryDirectory() as short:  # as /etc/resolv.conf is: systemd's line is too
+        node = Node(Path(short), guard.where)
+        _chattr("+i", node.file)
+        where = str(node.root / "notify")
+        env = environment() | {"NOTIFY_SOCKET": where}
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd,
+            node.log.open("ab") as log,
+        ):
+            systemd.bind(where)
+            process = subprocess.Popen(node.command("run"), stderr=log, env=env)
+            try:
+                said = _heard(systemd)
+            finally:
+                _chattr("-i", node.file)
+                process.terminate()
+                process.wait(10)
+    assert said.startswith("STATUS=DEGRADED: ")
+    assert f"; guarding: {NODELOCAL}; " in said
+    assert UPSTREAM not in said
+
+
+def _heard(systemd: socket.socket) -> str:
+    """Return the status that comes with READY."""
+    while True:
+        assert readable(systemd, within=10.0)
+        lines = systemd.recv(65536).decode().splitlines()
+        if "READY=1" in lines:
+            return next(line for line in lines if line.startswith("STATUS="))
+
+
 def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
     """Immutable: rename and write are refused even to root; repaired once that ends."""
     with guard.guarded():
@@ -243,6 +360,7 @@ def test_an_immutable_file_is_said_with_its_remedy(guard: Node) -> None:
             status = guard.status()
             assert status["resolv_conf"]["nameservers"] == [NODELOCAL]
             assert len(status["degraded"]) == 1
+            assert status["tramples"]["count"] == 0
             _chattr("-i", guard.file)
             guard.wait_for(UPSTREAM)
             until(lambda: not guard.status()["degraded"])
@@ -305,6 +423,12 @@ def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: P
     guard.where.bridge("nodelocal", NODELOCAL)
     texts = (b"", f"search a.test\nnameserver {UPSTREAM}\n".encode(), b"nameserver 192.0.2.77\n")
     with nameserver(guard.where, NODELOCAL), guard.guarded():
+        until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
+        assert str(guard.file.readlink()) == MANAGED
+        verdict = guard.run("status").stdout.splitlines()[0]
+        assert verdict.startswith("OK guarding: resolv.conf names nobody yet; ")
+        assert "whoever keeps it is waited for" in verdict
+        assert guard.run("check").stdout.endswith("nobody is named yet\n")
         for text in texts:
             managed.write_bytes(text)
             until(lambda: bool(guard.status()["nodelocal"]["state"] == "healthy"))
@@ -315,18 +439,53 @@ def test_a_managers_link_is_left_alone_on_a_healthy_node(guard: Node, managed: P
 
 
 def test_a_poisoned_managers_link_is_given_back_clean(guard: Node, managed: Path) -> None:
-    """Its text is read on behind our file, and what was the manager's is never written."""
-    managed.write_bytes(POISON)
+    """It dangles first. Its text is read on behind our file, and never written; status says so."""
     with guard.guarded():
+        until(lambda: bool(guard.status()["upstream"]["state"] == "verified"))
+        assert str(guard.file.readlink()) == MANAGED
+        managed.write_bytes(POISON)
         guard.wait_for(UPSTREAM)
         guard.wait_for_line("resolv_conf_written", "result=link-replaced")
         assert managed.read_bytes() == POISON
+        assert f"in the place of a link to {MANAGED}" in guard.run("status").stdout
         clean = f"search b.test\nnameserver {UPSTREAM}\n".encode()
         managed.write_bytes(clean)
         until(lambda: b"search b.test" in guard.file.read_bytes())
+        assert f"will soon be a link to {MANAGED}" in guard.run("status").stdout
         until(guard.file.is_symlink, within=20)
         guard.wait_for_line("resolv_conf_written", "result=link-restored")
+        assert "in the place of" not in guard.run("status").stdout
     assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, clean)
+
+
+def test_a_poisoned_managers_link_is_given_back_at_the_removal(guard: Node, managed: Path) -> None:
+    """As it was; what it leads to is told. Neither a stop nor a restart gives it back."""
+    managed.write_bytes(POISON)
+    for _ in range(2):
+        with guard.guarded():
+            guard.wait_for(UPSTREAM)
+            assert guard.status()["resolv_conf"]["in_place_of"] == MANAGED
+        assert guard.run("secure").returncode == 0
+        assert guard.servers() == [UPSTREAM]
+    done = guard.run("secure", "--give-link-back")
+    assert (str(guard.file.readlink()), managed.read_bytes()) == (MANAGED, POISON)
+    assert f"is a link to {MANAGED} again, which names cluster addresses only" in done.stderr
+    assert not list(guard.file.parent.glob("resolv.conf.dnsguard*"))
+
+
+def test_a_managers_link_to_the_dead_is_left_and_told(guard: Node, managed: Path) -> None:
+    """Programs have nobody, though another server answers: that is not called fine."""
+    managed.write_text(f"nameserver {UPSTREAM}\nnameserver {OTHER}\n")
+    with guard.guarded():
+        half = f"OK guarding: {UPSTREAM} answers, {OTHER} does not; "
+        until(lambda: guard.run("status").stdout.startswith(half), within=20)
+        managed.write_text(f"nameserver {OTHER}\n")
+        until(lambda: guard.run("check").returncode == 1, within=20)
+        said = guard.run("status").stdout.splitlines()[0]
+        assert said.startswith(f"DEGRADED guarding: nobody in resolv.conf answers ({OTHER} ")
+        assert str(guard.file.readlink()) == MANAGED
+        managed.write_text(f"nameserver {UPSTREAM}\n")
+        until(lambda: guard.run("check").returncode == 0, within=20)
 
 
 def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:

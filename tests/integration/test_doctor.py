@@ -354,6 +354,25 @@ def test_what_is_to_be_done_can_be_done_here(
     assert "back-off" in steps[-1]
 
 
+def test_what_kubelet_is_inside_is_what_is_restarted(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is set by hand there; ``adopt`` has no line of kubelet's own to change."""
+    (lab.root / "etc/kubernetes/kubelet-config.yaml").unlink()
+    for name in ("etc/systemd/system/k3s-agent.service", "etc/rancher/k3s/config.yaml"):
+        (lab.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (lab.root / name).write_text("")
+    (lab.root / "etc/resolv.conf").write_text(f"nameserver {NODELOCAL}\n")
+    lab.start_pod("proxy-x", "kube-system", f"nameserver {NODELOCAL}\n")
+    status, told = lab.doctor(capsys)
+    assert status == doctor.FOUND
+    steps = [line[2:] for line in told.partition("To do:\n")[2].splitlines()]
+    assert steps[0].startswith("set resolv-conf to /var/lib/dnsguard/resolv.conf in /etc/rancher")
+    assert "then systemctl restart k3s-agent " in steps[0]
+    assert steps[-1].startswith("systemctl restart k3s-agent ")
+    assert "adopt" not in told
+
+
 def test_a_choice_may_loop(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """A real server beside the node-local address doesn't make a pod's file good."""
     lab.start("node-cache", NODE_CACHE, UPSTREAM, NODELOCAL)

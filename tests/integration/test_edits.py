@@ -55,6 +55,22 @@ def test_an_added_server_removes_nobody(guard: Node) -> None:
         guard.wait_for(UPSTREAM, OTHER)
 
 
+def test_what_is_edited_while_handed_over_is_kept_too(guard: Node) -> None:
+    """Behind NodeLocalDNS, and in the file for pods; in the person's order."""
+    pods = guard.root / "var/lib/dnsguard/resolv.conf"
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL) as nodelocaldns, guard.guarded():
+        guard.wait_for(NODELOCAL, UPSTREAM)
+        _append(guard, OTHER)
+        guard.wait_for(NODELOCAL, UPSTREAM, OTHER)
+        until(lambda: pods.read_text().endswith(f"nameserver {UPSTREAM}\nnameserver {OTHER}\n"))
+        guard.file.write_text(f"nameserver {OTHER}\nnameserver {UPSTREAM}\n")
+        guard.wait_for(NODELOCAL, OTHER, UPSTREAM)
+        until(lambda: pods.read_text().endswith(f"nameserver {OTHER}\nnameserver {UPSTREAM}\n"))
+        nodelocaldns.process.kill()
+        guard.wait_for(OTHER, UPSTREAM)
+
+
 def test_an_added_server_that_is_silent_is_held_back_with_a_word(guard: Node) -> None:
     """The one that works stays, and the log says why the other is not used."""
     with guard.guarded():
@@ -87,3 +103,13 @@ def test_a_deleted_server_stays_away_and_can_be_forgotten(guard: Node) -> None:
         refused = guard.run("forget", SILENT)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert f"{SILENT} is not remembered" in refused.stderr
+
+
+def test_who_is_forgotten_and_named_all_the_same_is_no_alarm(guard: Node) -> None:
+    """It is asked anew, and nobody has been silent: the command says who names it, and ends well."""
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        _is_known_usable(guard, UPSTREAM)
+        done = guard.run("forget", UPSTREAM)
+        assert f"forgotten: {UPSTREAM}, but " in done.stdout
+        assert (done.returncode, "DEGRADED" in done.stdout) == (0, False)

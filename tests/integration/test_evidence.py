@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,92 @@ def test_a_stub_that_echoes_our_own_file_is_no_upstream(guard: Node, outside: Na
         assert _of(guard, STUB)["refused"]
         known = [one["address"] for one in guard.status()["upstream"]["servers"]]
         assert UNTOLD not in known
+
+
+@pytest.mark.parametrize(("options", "state"), [("use-vc", "verified"), ("ndots:2", "unverified")])
+def test_an_upstream_over_tcp_alone_counts_where_the_file_says_so(
+    guard: Node, outside: Namespace, options: str, state: str
+) -> None:
+    """Glibc asks it over TCP by use-vc (case 67); without that no program has it: the control."""
+    text = f"nameserver {UPSTREAM}\noptions {options}\n"
+    guard.file.write_text(text)
+    with nameserver(outside, UPSTREAM, script="tcp-only"), guard.guarded():
+        until(lambda: str(_of(guard, UPSTREAM)["detail"]) != "not asked yet")
+        until(lambda: _state(guard) == state)
+        assert guard.file.read_text() == text
+        assert bool(guard.status()["degraded"]) is (state == "unverified")
+        listed = guard.run("upstreams")
+        assert listed.returncode == (0 if state == "verified" else 2)
+        assert ("in the file, but over UDP it gives no answer" in listed.stdout) is (
+            state == "unverified"
+        )
+        assert guard.run("upstreams", "--json").returncode == listed.returncode
+
+
+def test_silence_of_all_changes_nothing(guard: Node, outside: Namespace) -> None:
+    """The remembered one is as dead as the one in the file, which stays as it is."""
+    _remember(guard, UNTOLD)
+    text = f"nameserver {UPSTREAM}\n"
+    guard.file.write_text(text)
+    with nameserver(outside, UPSTREAM) as used, nameserver(outside, UNTOLD) as other:
+        with guard.guarded():
+            until(lambda: _state(guard) == "verified")
+            other.play("silent")
+            used.play("silent")
+            until(lambda: _state(guard) == "unverified", within=40)
+            until(lambda: _asked(other, ".", times=3), within=20)
+            assert guard.file.read_text() == text
+            assert f"{UPSTREAM} gives no answer" in guard.run("status").stdout.splitlines()[0]
+            used.play("answer")
+            until(lambda: _state(guard) == "verified", within=40)
+            assert guard.file.read_text() == text
+        assert guard.file.read_text() == text
+
+
+def test_a_poison_that_is_left_is_not_called_the_best_one(guard: Node, outside: Namespace) -> None:
+    """Only a router that nobody named is known, and NodeLocalDNS may come up: that is said."""
+    assert outside
+    leases = guard.root / "var/lib/dhcp/dhclient.eth0.leases"
+    leases.parent.mkdir(parents=True)
+    leases.write_text(
+        'lease {\n interface "eth0";\n option routers 192.0.2.53;\n'
+        f" option domain-name-servers {NODELOCAL};\n expire never;\n}}\n"
+    )
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with nameserver(guard.where, NODELOCAL), guard.guarded():
+        until(lambda: _state(guard) == "unverified")
+        guard.wait_for_line("upstream_changed", "unverified", "NodeLocalDNS may answer")
+        said = guard.run("status").stdout.splitlines()[0]
+        assert "left as it is: no upstream is known, and NodeLocalDNS may answer" in said
+        assert "best known" not in said + guard.log.read_text()
+
+
+def test_the_same_servers_come_in_the_same_order(guard: Node, outside: Namespace) -> None:
+    """Whoever is the fastest: after each poisoning, each start, and for pods."""
+    ordered = [UNTOLD, UPSTREAM, "192.0.2.52"]
+    outside.ip(f"address add {ordered[2]}/24 dev eth0")
+    listed = "".join(f"nameserver {one}\n" for one in ordered)
+    (guard.root / "etc/resolv.conf.bak").write_text(listed)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(nameserver(outside, one)) for one in ordered]
+        for slow in servers:
+            for one in servers:
+                one.play("late answer" if one is slow else "answer")
+            with guard.guarded():
+                until(lambda: all(_of(guard, one)["usable"] for one in ordered))
+                guard.file.write_bytes(POISON)
+                guard.wait_for(*ordered)
+                until(lambda: _for_pods(guard) == ordered)
+
+
+def test_who_refuses_the_question_brings_the_hint(guard: Node, outside: Namespace) -> None:
+    """Case 62: status says who it is, what it says, whom the file names, and what helps."""
+    (guard.root / "etc/resolv.conf.bak").write_text(f"nameserver {UPSTREAM}\n")
+    with nameserver(outside, UPSTREAM, script="refused"), guard.guarded():
+        until(lambda: "REFUSED" in guard.run("status").stdout)
+        said = guard.run("status").stdout.splitlines()[0]
+        assert f"{UPSTREAM} answers REFUSED; if it serves other names: upstream.question" in said
+        assert "the best known one is used: dnsguard upstreams" in said
 
 
 def test_a_zone_of_a_global_address_reaches_nobody(guard: Node, outside: Namespace) -> None:

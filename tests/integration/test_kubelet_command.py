@@ -12,8 +12,8 @@ from lab import wait
 
 from dnsguard import adoption, config
 from dnsguard import kubelet as command
-from dnsguard.core.kubelet import DEFAULT, Kubelet
-from dnsguard.core.pods import REMEDY, RESTART
+from dnsguard.core.kubelet import DEFAULT, RESTART, Kubelet
+from dnsguard.core.pods import REMEDY
 from dnsguard.core.report import report
 from dnsguard.cycle import Cycle
 from dnsguard.errors import DnsguardError, UsageError
@@ -243,6 +243,7 @@ class TestRunning:
 
 
 K3S = "etc/rancher/k3s/config.yaml"
+MICROK8S, K0S = "var/snap/microk8s/current/args/kubelet", "var/lib/k0s/kubelet-config.yaml"
 
 
 class TestEmbedded:
@@ -313,11 +314,43 @@ class TestEmbedded:
         """Its file has other keys than kubelet's, and a write would break it."""
         node.write(K3S, "node-name: a\n")
         assert command.run(node.paths, as_json=False) == 2
-        remedy = f"set resolv-conf: {POD_FILE} in /{K3S}"
+        remedy = f"set resolv-conf to {POD_FILE} in /{K3S}"
         assert f"Remedy: {remedy}" in capsys.readouterr().out
         with pytest.raises(DnsguardError, match=remedy):
             node.adopt()
         assert node.read(K3S) == "node-name: a\n"
+
+    @pytest.mark.parametrize(
+        ("program", "config", "unit"),
+        [
+            ("/usr/local/bin/k3s", K3S, "k3s"),
+            ("/usr/local/bin/k3s", K3S, "k3s-agent"),
+            ("/snap/microk8s/1/kubelite", MICROK8S, "snap.microk8s.daemon-kubelite"),
+            ("/var/lib/k0s/bin/kubelet", K0S, "k0sworker"),
+            ("/var/lib/k0s/bin/kubelet", K0S, "k0scontroller"),
+            ("/var/lib/rancher/rke2/bin/kubelet", CONFIG, "rke2-agent"),
+            ("/usr/local/bin/kubelet", CONFIG, "kubelet"),
+        ],
+    )
+    def test_the_unit_that_it_runs_in_is_the_one_to_restart(
+        self, node: Node, start: Start, program: str, config: str, unit: str
+    ) -> None:
+        """Told by the process's cgroup, in status too; a leftover of another is not asked."""
+        node.write("etc/systemd/system/kubelet.service", "[Service]\n")
+        path = node.write(config, "resolvConf: /etc/resolv.conf\n")
+        pid = start("server", f"--config=/{config}", program=program)
+        link = node.root / f"proc/{pid}"
+        link.unlink()
+        link.mkdir()
+        for one in ("stat", "status", "cmdline", "comm"):
+            (link / one).symlink_to(f"/proc/{pid}/{one}")
+        (link / "cgroup").write_text(
+            f"3:cpu:/\n1:name=systemd:/system.slice/{unit}.service\n0::/\n"
+        )
+        assert node.look().restart == f"systemctl restart {unit}"
+        ours = f"--resolv-conf={POD_FILE}" if config == MICROK8S else f"resolvConf: {POD_FILE}"
+        _change_later(path, f"resolv-conf: {POD_FILE}" if config == K3S else ours)
+        assert node.look().step == f"{RESTART}: systemctl restart {unit}"
 
     @pytest.mark.parametrize("program", ["k3s-server", "kubelite", "kubelet"])
     def test_anybodys_process_of_that_name(self, node: Node, start: Start, program: str) -> None:
@@ -606,11 +639,11 @@ class TestRestart:
     def test_it_is_done(self, systemctl: Path, tmp_path: Path) -> None:
         """With the units read again before."""
         assert systemctl.exists()
-        adoption.restart()
-        assert (tmp_path / "told").read_text() == "daemon-reload\nrestart kubelet\n"
+        adoption.restart("k3s")
+        assert (tmp_path / "told").read_text() == "daemon-reload\nrestart k3s\n"
 
     def test_it_fails(self, systemctl: Path) -> None:
         """In systemctl's words, and where to look."""
         systemctl.write_text("#!/bin/sh\necho Unit not found >&2\nexit 5\n")
         with pytest.raises(DnsguardError, match=r"Unit not found; see journalctl"):
-            adoption.restart()
+            adoption.restart("kubelet")

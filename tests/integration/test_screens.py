@@ -177,6 +177,16 @@ def test_plan_and_forecast_open_with_their_verdict(poisoned: Node) -> None:
     assert "No daemon runs" not in plan[1]
 
 
+def test_a_plan_with_nothing_to_do_asks_for_nothing(guard: Node) -> None:
+    """Without a daemon, too; and it has the words of status."""
+    guard.where.bridge("nodelocal", NODELOCAL)
+    with guard.guarded():
+        assert guard.run("wait").returncode == 0
+    plan = guard.run("plan").stdout.splitlines()
+    assert plan[:2] == ["nothing to do", "No daemon runs."]
+    assert f"  nodelocal: failing: {NODELOCAL} refused: nothing listens there" in plan
+
+
 @pytest.mark.parametrize("command", ["plan", "upstreams", "forecast", "kubelet"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_long_lines_are_folded_at_words(
@@ -193,7 +203,7 @@ def _words(text: str) -> set[str]:
     return {word for word in text.split() if not re.fullmatch(r"[\d.]+|-|ms|from|FROM", word)}
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(80, 10), (80, 24), (30, 5)])
+@pytest.mark.parametrize(("columns", "rows"), [(80, 10), *SIZES, (30, 5)])
 def test_watch_keeps_to_its_window(poisoned: Node, columns: int, rows: int) -> None:
     """The top stays, the rest is cut with a word about it, and q ends it in good order."""
     with poisoned.guarded():

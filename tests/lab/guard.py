@@ -84,15 +84,15 @@ class Node:
             found = f"{self.servers()} is not {list(servers)}"
             raise AssertionError(f"{found}\n{self.log.read_text()}") from error
 
-    def wait_for_line(self, *parts: str) -> None:
-        """Wait for a line of the log that has all these parts."""
+    def wait_for_line(self, *parts: str, behind: int = 0, within: float = 5.0) -> None:
+        """Wait for a line of the log, ``behind`` its first bytes, that has all these parts."""
 
         def is_there() -> bool:
-            lines = self.log.read_text().splitlines()
+            lines = self.log.read_bytes()[behind:].decode().splitlines()
             return any(all(part in line for part in parts) for line in lines)
 
         try:
-            until(is_there)
+            until(is_there, within=within)
         except TimeoutError as error:
             raise AssertionError(f"no line with {parts}\n{self.log.read_text()}") from error
 
@@ -100,11 +100,13 @@ class Node:
     def guarded(self, *, to_end: int = signal.SIGTERM) -> Iterator["subprocess.Popen[bytes]"]:
         """Run the daemon; ``to_end`` ends it, and it must still be there to be ended."""
         with self.log.open("ab") as log, self.where.inside():
+            before = log.tell()
             process = subprocess.Popen(
                 self.command("run"), stderr=log, env=environment(), start_new_session=True
             )
         try:
-            self.wait_for_line("started")
+            # It is told 3 s late where the file can't be written (READY_LATEST).
+            self.wait_for_line("started", behind=before, within=10.0)
             yield process
             assert process.poll() is None, f"the daemon died\n{self.log.read_text()}"
         finally:

@@ -147,7 +147,7 @@ class Stage:
         query = dns.message.from_wire(wire)
         self._note(query, peer, transport)
         for step in () if self.script == ["tcp-only"] and transport == "udp" else self.script:
-            if step == "late":
+            if step == "late" or (step == "late-inside" and _is_inside(query)):
                 await asyncio.sleep(LATE)
             for _ in range(FLOOD if step == "flood" else 1):
                 if reply := self._reply(step, query, transport):
@@ -185,7 +185,7 @@ class Stage:
             reply.set_rcode(rcode)
             return reply.to_wire()
         match step:
-            case "silent" | "late" | "cut" if step != "cut" or transport == "tcp":
+            case "silent" | "late" | "late-inside" | "cut" if step != "cut" or transport == "tcp":
                 return None
             case "garbage" | "flood":
                 return b"\xff" * 100
@@ -215,6 +215,10 @@ class Stage:
         elif (asked.name, asked.rdtype) == ROOT and step != "rootless":
             root = dns.rrset.from_text(".", TTL, "IN", "NS", "a.root-servers.net.")
             reply.answer.append(root)
+
+
+def _is_inside(query: dns.message.Message) -> bool:
+    return query.question[0].name.is_subdomain(LOCAL)
 
 
 def _refusal(step: str, name: dns.name.Name) -> dns.rcode.Rcode | None:

@@ -196,6 +196,32 @@ class TestK0s:
         assert "--kubelet-extra-args=--resolv-conf=" in (found.remedy or "")
 
 
+UNIT_FILES = (
+    (UNIT, CONFIG, "k3s"),
+    ("etc/systemd/system/k3s-agent.service", CONFIG, "k3s-agent"),
+    ("etc/systemd/system/snap.microk8s.daemon-kubelite.service", ARGS, "microk8s"),
+    ("etc/systemd/system/k0scontroller.service", "var/lib/k0s/kubelet-config.yaml", "k0s"),
+    ("etc/systemd/system/k0sworker.service", "var/lib/k0s/kubelet-config.yaml", "k0s"),
+    ("usr/lib/systemd/system/kubelet.service", "etc/kubernetes/kubelet-config.yaml", "kubelet"),
+)
+
+
+@pytest.mark.parametrize(("unit", "config", "kind"), UNIT_FILES)
+def test_the_unit_that_is_there_is_the_one_to_restart(
+    node: Node, unit: str, config: str, kind: str
+) -> None:
+    """Its own, and for what has a kubelet inside that one's; a leftover of another is not."""
+    if kind == "k0s":
+        node.write("usr/lib/systemd/system/kubelet.service", "[Service]\n")
+    node.write(unit, "[Service]\n")
+    node.write(config, "{}\n")
+    found, _ = node.look()
+    assert found is not None
+    assert found.restart == f"systemctl restart {Path(unit).stem}"
+    assert (found.step is None) is (kind == "kubelet")
+    assert found.step is None or found.step.endswith(found.restart)
+
+
 class TestDoubt:
     """No kubelet that is understood."""
 

@@ -53,6 +53,23 @@ def test_one_repair_is_one_sentence() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("file", "result", "expected"),
+    [
+        ("names 192.0.2.7", "done", "before, it named 192.0.2.7"),
+        ("names no nameserver", "done", "before, it named no nameserver"),
+        ("missing: No such file", "done", "before, it was missing: No such file"),
+        ("names 1.1.1.1", "link-replaced", "named 1.1.1.1; a file is in the place of the link"),
+        ("names 1.1.1.1", "link-restored", "named 1.1.1.1; the link is back in its place"),
+    ],
+)
+def test_a_write_tells_what_was_before(file: str, result: str, expected: str) -> None:
+    """In the past tense, and what became of a manager's link."""
+    ((said,),) = _told(_line(1.0, "resolv_conf_written", result=result, file=file, **SERVERS))
+    assert said.startswith("resolv.conf 192.0.2.1; before, it ")
+    assert said.endswith(expected)
+
+
 def test_a_hold_is_one_sentence() -> None:
     """For how long, by whom."""
     assert _told(

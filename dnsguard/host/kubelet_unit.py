@@ -1,0 +1,43 @@
+"""Which unit systemd has to restart for kubelet to start anew: its own, or that of what holds it."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from dnsguard.host.files import read_bounded
+
+PLACES = tuple(
+    f"/{place}/systemd/system" for place in ("etc", "run", "usr/local/lib", "usr/lib", "lib")
+)
+"""systemd.unit(5), the strongest first."""
+K0S = "k0scontroller", "k0sworker"
+UNITS = (
+    *("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", *K0S),
+    "snap.microk8s.daemon-kubelite",
+)
+_CGROUP = re.compile(rb"/([^/\n]+)\.service(?=[/\n]|$)")
+_MOST_CGROUPS = 4096
+
+
+def find_unit(root: Path, pid: int | None = None, likely: Iterable[str] = ()) -> str:
+    """Return the unit's name, without ``.service``.
+
+    The process tells by its cgroup, unless its program moves it (k0s, into containerd's);
+    else it is one that is installed, those first that are ``likely``.
+    """
+    own = None if pid is None else _of_process(root / "proc" / str(pid))
+    if own is not None:
+        return own
+    names = (*likely, *UNITS)
+    return next((unit for unit in names if _is_installed(root, unit)), names[0])
+
+
+def _of_process(process: Path) -> str | None:
+    """Return what of it systemd calls a kubelet (cgroups(7), both versions)."""
+    named = _CGROUP.findall(read_bounded(process / "cgroup", _MOST_CGROUPS) or b"")
+    return next((unit for unit in UNITS if unit.encode() in named), None)
+
+
+def _is_installed(root: Path, unit: str) -> bool:
+    """Tell whether there is such a unit; a masked one, a link to /dev/null, is none."""
+    return any((root / place.lstrip("/") / f"{unit}.service").is_file() for place in PLACES)
