@@ -135,7 +135,7 @@ CASES = (
         runs=("/usr/local/bin/k3s", "server"),
         right={
             "nodelocal": "healthy",
-            "next": "remedy: set resolv-conf: /var/lib/dnsguard/resolv.conf",
+            "next": "remedy: set resolv-conf to /var/lib/dnsguard/resolv.conf",
             "mode": "guarding",
             "is untouched": True,
         },
