@@ -171,8 +171,8 @@ class Requests:
         """Return what else names a server."""
         guard = self._guard
         seen = guard.observe()
-        border = find_exclusions(guard.memory, seen, guard.policy)
-        known = rank(guard.memory, seen, guard.policy, border)
+        exclusions = find_exclusions(guard.memory, seen, guard.policy)
+        known = rank(guard.memory, seen, guard.policy, exclusions)
         named = (one.candidate.origin for one in known if one.address == address)
         return next(named, None)
 

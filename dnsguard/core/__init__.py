@@ -27,7 +27,8 @@ Two steps, with the write between them:
       fought over (:mod:`.backoff`) are met later, never dropped.
 
 2. :func:`.decide.follow_up`: what can wait. The file that pods get (:mod:`.pods_file`), what is
-   remembered across reboots (:mod:`.remembered`), whom to ask next (:mod:`.probes`,
+   remembered across reboots (:mod:`.remembered`; who has just answered counts in step 1), whom
+   to ask next (:mod:`.probes`,
    :mod:`.dhcp_query`), what to tell, and the repair to lay ready for the same poison.
 
 A poison that was met before, or differs from it in other lines only, is repaired before anything

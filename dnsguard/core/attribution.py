@@ -178,7 +178,7 @@ class Tramples:
     """All since the daemon started."""
 
     by_writer: Mapping[str, int] = field(default_factory=dict)
-    """How many by each; the names are writers.NAMES."""
+    """How many by each; the names are :data:`NAMES`."""
     last: Trample | None = None
 
     @property

@@ -35,9 +35,6 @@ class RepairBackoff:
     delay: float = 0.0
     until: float = 0.0
 
-    def allows(self, now: float) -> bool:
-        return now >= self.until
-
     def record_repair(self, now: float) -> "RepairBackoff":
         """Return the state after a repair at ``now``."""
         recent = tuple(at for at in self.repairs if now - at < WINDOW)

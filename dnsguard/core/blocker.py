@@ -13,7 +13,7 @@ class BlockerKind(Enum):
     HELD = auto()
     """An operator wants the upstream."""
     UNHEALTHY = auto()
-    """The reboot of DESIGN.md, 1: the file named NodeLocalDNS, and nothing answered there."""
+    """The reboot that dnsguard is for: the file named NodeLocalDNS, and nothing answered there."""
     NEVER = auto()
     """``handover.mode = "never"``."""
     PODS = auto()

@@ -1,6 +1,6 @@
 """From what files say to ranked candidates, held leases and guesses. Nothing is judged here.
 
-What an address may be is said by :mod:`exclusions`; a poisoned lease makes a candidate, too, so
+What an address may be is said by :mod:`.exclusions`; a poisoned lease makes a candidate, too, so
 that an operator can see it refused.
 """
 

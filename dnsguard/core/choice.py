@@ -62,15 +62,15 @@ def choose_nameservers(  # noqa: PLR0913 -- each a fact of the look
     pool: Pool,
     *,
     is_announced: bool,
-    reaches_pods: bool,
+    is_kept_from_pods: bool,
 ) -> Choice:
     """Return whom the file is to name, None to leave it as it is.
 
     :param file: as it is, or as dhclient has announced it.
-    :param reaches_pods: what resolv.conf says may become what pods are given.
+    :param is_kept_from_pods: no pod gets what resolv.conf says.
     """
     wanted, why = _choose(memory, file, named, pool)
-    if wanted is None and not why and not reaches_pods:
+    if wanted is None and not why and is_kept_from_pods:
         wanted, why = _give_back(memory, named, pool)
     if wanted is None and is_announced:
         # A copy of it would do away with the link, and name whom Go alone reads.

@@ -29,7 +29,8 @@ from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 
 MOMENT = 0.5
-"""Seconds for which a write is put off while the file's writer is likely on the way."""
+"""Seconds that :func:`decide_ahead` looks ahead: the longest that a write is put off for a file
+which is just being written."""
 
 
 def follow_up(
@@ -164,7 +165,7 @@ def forget(memory: Memory, address: IPAddress) -> Memory:
         remembered=tuple(one for one in memory.remembered if one.address != address),
         learned=tuple(one for one in memory.learned if one.address != address or address in named),
         probe_records={
-            one: verdict for one, verdict in memory.probe_records.items() if one != address
+            one: record for one, record in memory.probe_records.items() if one != address
         },
     )
 

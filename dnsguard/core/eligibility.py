@@ -60,7 +60,7 @@ def _resolved_reads_resolv_conf(seen: Observation) -> bool:
     return not link.endswith((*_RESOLVED, _RESOLVED_STATIC))
 
 
-def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) -> Pool:
+def rank(memory: Memory, seen: Observation, policy: Policy, exclusions: Exclusions) -> Pool:
     """Return every nameserver that any source names, best first, refused ones too."""
     candidates = (
         *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
@@ -71,7 +71,7 @@ def rank(memory: Memory, seen: Observation, policy: Policy, border: Exclusions) 
         *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
     ranked = (_demote(memory, candidate) for candidate in candidates)
-    return upstreams.rank_all(ranked, memory.probe_records, border)
+    return upstreams.rank_all(ranked, memory.probe_records, exclusions)
 
 
 def _demote(memory: Memory, candidate: Candidate) -> Candidate:

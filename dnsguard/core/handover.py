@@ -3,10 +3,11 @@
     mode            guarding             every blocker of :func:`find_blockers` gone
                       |      ^
                       v      |
-                    handed over          any blocker back: at once, in the same look
+                    handed over          one of them back: at once, in the same look
 
-A hold (dnsguard hold) takes the place of what is judged, but not of what keeps the node out of
-a loop.
+What only a handover has to wait for (an upstream that has answered, the hold-down, the proof) does
+not end one. A hold (dnsguard hold) takes the place of what is judged, but not of what keeps pods
+out of a loop, unless the operator has said that they are (``handover.mode = "always"``).
 """
 
 import math
@@ -21,7 +22,7 @@ from dnsguard.core.hold import Hold, Serves, active_hold
 from dnsguard.core.learn import RESOLV_CONF
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import NodeLocal, UpstreamState
-from dnsguard.core.observation import Observation
+from dnsguard.core.observation import Observation, PodsFile
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats.timespan import describe
@@ -55,10 +56,10 @@ def _find_blockers(
         return
     if pool and upstreams.summarize(pool).state is not UpstreamState.VERIFIED:
         yield Blocker(BlockerKind.UNVERIFIED, "waits until an upstream answers")
-    held = memory.flaps.hold_down_seconds(policy.hold_down)
+    hold_down = memory.flaps.hold_down_seconds(policy.hold_down)
     until = memory.flaps.until(policy.hold_down)
     if seen.now < until:
-        why = f"waits for {held:g} s: NodeLocalDNS {memory.flaps.describe()}"
+        why = f"waits for {hold_down:g} s: NodeLocalDNS {memory.flaps.describe()}"
         yield Blocker(BlockerKind.HOLD_DOWN, why, look_at=until)
     if not health.is_proven(seen.now):
         proof = health.streak(ONE_TIME)
@@ -82,7 +83,7 @@ def _find_blockers_of_others(
     memory: Memory, seen: Observation, exclusions: Exclusions, *, is_held: bool
 ) -> Iterator[Blocker]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if seen.pods is not None and (why := _explain_inheritance(memory, seen, exclusions)):
+    if seen.pods is not None and (why := _explain_inheritance(memory, seen.pods, exclusions)):
         yield Blocker(BlockerKind.PODS, f"{why}; remedy: {seen.pods.remedy}")
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
@@ -95,15 +96,13 @@ def _find_blockers_of_others(
         yield Blocker(BlockerKind.LINK, why)
 
 
-def _explain_inheritance(memory: Memory, seen: Observation, exclusions: Exclusions) -> str | None:
+def _explain_inheritance(memory: Memory, pods: PodsFile, exclusions: Exclusions) -> str | None:
     """Return why pods would inherit the loop, None where they would not."""
-    if seen.pods is None:
-        return None
-    if seen.pods.path == RESOLV_CONF:
+    if pods.path == RESOLV_CONF:
         return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
-    if seen.pods.follows or memory.copying == seen.pods.path:
-        return f"kubelet gives pods {seen.pods.path}, which is made of {RESOLV_CONF}"
-    return pods_file.find_dead_end(seen.pods, exclusions)
+    if _is_made_of_resolv_conf(memory, pods):
+        return f"kubelet gives pods {pods.path}, which is made of {RESOLV_CONF}"
+    return pods_file.find_dead_end(pods, exclusions)
 
 
 def needs_only_proof(blockers: tuple[Blocker, ...]) -> bool:
@@ -111,17 +110,20 @@ def needs_only_proof(blockers: tuple[Blocker, ...]) -> bool:
     return bool(blockers) and all(one.kind in _PROOF for one in blockers)
 
 
-def reaches_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
-    """Tell whether what resolv.conf says may become what pods get.
+def is_kept_from_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
+    """Tell whether resolv.conf may name cluster DNS alone: no pod gets what it says.
 
-    What stands in another file of theirs, nobody for want of an upstream, is no matter here.
+    Or the operator says that this does no harm. What stands in another file of theirs, nobody for want of an upstream, is no matter here.
     """
     if policy.handover is HandoverMode.ALWAYS:
-        return False  # the operator says so
+        return True
     if seen.pods is None:
-        return seen.pods_doubt is not None
-    is_same = seen.pods.path == RESOLV_CONF or seen.pods.follows
-    return is_same or memory.copying == seen.pods.path
+        return seen.pods_doubt is None
+    return not _is_made_of_resolv_conf(memory, seen.pods)
+
+
+def _is_made_of_resolv_conf(memory: Memory, pods: PodsFile) -> bool:
+    return pods.path == RESOLV_CONF or pods.follows or memory.copying == pods.path
 
 
 def record_copying(memory: Memory, seen: Observation, policy: Policy) -> Memory:

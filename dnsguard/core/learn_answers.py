@@ -20,19 +20,19 @@ MOST_CONVICTS = 16
 def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     """Take in the answers and the addresses."""
     memory = learn_services(memory, seen.answers, policy)
-    verdicts = _add_cluster_resolvers(memory)
+    records = _add_cluster_resolvers(memory)
     answers = [answer for answer in seen.answers if answer.address not in policy.cluster]
     if answers:
         known = services(policy, memory.kubernetes, memory.health.address)
-        verdicts = probe_record.apply_answers(verdicts, answers, known)
+        records = probe_record.apply_answers(records, answers, known)
     if seen.bound is not None and seen.bound != memory.bound:
         # The network has changed: who was silent may answer now, so ask at once.
-        verdicts = {
-            address: verdict if verdict.is_usable else probe_record.reset_for_probe(verdict)
-            for address, verdict in verdicts.items()
+        records = {
+            address: record if record.is_usable else probe_record.reset_for_probe(record)
+            for address, record in records.items()
         }
     bound = memory.bound if seen.bound is None else seen.bound
-    health = advance(memory.health, seen, policy, verdicts)
+    health = advance(memory.health, seen, policy, records)
     nodelocal = health.address or next(iter(policy.nodelocal), None)
     informs = memory.dhcp_answers
     for informed in seen.dhcp_answers:
@@ -41,8 +41,8 @@ def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
         memory,
         health=health,
         nodelocal=nodelocal,
-        probe_records=verdicts,
-        cluster_resolvers=_update_cluster_resolvers(memory, verdicts, seen.wall),
+        probe_records=records,
+        cluster_resolvers=_update_cluster_resolvers(memory, records, seen.wall),
         bound=bound,
         dhcp_answers=informs,
     )
@@ -65,7 +65,7 @@ def learn_services(memory: Memory, answers: tuple[Answer, ...], policy: Policy) 
 
 
 def _add_cluster_resolvers(memory: Memory) -> ProbeRecords:
-    """Return the verdicts, with what was found out in an earlier boot."""
+    """Return the records, with what was found out in an earlier boot."""
     missing = memory.cluster_resolvers.keys() - memory.probe_records.keys()
     if not missing:
         return memory.probe_records
@@ -76,11 +76,11 @@ def _add_cluster_resolvers(memory: Memory) -> ProbeRecords:
 
 
 def _update_cluster_resolvers(
-    memory: Memory, verdicts: ProbeRecords, wall: float
+    memory: Memory, records: ProbeRecords, wall: float
 ) -> Mapping[IPAddress, float]:
     """Return who is cluster DNS; the newest, where there are many."""
     known = memory.cluster_resolvers
-    exposed = [address for address, verdict in verdicts.items() if verdict.answers_cluster_names]
+    exposed = [address for address, record in records.items() if record.answers_cluster_names]
     if known.keys() == set(exposed):
         return known
     convicts = {address: min(known.get(address, wall), wall) for address in exposed}

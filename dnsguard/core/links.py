@@ -62,12 +62,12 @@ def content_of(behind: FileObservation | None) -> bytes | None:
     return behind.content
 
 
-def is_poisoned(named: Iterable[IPAddress], border: Exclusions) -> bool:
+def is_poisoned(named: Iterable[IPAddress], exclusions: Exclusions) -> bool:
     """Tell whether one of these leads to cluster DNS for certain; silence is no proof."""
-    return any(border.is_poison(address) for address in named)
+    return any(exclusions.is_poison(address) for address in named)
 
 
-def is_clean(seen: Observation, border: Exclusions) -> bool:
+def is_clean(seen: Observation, exclusions: Exclusions) -> bool:
     """Tell whether a taken link can be put back: it leads to a real server, and to no poison."""
     content, link = content_of(seen.link_target), replaced_link(seen.file)
     if content is None or link is None:
@@ -77,8 +77,8 @@ def is_clean(seen: Observation, border: Exclusions) -> bool:
         # Without the link resolved reads our file, and says of itself what that says. What it
         # would say with the link stands in its configuration.
         named = tuple(one for one in named if not one.is_loopback) + _configured(seen.found)
-        return not is_poisoned(named, border)
-    return any(border.allows(one) for one in named) and not is_poisoned(named, border)
+        return not is_poisoned(named, exclusions)
+    return any(exclusions.allows(one) for one in named) and not is_poisoned(named, exclusions)
 
 
 def _configured(found: Found) -> tuple[IPAddress, ...]:

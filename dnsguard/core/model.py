@@ -1,6 +1,6 @@
 """The values that pass between looking, deciding and doing.
 
-DESIGN.md's words, one type each. All are frozen: a decision can be replayed.
+The words of dnsguard(8), one type each. All are frozen: a decision can be replayed.
 Times called ``now`` or ``..._at`` are seconds of CLOCK_MONOTONIC, ``wall`` and
 ``seen`` are seconds since the epoch, for people and for the state on disk.
 """

@@ -81,79 +81,79 @@ ProbeRecords = Mapping[IPAddress, ProbeRecord]
 _UNKNOWN = ProbeRecord()
 
 
-def reset_for_probe(verdict: ProbeRecord) -> ProbeRecord:
+def reset_for_probe(record: ProbeRecord) -> ProbeRecord:
     """Return the record of a silent server as if it had just fallen silent."""
-    return replace(verdict, asked_at=None, failures=min(verdict.failures, LOST_AFTER))
+    return replace(record, asked_at=None, failures=min(record.failures, LOST_AFTER))
 
 
 def apply_answers(
-    verdicts: ProbeRecords, answers: Iterable[Answer], services: Services
+    records: ProbeRecords, answers: Iterable[Answer], services: Services
 ) -> ProbeRecords:
-    """Return the verdicts after these answers."""
-    changed = dict(verdicts)
+    """Return the records after these answers."""
+    changed = dict(records)
     for answer in answers:
         before = changed.get(answer.address, _UNKNOWN)
-        verdict = replace(before, round={**before.round, answer.kind: answer})
+        record = replace(before, round={**before.round, answer.kind: answer})
         if answer.kind in (ProbeKind.UPSTREAM, ProbeKind.ONE_TIME):
-            verdict = _apply_outside_answer(verdict, answer)
-        changed[answer.address] = _apply_finding(verdict, answer, services)
+            record = _apply_outside_answer(record, answer)
+        changed[answer.address] = _apply_finding(record, answer, services)
     return changed
 
 
-def _apply_outside_answer(verdict: ProbeRecord, answer: Answer) -> ProbeRecord:
+def _apply_outside_answer(record: ProbeRecord, answer: Answer) -> ProbeRecord:
     """Take in what came of names outside; one lost datagram loses nobody."""
-    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
+    does_resolve = resolves(record.round, is_stub=answer.address.is_loopback)
     if does_resolve is None:
-        return verdict
-    first = verdict.round[ProbeKind.UPSTREAM]
+        return record
+    first = record.round[ProbeKind.UPSTREAM]
     is_second = answer is not first
     if is_second and first.outcome is not Outcome.ANSWERED:
-        return verdict  # counted already
+        return record  # counted already
     if does_resolve:
         return replace(
-            verdict,
+            record,
             answered_at=answer.at,
             rtt=first.rtt,
             failures=0,
             failing_since=None,
             detail=first.detail,
         )
-    since = answer.at if verdict.failing_since is None else verdict.failing_since
-    failures = verdict.failures + 1
-    verdict = replace(verdict, failures=failures, failing_since=since, failed_at=answer.at)
+    since = answer.at if record.failing_since is None else record.failing_since
+    failures = record.failures + 1
+    record = replace(record, failures=failures, failing_since=since, failed_at=answer.at)
     about = " for a one-time name" if is_second else ""
-    verdict = replace(verdict, detail=answer.detail + about)
+    record = replace(record, detail=answer.detail + about)
     if failures < LOST_AFTER:
-        return verdict
-    return replace(verdict, cleared_at=None, doubts=0, alike_since=None)
+        return record
+    return replace(record, cleared_at=None, doubts=0, alike_since=None)
 
 
-def _apply_finding(verdict: ProbeRecord, answer: Answer, services: Services) -> ProbeRecord:
+def _apply_finding(record: ProbeRecord, answer: Answer, services: Services) -> ProbeRecord:
     """Take in whose DNS the server was shown to be, in one and the same round."""
-    found = judge_round(verdict.round, services)
+    found = judge_round(record.round, services)
     if found is Finding.CLUSTER:
-        return replace(verdict, answers_cluster_names=True, cleared_at=None, was_cleared=False)
-    does_resolve = resolves(verdict.round, is_stub=answer.address.is_loopback)
+        return replace(record, answers_cluster_names=True, cleared_at=None, was_cleared=False)
+    does_resolve = resolves(record.round, is_stub=answer.address.is_loopback)
     if found is Finding.OUTSIDE and does_resolve:
-        return _clear(replace(verdict, answers_cluster_names=False), answer.at)
+        return _clear(replace(record, answers_cluster_names=False), answer.at)
     if (
         found is Finding.OPEN
         and does_resolve
         and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL)
     ):
-        return _doubt(verdict, answer.at)
-    return verdict
+        return _doubt(record, answer.at)
+    return record
 
 
-def _clear(verdict: ProbeRecord, at: float) -> ProbeRecord:
-    return replace(verdict, cleared_at=at, was_cleared=True, doubts=0, alike_since=None)
+def _clear(record: ProbeRecord, at: float) -> ProbeRecord:
+    return replace(record, cleared_at=at, was_cleared=True, doubts=0, alike_since=None)
 
 
-def _doubt(verdict: ProbeRecord, at: float) -> ProbeRecord:
+def _doubt(record: ProbeRecord, at: float) -> ProbeRecord:
     """Take in a round that showed neither; who was exposed stays so, however long it is."""
-    if not fails_alike(verdict.round) or verdict.answers_cluster_names:
-        return replace(verdict, doubts=verdict.doubts + 1, alike_since=None)
-    since = at if verdict.alike_since is None else verdict.alike_since
-    verdict = replace(verdict, doubts=verdict.doubts + 1, alike_since=since)
-    is_long = verdict.doubts >= ROUNDS and at - since >= PATIENCE
-    return _clear(verdict, at) if is_long or verdict.cleared_at is not None else verdict
+    if not fails_alike(record.round) or record.answers_cluster_names:
+        return replace(record, doubts=record.doubts + 1, alike_since=None)
+    since = at if record.alike_since is None else record.alike_since
+    record = replace(record, doubts=record.doubts + 1, alike_since=since)
+    is_long = record.doubts >= ROUNDS and at - since >= PATIENCE
+    return _clear(record, at) if is_long or record.cleared_at is not None else record

@@ -93,7 +93,7 @@ def due_probes(  # noqa: PLR0913 -- each a fact of one look
     suspected, tcp = health.suspected_since, resolvconf.uses_tcp(memory.foreign or b"")
     failing = _find_failing_since(known, in_use)
     is_served = any(u.is_usable and u.refusal is None for u in known)
-    verdicts = {upstream.address: upstream.record for upstream in known}
+    records = {upstream.address: upstream.record for upstream in known}
     turns: list[tuple[bool, float, IPAddress]] = []
     for one in _is_worth_asking(known, memory, policy):
         is_in_use = one.address in in_use
@@ -110,18 +110,18 @@ def due_probes(  # noqa: PLR0913 -- each a fact of one look
         more = _more(one, services)
         if more and at > soon:
             due += (Probe(one.address, ProbeTarget(ask, tcp)) for ask in sorted(more))
-            verdicts[one.address] = replace(one.record, asked=one.record.asked | more)
+            records[one.address] = replace(one.record, asked=one.record.asked | more)
         elif at <= soon:
             turns.append((not is_in_use, at, one.address))
         if at > soon:
             next_at = min(next_at, at)
     turns.sort(key=lambda turn: turn[:2])
-    for _, _, address in turns[: MOST_ASKED - _under_way(verdicts.values(), now)]:
-        asks = _first(verdicts[address], now)
+    for _, _, address in turns[: MOST_ASKED - _under_way(records.values(), now)]:
+        asks = _first(records[address], now)
         due += (Probe(address, ProbeTarget(ask, tcp)) for ask in asks)
         asked = frozenset(asks)
-        verdicts[address] = replace(verdicts[address], asked_at=now, asked=asked, round={})
-    memory = replace(memory, health=health, probe_records=verdicts)
+        records[address] = replace(records[address], asked_at=now, asked=asked, round={})
+    memory = replace(memory, health=health, probe_records=records)
     asked_at = nodelocal_at(health, policy, needs_proof=needs_proof)
     return memory, Questions(now=tuple(due), next_at=min(next_at, asked_at), upstreams_at=next_at)
 
@@ -148,8 +148,8 @@ def _is_worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Up
         if upstream.is_guess and not is_needed:
             continue
         is_served |= upstream.is_usable
-        verdict = upstream.record
-        is_open |= not (upstream.is_usable or verdict.failures or verdict.doubts)
+        record = upstream.record
+        is_open |= not (upstream.is_usable or record.failures or record.doubts)
         yield upstream
 
 
@@ -159,23 +159,21 @@ def _find_failing_since(known: Pool, in_use: Container[IPAddress]) -> float | No
     return max((at for at in times if at is not None), default=None)
 
 
-def _first(verdict: ProbeRecord, now: float) -> tuple[ProbeKind, ...]:
+def _first(record: ProbeRecord, now: float) -> tuple[ProbeKind, ...]:
     """Return what a round begins with."""
-    is_cleared = verdict.cleared_at is not None and now - verdict.cleared_at < CLEARANCE
+    is_cleared = record.cleared_at is not None and now - record.cleared_at < CLEARANCE
     return (ProbeKind.UPSTREAM,) if is_cleared else (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
 
 
 def _more(upstream: Upstream, services: Services) -> frozenset[ProbeKind]:
     """Return what has to be asked in addition for the round under way to show something."""
-    verdict = upstream.record
+    record = upstream.record
     is_stub = upstream.address.is_loopback
-    return (
-        frozenset(evidence.needed_probes(verdict.round, services, is_stub=is_stub)) - verdict.asked
-    )
+    return frozenset(evidence.needed_probes(record.round, services, is_stub=is_stub)) - record.asked
 
 
-def _under_way(verdicts: Iterable[ProbeRecord], now: float) -> int:
-    return sum(one.is_waiting and now - (one.asked_at or 0.0) < LOST for one in verdicts)
+def _under_way(records: Iterable[ProbeRecord], now: float) -> int:
+    return sum(one.is_waiting and now - (one.asked_at or 0.0) < LOST for one in records)
 
 
 def _due(asked: ProbeRecord, interval: float) -> float:
@@ -243,9 +241,9 @@ def _slack(interval: float) -> float:
     return min(SLACK * interval, MOST_SLACK)
 
 
-def _interval(verdict: ProbeRecord, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:
+def _interval(record: ProbeRecord, policy: Policy, *, is_in_use: bool, is_served: bool) -> float:
     longest = policy.slow if is_in_use or not is_served else SPARE * policy.slow
-    tries = max(verdict.failures, verdict.doubts)
-    if not verdict.is_usable or tries:
+    tries = max(record.failures, record.doubts)
+    if not record.is_usable or tries:
         return back_off(policy.fast, tries, longest)
     return longest

@@ -27,7 +27,7 @@ def remember(
     remembered: tuple[Candidate, ...],
     named: Iterable[Candidate],
     proven: frozenset[IPAddress],
-    border: Exclusions,
+    exclusions: Exclusions,
     wall: float,
 ) -> tuple[Candidate, ...]:
     """Return what to keep across reboots: the newest candidates, with where they came from.
@@ -38,12 +38,12 @@ def remember(
 
     :param proven: who has answered just now.
     """
-    kept = {c.address: _cap_times(c, wall) for c in remembered if border.allows(c.address)}
+    kept = {c.address: _cap_times(c, wall) for c in remembered if exclusions.allows(c.address)}
     for candidate in named:
         address = candidate.address
         before = kept.get(address)
         is_stub = address.is_loopback and address not in proven
-        if candidate.source in _PASSING or is_stub or not border.allows(address):
+        if candidate.source in _PASSING or is_stub or not exclusions.allows(address):
             continue
         if before is None:
             answered = wall if address in proven else None

@@ -9,7 +9,12 @@ from dnsguard.core import learn, upstreams
 from dnsguard.core.blocker import Blocker
 from dnsguard.core.eligibility import find_exclusions, rank, update_remembered
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.handover import find_blockers, reaches_pods, record_copying, switch_mode
+from dnsguard.core.handover import (
+    find_blockers,
+    is_kept_from_pods,
+    record_copying,
+    switch_mode,
+)
 from dnsguard.core.hold import Serves
 from dnsguard.core.learn_answers import learn_answers
 from dnsguard.core.memory import Memory
@@ -60,7 +65,7 @@ def repair(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, R
         pool,
         exclusions,
         announced=announced if restored is None else restored,
-        reaches_pods=reaches_pods(memory, seen, policy),
+        is_kept_from_pods=is_kept_from_pods(memory, seen, policy),
     )
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None

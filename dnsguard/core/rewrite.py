@@ -62,12 +62,12 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
     exclusions: Exclusions,
     *,
     announced: bytes | None,
-    reaches_pods: bool,
+    is_kept_from_pods: bool,
 ) -> tuple[Memory, Rewrite]:
     """Decide about resolv.conf; ``memory.serves`` is already the new one.
 
     :param announced: the file that dhclient would have written since the last look.
-    :param reaches_pods: what resolv.conf says may become what pods are given.
+    :param is_kept_from_pods: no pod gets what resolv.conf says.
     """
     # 1. A manager's link is its own, unless it leads to cluster DNS.
     if memory.serves is Serves.UPSTREAM and (left := _leave_to_manager(memory, seen, exclusions)):
@@ -77,7 +77,12 @@ def rewrite(  # noqa: PLR0913 -- the two at the end are facts of the look
     judged = file if announced is None else FileObservation(content=announced)
     named = sort_nameservers(judged.content if judged.trouble is None else b"", exclusions)
     wanted, why = choose_nameservers(
-        memory, judged, named, pool, is_announced=announced is not None, reaches_pods=reaches_pods
+        memory,
+        judged,
+        named,
+        pool,
+        is_announced=announced is not None,
+        is_kept_from_pods=is_kept_from_pods,
     )
     # 3. The text that says so.
     if wanted is not None:
@@ -137,9 +142,15 @@ def undo_failed_write(
 ) -> tuple[Memory, Rewrite]:
     """Return memory and decision after a write that failed.
 
-    It was no repair and no round of a fight, and the file says what it said before.
+    It was no repair and no round of a fight, no link gave way, and the file says what it said
+    before.
     """
-    memory = replace(memory, fight=before.fight, unfinished_since=before.unfinished_since)
+    memory = replace(
+        memory,
+        fight=before.fight,
+        link_flaps=before.link_flaps,
+        unfinished_since=before.unfinished_since,
+    )
     found = resolvconf.read_nameservers(file.content)
     left = tuple(server.address for server in found if server.glibc)[: resolvconf.MAXNS]
     return memory, replace(decision, wanted=left, is_settled=False)

@@ -101,7 +101,9 @@ def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tu
     )
 
 
-def rank_all(candidates: Iterable[Candidate], verdicts: ProbeRecords, border: Exclusions) -> Pool:
+def rank_all(
+    candidates: Iterable[Candidate], records: ProbeRecords, exclusions: Exclusions
+) -> Pool:
     """Return each named address once, under its best source, best first, refused ones too."""
     best: dict[IPAddress, Candidate] = {}
     proven: set[IPAddress] = set()
@@ -115,20 +117,25 @@ def rank_all(candidates: Iterable[Candidate], verdicts: ProbeRecords, border: Ex
         if is_recalled or candidate.source is Source.CONFIG:
             proven.add(address)
     ranked = sorted(best.values(), key=lambda candidate: candidate.rank)
-    return tuple(_make_upstream(candidate, proven, verdicts, border) for candidate in ranked)
+    return tuple(_make_upstream(candidate, proven, records, exclusions) for candidate in ranked)
 
 
 def _make_upstream(
-    candidate: Candidate, proven: Container[IPAddress], verdicts: ProbeRecords, border: Exclusions
+    candidate: Candidate,
+    proven: Container[IPAddress],
+    records: ProbeRecords,
+    exclusions: Exclusions,
 ) -> Upstream:
-    verdict = verdicts.get(candidate.address, _UNKNOWN)
-    is_suspect = border.is_suspect(candidate.address)
+    record = records.get(candidate.address, _UNKNOWN)
+    is_suspect = exclusions.is_suspect(candidate.address)
     return Upstream(
         candidate=candidate,
-        record=verdict,
-        refusal=border.reason(candidate.address) or _refuse_stale_stub(candidate),
-        is_proven=candidate.address in proven or verdict.was_cleared,
-        is_doubtful=is_suspect or border.is_own(candidate.address) or _is_recalled_stub(candidate),
+        record=record,
+        refusal=exclusions.reason(candidate.address) or _refuse_stale_stub(candidate),
+        is_proven=candidate.address in proven or record.was_cleared,
+        is_doubtful=is_suspect
+        or exclusions.is_own(candidate.address)
+        or _is_recalled_stub(candidate),
         is_suspect=is_suspect,
     )
 

@@ -86,7 +86,7 @@ class Addresses:
     """The node's addresses, and a descriptor for ``add_reader`` that tells of changes.
 
     A link's state counts for nothing here: NodeLocalDNS never sets its link up, and an
-    address on a link that is down answers all the same (FACTS.md).
+    address on a link that is down answers all the same.
     """
 
     def __init__(self) -> None:

@@ -166,7 +166,7 @@ def rename_to_free(directory: int, old: str, new: str) -> None:
 def write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
     """Replace a file in one step, its directory made where it is missing; the caller syncs.
 
-    :raises ways.ForeignPlaceError: another user could put something else in its place.
+    :raises path_walk.ForeignPlaceError: another user could put something else in its place.
     :raises OSError: it can't be written; the old file stays.
     """
     with suppress(FileExistsError):

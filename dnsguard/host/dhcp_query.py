@@ -25,7 +25,7 @@ from dnsguard.formats import dhcp
 
 WAITS = (0.3, 0.6, float("inf"))
 """Seconds from each sending to the next. They double as RFC 2131, 4.1, says, but don't begin
-with its 4 s: a node waits for the answer, and dnsmasq gives it in 3 ms (FACTS.md)."""
+with its 4 s: a node waits for the answer, and dnsmasq gives it in 3 ms (measured)."""
 MOST_AT_ONCE = 64
 BREATH = 0.05
 """Seconds of rest after so many datagrams. A flood costs little, and it may fill the socket's

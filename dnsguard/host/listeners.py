@@ -1,7 +1,7 @@
 """Who serves DNS on the node: sock_diag(7) for the event loop.
 
 A server that is killed leaves its address behind, and nothing on it. The kernel tells
-that its socket is gone 1 ms after ``kill -9``, without a capability (FACTS.md), while a
+that its socket is gone 1 ms after ``kill -9``, without a capability, while a
 probe learns of it when its turn comes.
 
 The messages are struct's, not pyroute2's: importing ``pyroute2.netlink.diag`` brings the

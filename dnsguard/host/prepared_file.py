@@ -1,7 +1,7 @@
 """A copy of the guarded file that is on the disk before it is needed.
 
 A program that poisoned resolv.conf once writes the same text again, at each lease or
-each boot. For that text the remedy is ready: written, synced, one rename(2) away. That
+each boot. For that text the repair is ready: written, synced, one rename(2) away. That
 is faster than writing it then (on ext4 a rename over a file flushes what was just
 written: 0.3 ms), and a power cut finds it whole, which fsync(2) before a rename would
 buy for 3 to 7 ms. Into a text that differs in other lines only, the same servers are
@@ -46,14 +46,14 @@ class PreparedFile:
     def is_stale(self) -> bool:
         return self.wanted != self.repair
 
-    def prepare(self, remedy: PreparedRepair) -> bool:
+    def prepare(self, repair: PreparedRepair) -> bool:
         """Write the file and sync it, which takes milliseconds; off the event loop."""
         path = self._resolv_conf
         try:
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 like = _attributes(directory, path.name)
-                new = atomic.create(directory, path.name, remedy.content, like, is_synced=True)
+                new = atomic.create(directory, path.name, repair.content, like, is_synced=True)
                 self._spare = str(path.with_name(new.name))
                 flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
                 self._descriptor = os.open(new.name, flags, dir_fd=directory)
@@ -79,27 +79,27 @@ class PreparedFile:
         :param after: the file's mtime will be later than this (nanoseconds since the epoch).
         :returns: the file as it was, and what it says now; None where nothing was done.
         """
-        remedy = self.repair
-        if remedy is None:
+        repair = self.repair
+        if repair is None:
             return None
         try:
             descriptor = os.open(self._path, _OPEN)
         except OSError:
             return None
         try:
-            return self._replace(descriptor, remedy, after)
+            return self._replace(descriptor, repair, after)
         except OSError:
             return None
         finally:
             os.close(descriptor)
-            if self.repair is not remedy:
+            if self.repair is not repair:
                 self.discard()
 
     def _replace(
-        self, descriptor: int, remedy: PreparedRepair, after: int
+        self, descriptor: int, repair: PreparedRepair, after: int
     ) -> tuple[FileObservation, bytes] | None:
         content = os.read(descriptor, _MOST)
-        repaired = remedy.content_for(content)
+        repaired = repair.content_for(content)
         if repaired is None or len(content) == _MOST:
             return None
         # As resolvfile.is_being_written(); the lease ends with the descriptor.
@@ -111,8 +111,8 @@ class PreparedFile:
         if like != self._like or status.st_nlink > 1:
             return None  # the new file is to be like the old one: decided anew
         self.repair = None  # whatever comes of it, the prepared file is used up
-        if repaired is not remedy.content:
-            self._fill(repaired, len(remedy.content))
+        if repaired is not repair.content:
+            self._fill(repaired, len(repair.content))
         # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
         later = max(after, status.st_mtime_ns, time.time_ns()) + 1
         os.utime(self._descriptor, ns=(later, later))

@@ -126,7 +126,7 @@ def _leads_away(path: Path) -> bool:
 def _open_end(end: End) -> int:
     """Open what a link leads to.
 
-    :raises ways.ForeignPlaceError: another user decides what that is, and not every user
+    :raises path_walk.ForeignPlaceError: another user decides what that is, and not every user
         may read it: what is in it may be root's alone to know.
     """
     descriptor = os.open(end.name, READ | os.O_NOFOLLOW, dir_fd=end.directory)

@@ -2,7 +2,7 @@
 
 Of watchdog only the C bindings in ``watchdog.observers.inotify_c`` are used. They are
 what 2.2.1 (Debian 12) and 7.x share, and all that is built on them is in the way here
-(measured, FACTS.md): ``Observer`` holds every event back for 0.5 s after a file was
+(measured): ``Observer`` holds every event back for 0.5 s after a file was
 moved out of a watched directory; ``Inotify`` drops IN_Q_OVERFLOW and keeps each
 moved-from event in memory; newer releases have no such class, but a thread.
 
@@ -181,7 +181,7 @@ def places(path: Path, *, root: Path = Path("/")) -> tuple[Path, ...]:
 
     Each directory that holds a symbolic link on the way, the directory of the file it
     ends at, and that file itself where something is mounted on it: its directory gets
-    none of the events of a bind mount (FACTS.md). Where the way breaks off, the last
+    none of the events of a bind mount. Where the way breaks off, the last
     directory that is there, so that the missing part is seen when it comes.
 
     :param path: as a program sees it whose root directory is ``root``; ``..`` and links

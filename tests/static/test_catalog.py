@@ -18,7 +18,7 @@ _ENTRY = re.compile(
 
 
 def test_every_kind_is_explained_once() -> None:
-    """The catalog and core.kinds are one list, in one order."""
+    """The catalog and reporting.message_ids are one list, in one order."""
     entries = _ENTRY.findall(CATALOG.read_text(encoding="utf-8"))
     assert [(name, found) for name, found, _, _ in entries] == list(MESSAGE_IDS.items())
     assert len(set(MESSAGE_IDS.values())) == len(MESSAGE_IDS)
