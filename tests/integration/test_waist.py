@@ -35,8 +35,8 @@ def count(place, name):
 count(dnsguard.guard, "repair")
 count(dnsguard.guard, "follow_up")
 count(dnsguard.file_hints.FileHints, "take")
-count(Addresses, "bound")
-count(Listeners, "listening")
+count(Addresses, "find_bound")
+count(Listeners, "find_listening")
 sys.exit(main(sys.argv[1:]))
 """
 """The daemon as it is; each call of these is a line, with who has called."""
@@ -99,4 +99,4 @@ def test_a_removed_address_is_looked_at_twice(counted: Counted) -> None:
         until(lambda: bool(counted.status()["nodelocal"]["state"] == "absent"))
     made = counted.count("_on_addresses")
     assert (made["repair"], made["follow_up"]) == (1, 1)
-    assert (made["bound"], made["listening"]) == (1, 1)
+    assert (made["find_bound"], made["find_listening"]) == (1, 1)

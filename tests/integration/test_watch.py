@@ -216,7 +216,7 @@ def test_two_names_of_one_directory_are_both_told(watch: Watch, etc: Path, tmp_p
     [
         (
             "max_inotify_watches",
-            "w = Watch(); w.cover([Path('/etc'), Path('/usr')]); print(w.uncovered[0][1])",
+            "w = Watch(); w.cover([Path('/etc'), Path('/usr')]); print(w.unwatched[0][1])",
         ),
         ("max_inotify_instances", "a = Watch()\ntry: Watch()\nexcept OSError as e: print(e.errno)"),
     ],
