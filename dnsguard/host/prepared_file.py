@@ -33,8 +33,6 @@ class PreparedFile:
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
         self._path, self._spare = str(resolv_conf), ""
-        self._descriptor = -1
-        """Of the prepared file."""
         self._like: tuple[int, int, int, list[str]] = (0, 0, 0, [])
         """Mode, owner, group and names of extended attributes, which it was given."""
         self.repair: PreparedRepair | None = None
@@ -55,11 +53,9 @@ class PreparedFile:
                 like = _attributes(directory, path.name)
                 new = atomic.create(directory, path.name, repair.content, like, is_synced=True)
                 self._spare = str(path.with_name(new.name))
-                flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._descriptor = os.open(new.name, flags, dir_fd=directory)
             finally:
                 os.close(directory)
-            is_exact = _keeps_nanoseconds(self._descriptor)
+            is_exact = _keeps_nanoseconds(self._spare)
         except OSError:
             self.discard()
             return False
@@ -115,7 +111,7 @@ class PreparedFile:
             self._fill(repaired, len(repair.content))
         # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
         later = max(after, status.st_mtime_ns, time.time_ns()) + 1
-        os.utime(self._descriptor, ns=(later, later))
+        os.utime(self._spare, ns=(later, later))
         if not _is_same(status, os.lstat(self._path)):
             return None
         os.rename(self._spare, self._path)  # noqa: PTH104 -- pathlib costs 3 us
@@ -126,25 +122,30 @@ class PreparedFile:
         ), repaired
 
     def _fill(self, content: bytes, length: int) -> None:
-        """Write another text into it; what a full disk does not take is not put in place."""
-        atomic.write_all(self._descriptor, content)
-        if len(content) < length:
-            os.ftruncate(self._descriptor, len(content))
+        """Write another text into it; what a full disk does not take is not put in place.
+
+        Not through a descriptor that is kept: with one that can write, nobody could remount
+        the filesystem read-only (mount(2), EBUSY).
+        """
+        descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            atomic.write_all(descriptor, content)
+            if len(content) < length:
+                os.ftruncate(descriptor, len(content))
+        finally:
+            os.close(descriptor)
 
     def discard(self) -> None:
         """Remove it: nothing of ours stays in /etc without the daemon."""
         self.repair = None
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
         with suppress(OSError):
             os.unlink(self._spare)  # noqa: PTH108 -- a string, as apply() needs it
 
 
-def _keeps_nanoseconds(descriptor: int) -> bool:
+def _keeps_nanoseconds(path: str) -> bool:
     """Tell whether a time that is set there stays what it is: ext3 and FAT cut it."""
-    os.utime(descriptor, ns=(1, 1))
-    return os.fstat(descriptor).st_mtime_ns == 1
+    os.utime(path, ns=(1, 1))
+    return os.stat(path).st_mtime_ns == 1  # noqa: PTH116 -- a string, as apply() needs it
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -7,6 +7,7 @@ does not is left as it was, byte for byte.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -238,10 +239,12 @@ def test_a_disk_that_turns_read_only_in_a_repair(
 
 
 def _turn_read_only(disk: Disk) -> None:
+    deadline = time.monotonic() + HEAL
     while True:
         try:
             disk.remount("ro")
         except subprocess.CalledProcessError:  # EBUSY: it is just writing
+            assert time.monotonic() < deadline, "some file stays open for writing"
             continue
         return
 
