@@ -4,6 +4,7 @@ A text that fits into what its file has already, or into what is free, is repair
 does not is left as it was, byte for byte.
 """
 
+import errno
 import os
 import subprocess
 import sys
@@ -51,8 +52,16 @@ def _poison(size: int) -> bytes:
 def _write(scene: Scene, text: bytes) -> None:
     """Write it as dhclient-script does: in place, and all of it."""
     scene.olds.add(text)
-    with scene.file.open("wb", buffering=0) as file:
-        assert file.write(text) == len(text)
+    deadline = time.monotonic() + HEAL
+    while True:
+        try:
+            with scene.file.open("wb", buffering=0) as file:
+                assert file.write(text) == len(text)
+        except OSError as error:  # on a full disk dnsguard may have taken the page just freed
+            if error.errno != errno.ENOSPC or time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def _secure(scene: Scene) -> int:
