@@ -41,8 +41,6 @@ from dnsguard.service import Service
 
 QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""
-INFORM_TIMEOUT = 2.0
-"""Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
 SOON = 0.02
@@ -284,7 +282,7 @@ class Daemon:
             self._loop.call_soon(self._search)
 
     async def _ask_dhcp_server(self, lease: CurrentLease) -> None:
-        answer = await dhcp_query.query(lease, timeout=INFORM_TIMEOUT)
+        answer = await dhcp_query.query(lease, timeout=dhcp_query.TIMEOUT)
         self._tell(
             "dhcp_server_asked", interface=lease.interface, lease=lease.origin, said=answer.detail
         )

@@ -19,8 +19,6 @@ from dnsguard.guard import Guard
 from dnsguard.host import dhcp_query
 from dnsguard.host.addresses import Addresses, Unknown
 
-DHCP_TIMEOUT = 2.0
-"""Seconds for a DHCP server to answer."""
 _ROUNDS_BESIDE_STREAK = 2
 """Who is there at all, and the proof behind the streak."""
 
@@ -60,7 +58,7 @@ async def ask(guard: Guard) -> DryRun:
 
 async def _ask_once(guard: Guard, known: DryRun) -> DryRun:
     probes = [prober.ask(one, guard.policy) for one in known.plan.questions]
-    queries = [dhcp_query.query(one, timeout=DHCP_TIMEOUT) for one in known.plan.dhcp_queries]
+    queries = [dhcp_query.query(one, timeout=dhcp_query.TIMEOUT) for one in known.plan.dhcp_queries]
     answers, told = await asyncio.gather(asyncio.gather(*probes), asyncio.gather(*queries))
     return _decide(guard, known.memory, tuple(answers), tuple(told))
 

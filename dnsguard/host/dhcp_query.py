@@ -47,6 +47,10 @@ _REASONS = {
 }
 
 
+TIMEOUT = 2.0
+"""Seconds that a DHCP server has to answer; a healthy one takes milliseconds."""
+
+
 async def query(
     lease: CurrentLease,
     *,

@@ -9,9 +9,7 @@ written then, into the file that is there with all its attributes. For any other
 daemon decides anew.
 """
 
-import fcntl
 import os
-import signal
 import stat
 import time
 from contextlib import suppress
@@ -96,11 +94,8 @@ class PreparedFile:
     ) -> tuple[FileObservation, bytes] | None:
         content = os.read(descriptor, _MOST)
         repaired = repair.content_for(content)
-        if repaired is None or len(content) == _MOST:
+        if repaired is None or len(content) == _MOST or not resolvfile.take_lease(descriptor):
             return None
-        # As resolvfile.is_being_written(); the lease ends with the descriptor.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         status = os.fstat(descriptor)
         mode = stat.S_IMODE(status.st_mode) | resolvfile.READABLE
         like = (mode, status.st_uid, status.st_gid, os.listxattr(descriptor))

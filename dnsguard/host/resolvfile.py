@@ -188,17 +188,27 @@ def is_being_written(descriptor: int) -> bool:
     that another program is writing would send the rest of its text to a dead inode.
     The lease is given back at once; a writer who opens in between waits microseconds.
     """
+    if not take_lease(descriptor):
+        return True
+    with suppress(OSError):  # closing the file ends it all the same
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def take_lease(descriptor: int) -> bool:
+    """Hold off writers until the file is closed; return False where one has it open already.
+
+    Where there are no leases to be had, nobody can tell, and nobody is held off.
+    """
     try:
         # Breaking a lease raises SIGIO, whose default is death; SIGURG's is nothing.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
-        return True
-    except OSError:  # another owner's file (EACCES), a filesystem without leases (EINVAL)
         return False
-    with suppress(OSError):  # closing the file ends it all the same
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+    except OSError:  # another owner's file (EACCES), a filesystem without leases (EINVAL)
+        return True
+    return True
 
 
 def _unreadable(path: Path, error: OSError) -> FileObservation:
