@@ -56,7 +56,8 @@ def untouched_host(directory: Path) -> Iterator[None]:
     children = _children_of_ours()
     yield
     assert _host_resolv_conf() == before, "a test touched the host's own resolv.conf"
-    assert _children_of_ours() == children, "processes are left behind"
+    left = [_command(pid) for pid in _children_of_ours() - children]
+    assert not left, f"processes are left behind: {left}"
     assert not _mounts_below(directory), "mounts are left behind"
 
 
@@ -78,6 +79,13 @@ def _is_child(process: Path) -> bool:
         return f"\nPPid:\t{os.getpid()}\n" in (process / "status").read_text()
     except OSError:
         return False
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") or f"{pid}, a zombie"
+    except OSError:
+        return pid
 
 
 def _mounts_below(directory: Path) -> list[str]:

@@ -63,6 +63,10 @@ class Node:
         """Boot, and stay up."""
         wait_until_up(self._power_on(), seconds=seconds)
 
+    @property
+    def is_running(self) -> bool:
+        return self._container is not None and self._container.is_running
+
     def shut_down(self) -> None:
         """End in order, as poweroff(8) does."""
         container = self._running

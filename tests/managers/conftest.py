@@ -1,6 +1,7 @@
 """The managers ring's fixtures, and its tables: who resolved what, and when, on which node."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -107,7 +108,9 @@ def table(request: pytest.FixtureRequest, record_property: Callable[[str, object
 
     def add(moment: str, answers: dict[Way, Answer]) -> None:
         cells = {str(way): str(answer) for way, answer in answers.items()}
-        record_property(tables.ROW, json.dumps([f"{setup}, {node}", moment, cells]))
+        record_property(
+            tables.ROW, json.dumps([time.monotonic(), f"{setup}, {node}", moment, cells])
+        )
 
     return add
 
@@ -120,13 +123,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         for one in terminalreporter.getreports(kind)
         if one.when == "call"
     )
-    rows = [
+    rows = sorted(
         json.loads(str(value))
         for report in reports
         for name, value in report.user_properties
         if name == tables.ROW
-    ]
-    for line in tables.lay_out(rows):
+    )
+    for line in tables.lay_out([(node, moment, cells) for _, node, moment, cells in rows]):
         terminalreporter.write_line(line)
 
 

@@ -134,6 +134,8 @@ class ManagedNode(Node):
 
     def account_of_guard(self) -> str:
         """Return what the guard says of itself and what there is, for people."""
+        if not self.is_running:
+            return "(it has no power)"
         status = json.dumps(self.status(), indent=1)
         return "\n".join(
             (

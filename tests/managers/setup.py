@@ -11,6 +11,8 @@ from managers.asking import BY_FILE, Way
 from managers.outside import FIRST
 
 RESOLV_CONF = "/etc/resolv.conf"
+STUB = "127.0.0.53"
+"""systemd-resolved's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,16 @@ class Setup:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def cluster_ways(self) -> frozenset[Way]:
+        """Those that can resolve the cluster's names while upstreams stand behind NodeLocalDNS.
+
+        musl asks all servers of the file at once, and the upstream's NXDOMAIN may come first;
+        where the file names a stub alone, that is the stub's to solve.
+        """
+        is_stub = self.nameservers == (STUB,)
+        return self.ways if is_stub else self.ways - {Way.MUSL}
 
     @property
     def works_when_healthy(self) -> frozenset[Way]:

@@ -5,7 +5,7 @@ from boot.kubespray import NODE_LOCAL
 from managers import kubespray, trees
 from managers.asking import BY_FILE, BY_RESOLVED, Way
 from managers.outside import DOMAIN, FIRST, GATEWAY
-from managers.setup import RESOLV_CONF, Control, File, Setup
+from managers.setup import RESOLV_CONF, STUB, Control, File, Setup
 
 _STUB = "/run/systemd/resolve/stub-resolv.conf"
 _UPLINK = "/run/systemd/resolve/resolv.conf"
@@ -57,7 +57,7 @@ NETWORKD_STUB = Setup(
     kubelet_reads=_UPLINK,  # kubeadm's choice where resolved is active
     owned=(*_OWNED_RESOLVED, "/etc/systemd/network/*"),
     ways=_ALL,
-    nameservers=("127.0.0.53",),
+    nameservers=(STUB,),
     # networkd gives resolved the link's server, and resolved asks that beside the dead one.
     control=Control(dead=_NOBODY, loops=True),
     renew=("networkctl", "renew", "eth0"),
@@ -83,7 +83,7 @@ IFUPDOWN_RESOLVED = Setup(
     files=(_IFUPDOWN, File("/etc/systemd/resolved.conf", f"[Resolve]\nDNS={FIRST}\n")),
     poison=(
         *kubespray.resolved("/etc/systemd/resolved.conf"),
-        *kubespray.dhclient(NODE_LOCAL, "127.0.0.53"),
+        *kubespray.dhclient(NODE_LOCAL, STUB),
     ),
     owned=(*_OWNED_RESOLVED, *_OWNED_DHCLIENT),
     ways=_ALL,
