@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter  # pytest 7.2 exports none
@@ -20,6 +21,8 @@ from managers.setup import Setup
 Table = Callable[[str, dict[Way, Answer]], None]
 
 
+# pytest 7.2 has no types for its decorator.
+@pytest.hookimpl(tryfirst=True)  # type: ignore[misc] # before xdist, which reads the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a set-up on one worker: they share its node."""
     for item in items:
@@ -133,9 +136,14 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
-def pytest_exception_interact(node: pytest.Item, report: pytest.TestReport) -> None:
+@pytest.hookimpl(hookwrapper=True)  # type: ignore[misc]
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Show beside a failure what the guard says, and what the outside world has heard."""
-    found = getattr(node, "funcargs", {}).values()
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    if report.when != "call" or not report.failed:
+        return
+    found = getattr(item, "funcargs", {}).values()
     labs = [one for it in found for one in (it if isinstance(it, tuple) else (it,))]
     for lab in {id(it): it for it in labs if isinstance(it, Lab)}.values():
         report.sections.append((f"node {lab.setup}", lab.node.account_of_guard()))

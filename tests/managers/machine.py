@@ -119,6 +119,8 @@ def furnish(tree: Path, setup: Setup) -> None:
         # Nothing of the archive is there, and their timers cost the first minute.
         *(File(f"/etc/systemd/system/{name}.timer", link="/dev/null") for name in _TIMERS),
     )
+    # What systemd-resolved's package has saved there is of the machine that made the tree.
+    (tree / "etc/.resolv.conf.systemd-resolved.bak").unlink(missing_ok=True)
     write(tree, (*common, setup.resolv_conf, *setup.files))
     kubespray.point_kubelet_at(tree, setup.kubelet_reads)
     _systemctl(tree, "enable", ("kubelet.service", *setup.enabled))

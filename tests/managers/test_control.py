@@ -2,7 +2,7 @@
 
 import pytest
 
-from managers import asking
+from managers import asking, claims
 from managers.conftest import Table
 from managers.lab import Lab
 
@@ -18,7 +18,7 @@ def test_a_healthy_node_resolves_and_its_pods_live(lab: Lab, table: Table) -> No
     answers = node.ask(setup.works_when_healthy)
     table("healthy", answers)
 
-    assert asking.dead(answers) == {}
+    claims.nothing("dead", asking.dead(answers))
     assert node.named_by("/etc/resolv.conf") == list(setup.nameservers)
     starts = node.restart_coredns(node.pods_file(), STARTS)
     assert starts.deaths == 0, starts.log

@@ -9,7 +9,7 @@ from boot.kubespray import POD_FILE
 from boot.machine import nameservers
 from boot.waiting import wait_for
 
-from managers import asking, belongings, truth
+from managers import asking, belongings, claims, truth
 from managers.asking import Answer, Way
 from managers.conftest import Table
 from managers.lab import Lab
@@ -43,15 +43,15 @@ def test_every_way_resolves_from_the_first_moment_with_a_route(guarded: Lab, tab
         now = node.ask()
         table(f"{moment}, first moment", start.answers)
         table(moment, now)
-        assert asking.dead(start.answers) == {}, f"{moment}: {node.account_of_guard()}"
-        assert asking.dead(now) == {}, moment
+        claims.nothing(f"dead at the first moment of the {moment}", asking.dead(start.answers))
+        claims.nothing(f"dead after the {moment}", asking.dead(now))
         if moment.startswith("first"):
             node.shut_down()
 
 
 def test_status_and_check_are_true_after_the_reboot(node: ManagedNode) -> None:
     """OK is said where everything works and no pod gets a dead end, and nowhere else."""
-    assert _settled(node).lies == []
+    claims.nothing("untrue", _settled(node))
 
 
 def test_the_file_for_pods_kills_no_coredns(node: ManagedNode) -> None:
@@ -76,8 +76,9 @@ def test_a_node_whose_pods_get_its_own_list_is_not_handed_into_a_loop(
         _wait_for_state(node, "healthy")
         table("NodeLocalDNS healthy", node.ask())
         given = node.pods_file()
-        assert not [one for one in nameservers(given) if truth.is_dead_end(one)], given
-        assert truth.look(node).lies == []
+        dead_ends = [one for one in nameservers(given) if truth.is_dead_end(one)]
+        claims.nothing("pods get", dead_ends)
+        claims.nothing("untrue", _settled(node))
     starts = node.restart_coredns(given, STARTS)
     assert starts.deaths == 0, f"{starts}\n{starts.log}"
 
@@ -91,9 +92,9 @@ def test_a_healthy_nodelocaldns_gets_the_node(node: ManagedNode, table: Table) -
         table("handed over, cluster's names", inside)
         table("handed over", outside)
         given = node.pods_file()
-        assert asking.dead(counted) == {}
-        assert asking.dead(outside) == {}
-        assert truth.look(node).lies == []
+        claims.nothing("dead for names of the cluster", asking.dead(counted))
+        claims.nothing("dead", asking.dead(outside))
+        claims.nothing("untrue", _settled(node))
     starts = node.restart_coredns(given, STARTS)
     assert starts.deaths == 0, f"{starts}\n{starts.log}"
 
@@ -106,9 +107,9 @@ def test_a_killed_nodelocaldns_loses_the_node(node: ManagedNode, table: Table) -
         node.wait_for_mode("guarding", seconds=_DEATH_SECONDS)
         answers = node.ask()
         table("NodeLocalDNS killed", answers)
-        assert asking.dead(answers) == {}
-        assert _slow(answers) == {}
-        assert truth.look(node).lies == []
+        claims.nothing("dead", asking.dead(answers))
+        claims.nothing("slow", _slow(answers))
+        claims.nothing("untrue", _settled(node))
 
 
 def test_a_hanging_nodelocaldns_loses_the_node(node: ManagedNode, table: Table) -> None:
@@ -120,8 +121,8 @@ def test_a_hanging_nodelocaldns_loses_the_node(node: ManagedNode, table: Table) 
         answers = node.ask()
         table("NodeLocalDNS hangs", answers)
         node.resume_nodelocaldns()
-        assert asking.dead(answers) == {}
-        assert _slow(answers) == {}
+        claims.nothing("dead", asking.dead(answers))
+        claims.nothing("slow", _slow(answers))
 
 
 def test_a_renewal_is_followed_and_the_retired_server_gone(
@@ -138,12 +139,12 @@ def test_a_renewal_is_followed_and_the_retired_server_gone(
     outside.hand_out(SECOND)
     try:
         node.renew()
-        assert _wait_until_unused(guarded, FIRST) == []
+        claims.nothing("still with the retired server", _wait_until_unused(guarded, FIRST))
         table("renewed", node.ask())
-        assert truth.look(node).lies == []
+        claims.nothing("untrue", _settled(node))
         node.shut_down()
         node.start()
-        assert _wait_until_unused(guarded, FIRST) == [], "after a reboot"
+        claims.nothing("with the retired server after a reboot", _wait_until_unused(guarded, FIRST))
     finally:
         outside.renew_every(None)
         outside.hand_out(FIRST)
@@ -160,7 +161,7 @@ def test_a_stopped_guard_leaves_a_node_that_resolves(node: ManagedNode, table: T
         answers = node.ask()
         table("guard stopped, NodeLocalDNS killed", answers)
         node.run("systemctl", "start", "dnsguard.service")
-        assert asking.dead(answers) == {}
+        claims.nothing("dead", asking.dead(answers))
 
 
 def test_a_purge_gives_the_manager_its_node_back(
@@ -170,10 +171,10 @@ def test_a_purge_gives_the_manager_its_node_back(
     node.run("dpkg", "--purge", "dnsguard")
     answers = node.ask()
     table("purged", answers)
-    assert belongings.leftovers(node) == []
+    claims.nothing("left behind", belongings.leftovers(node))
     link = guarded.setup.resolv_conf.link
     assert node.try_("readlink", RESOLV_CONF).stdout.strip() == (link or "")
-    assert asking.dead(answers) == {}
+    claims.nothing("dead", asking.dead(answers))
     poisoned = [one for one in node.named_by(RESOLV_CONF) if truth.is_dead_end(one)]
     assert poisoned == [one for one in guarded.setup.nameservers if truth.is_dead_end(one)]
 
@@ -206,13 +207,13 @@ def _wait_for_state(node: ManagedNode, state: str) -> None:
     wait_for(f"NodeLocalDNS {state}", is_so, seconds=20)
 
 
-def _settled(node: ManagedNode) -> truth.Truth:
-    """Return a moment at which the guard has asked everybody: at once if all is well."""
-    wait_for("a verdict", lambda: bool(node.status()), seconds=5)
-    found = truth.look(node)
-    if found.lies:
+def _settled(node: ManagedNode) -> list[str]:
+    """Return what is untrue once the guard has had time to look: nothing, if all is well."""
+    try:
         wait_for("the truth", lambda: not truth.look(node).lies, seconds=10)
-    return truth.look(node)
+    except TimeoutError:
+        return truth.look(node).lies
+    return []
 
 
 def _slow(answers: dict[Way, Answer]) -> dict[Way, str]:

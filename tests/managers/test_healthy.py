@@ -1,14 +1,13 @@
 """First, do no harm: two lives of a node that Kubespray never saw, without dnsguard and with it."""
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Thread
 
 import pytest
 from boot.waiting import wait_for
 
-from managers import asking, belongings
+from managers import asking, belongings, claims
 from managers.conftest import Table
 from managers.lab import Lab
 from managers.outside import SECOND
@@ -33,18 +32,10 @@ def test_a_healthy_node_lives_as_it_would_without_dnsguard(
     At each moment the link, the file and all that is the manager's are the same, byte for byte,
     and names resolve.
     """
-    lives: dict[bool, list[Moment]] = {False: [], True: []}
-
-    def live(has_guard: bool) -> None:  # noqa: FBT001 -- a thread's argument
-        lives[has_guard].extend(_live(twins[has_guard], has_guard=has_guard, tell=table))
-
-    _side_by_side(lambda: live(False), lambda: live(True))
-    assert len(lives[False]) == len(lives[True]) > 0
-    differences = [
-        _compare(without, guarded)
-        for without, guarded in zip(lives[False], lives[True], strict=True)
-    ]
-    assert [one for one in differences if one] == []
+    # Step by step in one thread: with the one that started them nodes end (PR_SET_PDEATHSIG).
+    lives = (_live(lab, has_guard=i == 1, tell=table) for i, lab in enumerate(twins))
+    differences = [_compare(without, guarded) for without, guarded in zip(*lives, strict=True)]
+    claims.nothing("not as without dnsguard", [one for one in differences if one])
 
 
 def _live(lab: Lab, *, has_guard: bool, tell: Table) -> Iterator[Moment]:
@@ -118,22 +109,3 @@ def _wait_for_verdict(lab: Lab, state: str, *, has_guard: bool) -> None:
 
     if has_guard:
         wait_for(f"NodeLocalDNS {state}", is_so, seconds=20)
-
-
-def _side_by_side(*works: Callable[[], None]) -> None:
-    """Run these at once; raise what the first of them raised."""
-    failed: list[BaseException] = []
-
-    def run(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 -- another thread's, raised in this one
-            failed.append(error)
-
-    threads = [Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failed:
-        raise failed[0]
