@@ -84,6 +84,10 @@ def twins(
         ]
         pair[1].node.install(deb)
         yield pair[0], pair[1]
+        # Each lab, when it is closed, asks whose processes are left.
+        for lab in pair:
+            if lab.node.is_running:
+                lab.node.cut_power()
 
 
 @pytest.fixture(scope="session")
