@@ -12,7 +12,7 @@ from boot.waiting import wait_for
 
 from managers import asking, coredns, machine
 from managers.asking import Answer, Way
-from managers.outside import FIRST, Outside
+from managers.outside import Outside
 from managers.overlay import Overlay
 from managers.setup import Setup
 
@@ -92,8 +92,9 @@ class ManagedNode(Node):
         for command in machine.BIND:
             self.try_(*command.split())
 
-    def start_nodelocaldns(self, resolv_conf: str = f"nameserver {FIRST}\n") -> None:
-        """Start NodeLocalDNS with this file; wait until it serves."""
+    def start_nodelocaldns(self, upstream: str | None = None) -> None:
+        """Start NodeLocalDNS with this upstream; wait until it serves."""
+        resolv_conf = f"nameserver {upstream or self.setup.first}\n"
         (self.tree / machine.RESOLV_CONF_OF_NODELOCALDNS.lstrip("/")).write_text(resolv_conf)
         self.run("systemctl", "start", machine.NODELOCALDNS)
         health = f"http://{NODE_LOCAL}:9254/health"

@@ -82,9 +82,9 @@ class Outside:
 
     # The DHCP server
 
-    def hand_out(self, server: str, server6: str | None = None) -> None:
+    def hand_out(self, server: str) -> None:
         """Name this nameserver to whoever asks from now on, and to nobody who doesn't."""
-        self._server = (server, server6 or {FIRST: FIRST6, SECOND: SECOND6}[server])
+        self._server = next(pair for pair in self._dns if server in pair)
         self._reread()
 
     def renew_every(self, seconds: int | None) -> None:

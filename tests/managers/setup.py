@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from boot.tree import Recipe
 
 from managers.asking import BY_FILE, Way
-from managers.outside import FIRST
+from managers.outside import FIRST, FIRST6, SECOND, SECOND6
 
 RESOLV_CONF = "/etc/resolv.conf"
 STUB = "127.0.0.53"
@@ -72,6 +72,16 @@ class Setup:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def first(self) -> str:
+        """The nameserver that the network hands out."""
+        return FIRST if 4 in self.families else FIRST6
+
+    @property
+    def second(self) -> str:
+        """The one that a renewal brings."""
+        return SECOND if 4 in self.families else SECOND6
 
     @property
     def cluster_ways(self) -> frozenset[Way]:

@@ -1,10 +1,12 @@
 """The node set-ups."""
 
+from dataclasses import replace
+
 from boot.kubespray import NODE_LOCAL
 
 from managers import kubespray, trees
 from managers.asking import BY_FILE, BY_RESOLVED, Way
-from managers.outside import DOMAIN, FIRST, GATEWAY
+from managers.outside import DOMAIN, FIRST, FIRST6, GATEWAY
 from managers.setup import RESOLV_CONF, STUB, Control, File, Setup
 
 _STUB = "/run/systemd/resolve/stub-resolv.conf"
@@ -104,6 +106,31 @@ NETWORK_MANAGER = Setup(
     ),
     control=Control(dead=BY_FILE, loops=True),
 )
+NETWORK_MANAGER_LINK = replace(
+    NETWORK_MANAGER,
+    name="network-manager-symlink",
+    resolv_conf=File(RESOLV_CONF, link="/run/NetworkManager/resolv.conf"),
+    files=(
+        _PROFILE,
+        File("/etc/NetworkManager/conf.d/rc.conf", "[main]\nrc-manager=symlink\n"),
+    ),
+)
+NETWORK_MANAGER_RESOLVED = replace(
+    NETWORK_MANAGER,
+    name="network-manager-resolved",
+    tree=trees.NETWORK_MANAGER_RESOLVED,
+    resolv_conf=File(RESOLV_CONF, link=f"..{_STUB}"),
+    files=(
+        _PROFILE,
+        File("/etc/NetworkManager/conf.d/dns-resolved.conf", "[main]\ndns=systemd-resolved\n"),
+    ),
+    poison=(*kubespray.resolved(), *kubespray.network_manager()),
+    kubelet_reads=_UPLINK,
+    owned=(*_OWNED_RESOLVED, *NETWORK_MANAGER.owned),
+    ways=_ALL,
+    nameservers=(STUB,),
+    control=Control(dead=_ALL, loops=True),
+)
 RESOLVCONF = Setup(
     name="resolvconf",
     tree=trees.RESOLVCONF,
@@ -157,13 +184,82 @@ STATIC = Setup(
     has_lease=False,
 )
 
+# Other addresses
+
+IPV6_NETWORKD = replace(
+    NETWORKD_UPLINK,
+    name="ipv6-networkd",
+    families=frozenset({6}),
+    nameservers=(FIRST6,),
+    # An RDNSS lives on beside the next one until its lifetime is over (RFC 8106): no renewal.
+    has_lease=False,
+)
+IPV6_IFUPDOWN = Setup(
+    name="ipv6-ifupdown",
+    tree=trees.DHCLIENT,
+    resolv_conf=File(RESOLV_CONF, f"search {DOMAIN}\nnameserver {FIRST6}\n"),
+    files=(
+        File(
+            "/etc/network/interfaces",
+            # Stateless DHCPv6, which is how a server and a router share the work.
+            f"{_LO}\nauto eth0\niface eth0 inet6 auto\n    dhcp 1\n",
+        ),
+    ),
+    poison=kubespray.dhclient(),
+    owned=_OWNED_DHCLIENT,
+    nameservers=(FIRST6,),
+    control=Control(dead=BY_FILE, loops=True),
+    families=frozenset({6}),
+    has_lease=False,
+)
+DUAL_NETWORKD = replace(
+    NETWORKD_UPLINK,
+    name="dual-networkd",
+    families=frozenset({4, 6}),
+    nameservers=(FIRST, FIRST6),
+    has_lease=False,  # as above
+)
+
+# Debian 13
+
+TRIXIE_DHCPCD = Setup(
+    name="trixie-ifupdown-dhcpcd",
+    tree=trees.TRIXIE,
+    resolv_conf=File(RESOLV_CONF, kubespray.HEALTHY),
+    files=(_IFUPDOWN, File("/etc/dhcpcd.conf", "\nnodev\n", is_appended=True)),
+    poison=kubespray.resolv_conf(kubespray.HEALTHY),
+    owned=(*DHCPCD.owned, "/etc/network/interfaces"),
+    control=Control(dead=_NOBODY, loops=False),
+    renew=("dhcpcd", "--rebind", "eth0"),
+)
+TRIXIE_NETWORKD = replace(
+    NETWORKD_STUB, name="trixie-networkd-resolved-stub", tree=trees.TRIXIE_RESOLVED
+)
+TRIXIE_DHCLIENT = Setup(
+    name="trixie-ifupdown-dhclient",
+    tree=trees.TRIXIE_DHCLIENT,
+    resolv_conf=File(RESOLV_CONF, kubespray.HEALTHY),
+    files=(_IFUPDOWN,),
+    poison=kubespray.dhclient(),
+    owned=_OWNED_DHCLIENT,
+    control=Control(dead=BY_FILE, loops=True),
+)
+
 ALL = (
     NETWORKD_STUB,
     NETWORKD_UPLINK,
     IFUPDOWN_RESOLVED,
     NETWORK_MANAGER,
+    NETWORK_MANAGER_LINK,
+    NETWORK_MANAGER_RESOLVED,
     RESOLVCONF,
     OPENRESOLV,
     DHCPCD,
     STATIC,
+    IPV6_NETWORKD,
+    IPV6_IFUPDOWN,
+    DUAL_NETWORKD,
+    TRIXIE_DHCPCD,
+    TRIXIE_NETWORKD,
+    TRIXIE_DHCLIENT,
 )

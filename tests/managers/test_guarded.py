@@ -14,7 +14,6 @@ from managers.asking import Answer, Way
 from managers.conftest import Table
 from managers.lab import Lab
 from managers.node import ManagedNode
-from managers.outside import FIRST, SECOND
 from managers.setup import RESOLV_CONF
 
 pytestmark = pytest.mark.managers
@@ -136,18 +135,23 @@ def test_a_renewal_is_followed_and_the_retired_server_gone(
         node.shut_down()
         outside.renew_every(5)
         node.start()
-    outside.hand_out(SECOND)
+    outside.hand_out(guarded.setup.second)
     try:
         node.renew()
-        claims.nothing("still with the retired server", _wait_until_unused(guarded, FIRST))
+        claims.nothing(
+            "still with the retired server", _wait_until_unused(guarded, guarded.setup.first)
+        )
         table("renewed", node.ask())
         claims.nothing("untrue", _settled(node))
         node.shut_down()
         node.start()
-        claims.nothing("with the retired server after a reboot", _wait_until_unused(guarded, FIRST))
+        claims.nothing(
+            "with the retired server after a reboot",
+            _wait_until_unused(guarded, guarded.setup.first),
+        )
     finally:
         outside.renew_every(None)
-        outside.hand_out(FIRST)
+        outside.hand_out(guarded.setup.first)
         if not node.is_running:
             node.start()
 

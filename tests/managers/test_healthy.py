@@ -10,7 +10,6 @@ from boot.waiting import wait_for
 from managers import asking, belongings, claims
 from managers.conftest import Table
 from managers.lab import Lab
-from managers.outside import SECOND
 
 pytestmark = pytest.mark.managers
 
@@ -53,11 +52,11 @@ def _live(lab: Lab, *, has_guard: bool, tell: Table) -> Iterator[Moment]:
         yield Moment(f"{boot} boot, first moment", "", first_moment)
         yield moment(f"{boot} boot")
     if lab.setup.has_lease:
-        lab.outside.hand_out(SECOND)
+        lab.outside.hand_out(lab.setup.second)
         node.renew()
         wait_for("the renewal", lambda: _is_followed(lab), seconds=10)
         yield moment("renewed")
-    node.start_nodelocaldns(f"nameserver {SECOND}\n")
+    node.start_nodelocaldns()
     _wait_for_verdict(lab, "healthy", has_guard=has_guard)
     yield moment("NodeLocalDNS healthy")
     node.stop_nodelocaldns()
@@ -100,7 +99,7 @@ def _compare(without: Moment, guarded: Moment) -> str:
 
 def _is_followed(lab: Lab) -> bool:
     answers = lab.node.ask(lab.setup.works_when_healthy)
-    return any(lab.outside.was_asked(SECOND, one.name) for one in answers.values())
+    return any(lab.outside.was_asked(lab.setup.second, one.name) for one in answers.values())
 
 
 def _wait_for_verdict(lab: Lab, state: str, *, has_guard: bool) -> None:

@@ -15,6 +15,7 @@ from boot.tree import Recipe
 
 _DHCLIENT = ("ifupdown", "isc-dhcp-client")
 
+DHCLIENT = tree.NODE
 RESOLVED = Recipe(
     name="bookworm-resolved", packages=(*_DHCLIENT, "systemd-resolved", "libnss-resolve")
 )
@@ -29,6 +30,7 @@ OPENRESOLV = Recipe(name="bookworm-openresolv", packages=(*_DHCLIENT, "openresol
 DHCPCD = Recipe(name="bookworm-dhcpcd", packages=("dhcpcd",))
 STATIC = Recipe(name="bookworm-static", packages=("ifupdown",))
 TRIXIE = Recipe(name="trixie", release="trixie", packages=("ifupdown", "dhcpcd-base"))
+TRIXIE_DHCLIENT = Recipe(name="trixie-dhclient", release="trixie", packages=_DHCLIENT)
 TRIXIE_RESOLVED = Recipe(
     name="trixie-resolved",
     release="trixie",
@@ -36,6 +38,7 @@ TRIXIE_RESOLVED = Recipe(
 )
 
 ALL = (
+    DHCLIENT,
     RESOLVED,
     NETWORK_MANAGER,
     RESOLVCONF,
@@ -44,6 +47,7 @@ ALL = (
     STATIC,
     NETWORK_MANAGER_RESOLVED,
     TRIXIE,
+    TRIXIE_DHCLIENT,
     TRIXIE_RESOLVED,
 )
 
