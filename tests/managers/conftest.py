@@ -80,7 +80,7 @@ def twins(
     with ExitStack() as stack:
         pair = [
             stack.enter_context(open_lab(setup, tmp_path / name, programs))
-            for name in ("without", "with")
+            for name in ("bare", "guarded")
         ]
         pair[1].node.install(deb)
         yield pair[0], pair[1]

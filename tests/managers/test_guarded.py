@@ -179,8 +179,6 @@ def test_a_purge_gives_the_manager_its_node_back(
     link = guarded.setup.resolv_conf.link
     assert node.try_("readlink", RESOLV_CONF).stdout.strip() == (link or "")
     claims.nothing("dead", asking.dead(answers))
-    poisoned = [one for one in node.named_by(RESOLV_CONF) if truth.is_dead_end(one)]
-    assert poisoned == [one for one in guarded.setup.nameservers if truth.is_dead_end(one)]
 
 
 @contextmanager
@@ -239,5 +237,5 @@ def _followers_of(lab: Lab, server: str) -> list[str]:
     asking_it = [
         str(way) for way, one in answers.items() if lab.outside.was_asked(server, one.name)
     ]
-    files = (RESOLV_CONF, POD_FILE, lab.setup.kubelet_reads)
+    files = dict.fromkeys((RESOLV_CONF, POD_FILE, lab.setup.kubelet_reads))
     return asking_it + [path for path in files if server in lab.node.named_by(path)]
