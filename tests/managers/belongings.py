@@ -21,14 +21,18 @@ _OURS = "dnsguard"
 """In the name of everything that is the package's, wherever it lies."""
 
 
-def look(node: ManagedNode, owned: tuple[str, ...]) -> str:
-    """Return /etc/resolv.conf, what it leads to, and all that the globs find, but ours.
+def look(node: ManagedNode) -> str:
+    """Return /etc/resolv.conf, what it leads to, and all that is the manager's.
 
-    Files of ours are for the package's own tests: here counts what another program reads.
+    Files of ours are for the package's own tests: here counts what another program reads. Left
+    out is what two programs of a bare node write, now the one last, now the other.
     """
+    owned, raced = node.setup.owned, node.setup.raced
     found = node.run("sh", "-c", f"ls -d -- {' '.join(owned)} 2>/dev/null || true").split()
     foreign = [path for path in sorted(set(found)) if _OURS not in path.rsplit("/", 1)[-1]]
-    return node.run("sh", "-c", _LOOK, "sh", "/etc/resolv.conf", *foreign) + "\n" + _behind(node)
+    stable = [path for path in foreign if path not in raced]
+    told = node.run("sh", "-c", _LOOK, "sh", "/etc/resolv.conf", *stable)
+    return told if raced else f"{told}\n{_behind(node)}"
 
 
 def _behind(node: ManagedNode) -> str:

@@ -57,6 +57,8 @@ class Setup:
     """kubelet's resolvConf."""
     owned: tuple[str, ...] = ()
     """Globs of what is the manager's, beside /etc/resolv.conf: compared byte for byte."""
+    raced: tuple[str, ...] = ()
+    """Of these, what /etc/resolv.conf leads to where two programs write it in no sure order."""
     ways: frozenset[Way] = BY_FILE
     """In which a program on the node asks."""
     healthy_ways: frozenset[Way] | None = None

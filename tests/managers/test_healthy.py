@@ -44,7 +44,7 @@ def _live(lab: Lab, *, has_guard: bool, tell: Table) -> Iterator[Moment]:
         answers = node.ask(ways)
         if has_guard:
             tell(f"healthy: {name}", answers)
-        owned = belongings.look(node, lab.setup.owned)
+        owned = belongings.look(node)
         return Moment(name, owned, asking.dead(answers))
 
     for boot in ("first", "second", "third"):
