@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.core.answers import Answer, Probe
-from dnsguard.core.decide import confirm, follow_up, forget, to_remember
+from dnsguard.core.decide import follow_up, forget, to_remember
+from dnsguard.core.learn_answers import confirm
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import CurrentLease
 from dnsguard.core.observation import DhcpAnswer, FileObservation, Observation
@@ -66,6 +67,11 @@ class Guard:
     def refresh(self) -> None:
         """Look up what changes seldom."""
         self.surroundings.refresh()
+        self.configure(self._configured)
+
+    def refresh_kubelet(self) -> None:
+        """Look up only what can change without a hint."""
+        self.surroundings.refresh_kubelet()
         self.configure(self._configured)
 
     def search(self, seconds: float = math.inf) -> bool:
