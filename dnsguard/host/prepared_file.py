@@ -37,10 +37,13 @@ class PreparedFile:
         """What lies ready; None while nothing does."""
         self.wanted: PreparedRepair | None = None
         """What should."""
+        self._unfit: PreparedRepair | None = None
+        """What can't lie ready here, whenever it is tried."""
 
     @property
     def is_stale(self) -> bool:
-        return self.wanted != self.repair
+        is_fit = self.wanted is None or self.wanted != self._unfit
+        return is_fit and self.wanted != self.repair
 
     def prepare(self, repair: PreparedRepair) -> bool:
         """Write the file and sync it, which takes milliseconds; off the event loop."""
@@ -60,6 +63,7 @@ class PreparedFile:
         self._like = (like.mode, like.uid, like.gid, [name for name, _ in like.extended])
         # What it could not be given, the repair that is decided then will say.
         if new.lost or not is_exact:
+            self._unfit = repair
             self.discard()
             return False
         return True
