@@ -31,6 +31,7 @@ from dnsguard.guard import Guard
 from dnsguard.host import dhcp_query, resolvfile
 from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
+from dnsguard.host.selector import PromptSelector
 from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
@@ -64,7 +65,9 @@ _NO_HINTS_REMEDY = {
 class Daemon:
     """The loop's side of the guard: descriptors, timers, tasks."""
 
-    def __init__(self, guard: Guard, settings: config.Config, journal: Journal) -> None:
+    def __init__(
+        self, guard: Guard, settings: config.Config, journal: Journal, selector: PromptSelector
+    ) -> None:
         self._guard = guard
         self._settings = settings
         self._journal = journal
@@ -75,6 +78,8 @@ class Daemon:
         watch = _open(Watch, journal)
         touched = guard.surroundings.record_touched
         self._files = None if watch is None else FileHints(watch, guard.paths, touched)
+        if self._files is not None:
+            selector.act_first(self._files.fileno(), guard.apply_prepared)
         guard.collect_file_events = self._collect_file_events
         self._is_called_for_files = False
         self._network = NetworkHints(_open(Addresses, journal), _open(Listeners, journal))
@@ -137,15 +142,16 @@ class Daemon:
     # --- Hints
 
     def _on_files(self) -> None:
-        """Repair at once what a repair lies ready for; look, if it is about anything else."""
+        """Tell of what was repaired at once; look, if it is about anything else."""
         assert self._files is not None  # noqa: S101 -- its descriptor called
         self._is_called_for_files = True
-        self._apply_prepared()
+        self._account_for_repair()
         hint = self._files.take()
         self._is_called_for_files = False
         if hint.is_about_file:
             # Between that and the events the file may have changed once more.
-            self._apply_prepared()
+            self._guard.apply_prepared()
+            self._account_for_repair()
         if hint.is_about_records:
             self._guard.surroundings.read_records()
         if hint.is_about_records or (hint.is_about_file and not self._guard.is_as_left()):
@@ -155,9 +161,10 @@ class Daemon:
         if hint.needs_cover:
             self._cover()
 
-    def _apply_prepared(self) -> None:
-        if self._guard.apply_prepared():
-            self._follow_up(self._guard.account_for_repair())
+    def _account_for_repair(self) -> None:
+        plan = self._guard.account_for_repair()
+        if plan is not None:
+            self._follow_up(plan)
 
     def _collect_file_events(self) -> None:
         """Read the files' events: they tell who has written what a look has just found."""
@@ -433,9 +440,12 @@ def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:
     gc.collect()
     gc.freeze()
 
-    async def main() -> None:
-        await Daemon(guard, settings, journal).run()
+    selector = PromptSelector()
 
-    asyncio.run(main())
+    async def main() -> None:
+        await Daemon(guard, settings, journal, selector).run()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(main())
     journal.close()
     guard.file.prepared.discard()  # a thread may have laid one ready after the stop
