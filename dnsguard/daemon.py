@@ -239,7 +239,8 @@ class Daemon:
         now = time.monotonic()
         self._refresh_at = now + REFRESH
         self._update_dhclient_lock()
-        if now + EARLY < self._reread_at and self._guard.is_at_rest:
+        is_watched = self._files is not None and not self._files.failures
+        if now + EARLY < self._reread_at and is_watched and self._guard.is_at_rest:
             self._guard.refresh_kubelet()
         else:
             self._read_at, self._reread_at = now, now + REREAD

@@ -137,6 +137,7 @@ _FIGURES = (
     f"fastest {resolvconf.MAXNS} are taken",
     f"The {remembered.MOST_REMEMBERED} newest are kept",
     f"looks again every {daemon.REFRESH:g} seconds",
+    f"are read again every {daemon.REREAD:g} seconds",
     f"within {daemon.REFRESH:g} seconds instead of at once",
     f"{1000 * daemon.QUIET:g} milliseconds after the look",
     f"written {events.BURST} times a minute",
