@@ -10,6 +10,7 @@ as long as stat(2) finds the files that a look reads as they were.
 
 import asyncio
 import gc
+import math
 import signal
 import time
 import traceback
@@ -30,6 +31,7 @@ from dnsguard.guard import Guard
 from dnsguard.host import dhcp_query, resolvfile
 from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
+from dnsguard.host.selector import PromptSelector
 from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
@@ -43,6 +45,10 @@ QUIET = 0.02
 """Seconds after a look before what was written is synced: other writes may follow."""
 REFRESH = 5.0
 """Seconds after which everything is looked up again, hints or none."""
+REREAD = 15.0
+"""The same, of the files that name servers, while nothing is out of order: they are watched."""
+HINTED = 1.0
+"""Seconds between two readings of those at most: networkd keeps a file a link, so a file a pod."""
 SOON = 0.02
 """Seconds: what is due by then is done now, for each time that the loop is woken costs more."""
 EARLY = REFRESH / 10
@@ -59,7 +65,9 @@ _NO_HINTS_REMEDY = {
 class Daemon:
     """The loop's side of the guard: descriptors, timers, tasks."""
 
-    def __init__(self, guard: Guard, settings: config.Config, journal: Journal) -> None:
+    def __init__(
+        self, guard: Guard, settings: config.Config, journal: Journal, selector: PromptSelector
+    ) -> None:
         self._guard = guard
         self._settings = settings
         self._journal = journal
@@ -70,6 +78,8 @@ class Daemon:
         watch = _open(Watch, journal)
         touched = guard.surroundings.record_touched
         self._files = None if watch is None else FileHints(watch, guard.paths, touched)
+        if self._files is not None:
+            selector.act_first(self._files.fileno(), guard.apply_prepared)
         guard.collect_file_events = self._collect_file_events
         self._is_called_for_files = False
         self._network = NetworkHints(_open(Addresses, journal), _open(Listeners, journal))
@@ -81,6 +91,8 @@ class Daemon:
         )
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._refresh_at = 0.0
+        self._reread_at, self._read_at = 0.0, -math.inf
+        """When the files that name servers are read again, and were read last."""
         self._look_by = 0.0
         """When everything that each look reads is read again, hints or none."""
         self._pulse = min(REFRESH, self._service.watchdog_interval or REFRESH)
@@ -130,28 +142,29 @@ class Daemon:
     # --- Hints
 
     def _on_files(self) -> None:
-        """Repair at once what a repair lies ready for; look, if it is about anything else."""
+        """Tell of what was repaired at once; look, if it is about anything else."""
         assert self._files is not None  # noqa: S101 -- its descriptor called
         self._is_called_for_files = True
-        self._apply_prepared()
+        self._account_for_repair()
         hint = self._files.take()
         self._is_called_for_files = False
         if hint.is_about_file:
             # Between that and the events the file may have changed once more.
-            self._apply_prepared()
+            self._guard.apply_prepared()
+            self._account_for_repair()
         if hint.is_about_records:
             self._guard.surroundings.read_records()
         if hint.is_about_records or (hint.is_about_file and not self._guard.is_as_left()):
             self._follow_up(self._guard.look())
-        if hint.is_about_leases or hint.is_about_records:
-            self._refresh_at = 0.0  # the lease file says more
-            self._loop.call_soon(self.look)
+        if hint.is_about_sources or hint.is_about_records:
+            self._reread_soon()  # the lease file says more
         if hint.needs_cover:
             self._cover()
 
-    def _apply_prepared(self) -> None:
-        if self._guard.apply_prepared():
-            self._follow_up(self._guard.account_for_repair())
+    def _account_for_repair(self) -> None:
+        plan = self._guard.account_for_repair()
+        if plan is not None:
+            self._follow_up(plan)
 
     def _collect_file_events(self) -> None:
         """Read the files' events: they tell who has written what a look has just found."""
@@ -168,6 +181,7 @@ class Daemon:
             self._take_addresses(self._network.list_all(self._guard.policy.nodelocal))
             self._follow_up(self._guard.look())
             # A new address, a new lease: what was unknown may stand in a file now.
+            self._reread_at = 0.0
             self._loop.call_soon(self._look_at_everything)
 
     def _on_listeners(self) -> None:
@@ -185,6 +199,11 @@ class Daemon:
         # Nothing tells of a new listener but its answer.
         self._take_addresses(self._network.list_listeners(self._guard.policy.nodelocal))
         self._follow_up(self._guard.look(answers))
+
+    def _reread_soon(self) -> None:
+        """Read the files that name servers again, if that was not done just now."""
+        self._reread_at = self._refresh_at = max(0.0, self._read_at + HINTED)
+        self._loop.call_soon(self.look)
 
     def _take_addresses(self, listed: Addressing) -> None:
         self._guard.surroundings.set_addresses(*listed)
@@ -217,12 +236,18 @@ class Daemon:
 
     def _look_at_everything(self) -> None:
         """Look up what changes seldom, and look."""
-        self._refresh_at = time.monotonic() + REFRESH
+        now = time.monotonic()
+        self._refresh_at = now + REFRESH
         self._update_dhclient_lock()
-        self._guard.refresh()
+        is_watched = self._files is not None and not self._files.failures
+        if now + EARLY < self._reread_at and is_watched and self._guard.is_at_rest:
+            self._guard.refresh_kubelet()
+        else:
+            self._read_at, self._reread_at = now, now + REREAD
+            self._guard.refresh()
+            self._cover()
+            self._dhclient.judge(self._guard.policy.cluster)
         self._loop.call_soon(self._search)
-        self._cover()
-        self._dhclient.judge(self._guard.policy.cluster)
         self._follow_up(self._guard.look())
 
     def _follow_up(self, plan: Plan) -> None:
@@ -332,7 +357,7 @@ class Daemon:
             self._update_dhclient_lock()
             self._serve_metrics()
             self._tell("reloaded", path=path)
-        self._refresh_at = 0.0
+        self._refresh_at = self._reread_at = 0.0
         self.look()
         self._service.end_reload()
 
@@ -416,9 +441,12 @@ def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:
     gc.collect()
     gc.freeze()
 
-    async def main() -> None:
-        await Daemon(guard, settings, journal).run()
+    selector = PromptSelector()
 
-    asyncio.run(main())
+    async def main() -> None:
+        await Daemon(guard, settings, journal, selector).run()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(main())
     journal.close()
     guard.file.prepared.discard()  # a thread may have laid one ready after the stop

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsguard.host import resolvfile
+from dnsguard.host.places import DIRECTORIES
 from dnsguard.host.watch import FileEvents, Watch, places
 from dnsguard.paths import Paths
 
@@ -17,8 +18,8 @@ class FileHint:
 
     is_about_file: bool = False
     """resolv.conf, or a step of the way to it."""
-    is_about_leases: bool = False
-    """dhclient's leases and hooks."""
+    is_about_sources: bool = False
+    """What names servers: leases, hooks, the files of network managers."""
     is_about_records: bool = False
     """What our enter hook wrote down."""
     needs_cover: bool = False
@@ -32,6 +33,9 @@ class FileHints:
         self, watch: Watch, paths: Paths, record_touched: Callable[[frozenset[Path]], None]
     ) -> None:
         self._watch, self._paths, self._record_touched = watch, paths, record_touched
+        self._sources = frozenset(
+            (*paths.dhclient_hooks, *(paths.root / place for place in DIRECTORIES))
+        )
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
         self._collected = FileEvents()
@@ -63,18 +67,18 @@ class FileHints:
         events, self._collected = self._collected, FileEvents()
         if events.overflowed:
             return FileHint(
-                is_about_file=True, is_about_leases=True, is_about_records=True, needs_cover=True
+                is_about_file=True, is_about_sources=True, is_about_records=True, needs_cover=True
             )
-        read = (*self._paths.dhclient_hooks, *self._paths.leases)
+        read = self._sources
         is_about_file = any(path.name in self._names for path in events.paths)
-        is_about_leases = any(path in read or path.parent in read for path in events.paths)
+        is_about_sources = any(path in read or path.parent in read for path in events.paths)
         is_about_records = any(path.parent == self._paths.hook_records for path in events.paths)
         is_covered = bool(events.paths & self._covered)
         return FileHint(
             is_about_file=is_about_file,
-            is_about_leases=is_about_leases,
+            is_about_sources=is_about_sources,
             is_about_records=is_about_records,
-            needs_cover=is_about_file or is_about_leases or is_covered,
+            needs_cover=is_about_file or is_about_sources or is_covered,
         )
 
     def cover(self, managed_link: Path | None) -> bool:
@@ -90,8 +94,7 @@ class FileHints:
             *places(Path("/etc/resolv.conf"), root=paths.root),
             *(place for link in links for place in places(link)),
             paths.dhclient_hooks[0].parent,
-            *paths.dhclient_hooks[1:],
-            *paths.leases,
+            *self._sources,
             paths.hook_records,
         )
         self._covered = frozenset(wanted)

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.core.answers import Answer, Probe
-from dnsguard.core.decide import confirm, follow_up, forget, to_remember
+from dnsguard.core.decide import follow_up, forget, to_remember
+from dnsguard.core.learn_answers import confirm
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import CurrentLease
 from dnsguard.core.observation import DhcpAnswer, FileObservation, Observation
@@ -52,7 +53,8 @@ class Guard:
         self.collect_file_events: Callable[[], None] = lambda: None
         """Notes what was touched by now; the daemon's."""
         self.configure(policy)
-        self._repaired = (FileObservation(), b"")
+        self._repaired: tuple[FileObservation, bytes] | None = None
+        """What was repaired before anything was decided, and into what."""
         self._woken = time.monotonic()
         self._news: list[Event] = []
         self._questions: list[Probe] = []
@@ -66,6 +68,11 @@ class Guard:
     def refresh(self) -> None:
         """Look up what changes seldom."""
         self.surroundings.refresh()
+        self.configure(self._configured)
+
+    def refresh_kubelet(self) -> None:
+        """Look up only what can change without a hint."""
+        self.surroundings.refresh_kubelet()
         self.configure(self._configured)
 
     def search(self, seconds: float = math.inf) -> bool:
@@ -99,7 +106,7 @@ class Guard:
         """Repair the file at once, if it says what a repair lies ready for.
 
         The one write that is made before it is decided: it was decided when it was prepared.
-        What it means is decided by :meth:`account_for_repair`, which has to follow.
+        What it means is decided by :meth:`account_for_repair`, before anything else is.
         """
         self._woken = time.monotonic()
         repaired = self.file.apply_prepared()
@@ -109,9 +116,11 @@ class Guard:
         self._repaired = repaired
         return True
 
-    def account_for_repair(self) -> Plan:
-        """Decide what the repair means that :meth:`apply_prepared` has made."""
-        poisoned, repaired = self._repaired
+    def account_for_repair(self) -> Plan | None:
+        """Decide what the repair means that :meth:`apply_prepared` has made; None for no repair."""
+        if self._repaired is None:
+            return None
+        (poisoned, repaired), self._repaired = self._repaired, None
         self.collect_file_events()
         seen = replace(self.observe(), file=poisoned, repaired=repaired)
         memory, decision = repair(self.memory, seen, self.policy)
@@ -123,6 +132,7 @@ class Guard:
         What else the plan holds is left to :meth:`apply_deferred`, so that nothing stands
         between a foreign write and its repair.
         """
+        self.account_for_repair()
         self.counters.record_answers(answers, self.policy.cluster)
         memory, outcomes = self.memory, list[Replacement]()
         for _ in range(_TRIES):

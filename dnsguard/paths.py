@@ -5,58 +5,59 @@ which is how all of them run the very same code.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots, which leave no room for what is cached: pathlib is slow
 class Paths:
     """Where things are; hier(7) and dhclient(8) say why there."""
 
     root: Path = Path("/")
 
-    @property
+    @cached_property
     def resolv_conf(self) -> Path:
         return self.root / "etc/resolv.conf"
 
-    @property
+    @cached_property
     def config(self) -> Path:
         return self.root / "etc/dnsguard/dnsguard.toml"
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """Remembered candidates."""
         return self.root / "var/lib/dnsguard/state.json"
 
-    @property
+    @cached_property
     def foreign(self) -> Path:
         """resolv.conf as someone else wrote it last."""
         return self.root / "var/lib/dnsguard/resolv.conf.foreign"
 
-    @property
+    @cached_property
     def pod_file(self) -> Path:
         """The file for kubelet."""
         return self.root / "var/lib/dnsguard/resolv.conf"
 
-    @property
+    @cached_property
     def socket(self) -> Path:
         return self.root / "run/dnsguard/control.sock"
 
-    @property
+    @cached_property
     def lock(self) -> Path:
         """Held by the daemon that runs."""
         return self.root / "run/dnsguard/daemon.lock"
 
-    @property
+    @cached_property
     def hold(self) -> Path:
         """What an operator has pinned; for this boot, and for the next daemon."""
         return self.root / "run/dnsguard/hold.json"
 
-    @property
+    @cached_property
     def metrics(self) -> Path:
         """Written where node-exporter's directory is not root's alone."""
         return self.root / "run/dnsguard/dnsguard.prom"
 
-    @property
+    @cached_property
     def dhclient_hooks(self) -> tuple[Path, ...]:
         """What dhclient(8) and dhclient-script(8) read at the next lease."""
         dhcp = self.root / "etc/dhcp"
@@ -66,22 +67,17 @@ class Paths:
             dhcp / "dhclient-exit-hooks.d",
         )
 
-    @property
-    def leases(self) -> tuple[Path, ...]:
-        """Where dhclient keeps its leases, which it writes before it runs its script."""
-        return self.root / "var/lib/dhcp", self.root / "var/lib/dhclient"
-
-    @property
+    @cached_property
     def hook(self) -> Path:
         """Our enter hook, which dhclient-script(8) sources."""
         return self.root / "etc/dhcp/dhclient-enter-hooks.d/dnsguard"
 
-    @property
+    @cached_property
     def hook_lock(self) -> Path:
         """Held while our enter hook is to keep dhclient from resolv.conf."""
         return self.root / "run/dnsguard/dhclient.lock"
 
-    @property
+    @cached_property
     def hook_records(self) -> Path:
         """What the hook writes down, a file an interface."""
         return self.root / "run/dnsguard/dhclient"

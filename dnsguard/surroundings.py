@@ -61,11 +61,12 @@ class Surroundings:
         # Here, not above: its parsers cost 15 ms, and what is remembered may do for a start.
         from dnsguard.host import sources
 
-        self.known = replace(
-            self.known,
-            found=sources.find_sources(self._paths),
-            pod_file=read_bounded(self._paths.pod_file, MAX_FILE),
-        )
+        self.known = replace(self.known, found=sources.find_sources(self._paths))
+        self.refresh_kubelet()
+
+    def refresh_kubelet(self) -> None:
+        """Look up what can change without a hint: kubelet, its file, what our hook has noted."""
+        self.known = replace(self.known, pod_file=read_bounded(self._paths.pod_file, MAX_FILE))
         self.read_records()
         self.read_kubelet()
 

@@ -10,10 +10,8 @@ observation; memory is returned, never changed.
 from dataclasses import replace
 
 from dnsguard.core import dhcp_query, upstreams
-from dnsguard.core.answers import Answer
 from dnsguard.core.eligibility import update_remembered
 from dnsguard.core.handover import explain, needs_only_proof
-from dnsguard.core.learn_answers import learn_services
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
@@ -94,28 +92,6 @@ def follow_up(
         look_at=min(quiet_until, probes.next_at),
         quiet_until=quiet_until,
     )
-
-
-def confirm(
-    memory: Memory,
-    answers: tuple[Answer, ...],
-    policy: Policy,
-    bound: frozenset[IPAddress] | None,
-) -> Memory | None:
-    """Return the memory after answers that tell nothing new; None if there is one to decide on.
-
-    NodeLocalDNS is well, and says so once a second.
-
-    :param bound: the node's addresses; while nobody can list them, it is not judged at all.
-    """
-    if bound is None or learn_services(memory, answers, policy) is not memory:
-        return None
-    for answer in answers:
-        health = memory.health.confirm(answer, policy)
-        if health is None:
-            return None
-        memory = replace(memory, health=health)
-    return memory
 
 
 def decide(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, Plan]:

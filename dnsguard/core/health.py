@@ -73,6 +73,12 @@ class Health:
         return self.state in (NodeLocal.WARMING, NodeLocal.HEALTHY)
 
     @property
+    def is_well(self) -> bool:
+        """Whether it is healthy and answered all that it was asked last."""
+        failures = any(streak.failures for streak in self.streaks.values())
+        return self.state is NodeLocal.HEALTHY and not failures
+
+    @property
     def rtt(self) -> float | None:
         return self.streak(HEARTBEAT).rtt
 
@@ -128,11 +134,8 @@ class Health:
         New is a failure, what comes of a one-time name, and anything while it is not healthy or
         fails in something: an upstream may have shown meanwhile that this is its own fault.
         """
-        is_well = self.state is NodeLocal.HEALTHY and not any(
-            streak.failures for streak in self.streaks.values()
-        )
         is_about_it = answer.address == self.address and answer.leg in list_targets(policy)
-        if not (is_well and is_about_it) or answer.outcome is not Outcome.ANSWERED:
+        if not (self.is_well and is_about_it) or answer.outcome is not Outcome.ANSWERED:
             return None
         return self.apply_answer(answer, policy)
 

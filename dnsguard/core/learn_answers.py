@@ -1,6 +1,6 @@
 """What the answers say, of NodeLocalDNS, of the upstreams and of the cluster itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from dnsguard.core import dhcp_query, probe_record
@@ -48,7 +48,38 @@ def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
     )
 
 
-def learn_services(memory: Memory, answers: tuple[Answer, ...], policy: Policy) -> Memory:
+def confirm(
+    memory: Memory,
+    answers: Iterable[Answer],
+    policy: Policy,
+    bound: frozenset[IPAddress] | None,
+) -> Memory | None:
+    """Return the memory after answers that tell nothing new; None if there is one to decide on.
+
+    NodeLocalDNS is well, and says so once a second; so is an upstream, and says so seldom.
+
+    :param bound: the node's addresses; while nobody can list them, it is not judged at all.
+    """
+    if bound is None or learn_services(memory, answers, policy) is not memory:
+        return None
+    health, outside = memory.health, list[Answer]()
+    for answer in answers:
+        if answer.address not in policy.cluster:
+            outside.append(answer)
+        elif (confirmed := health.confirm(answer, policy)) is not None:
+            health = confirmed
+        else:
+            return None
+    if not outside:
+        return replace(memory, health=health)
+    known = services(policy, memory.kubernetes, health.address)
+    records = probe_record.confirm(memory.probe_records, outside, known)
+    if records is None or not health.is_well:  # else it tells whose fault that is
+        return None
+    return replace(memory, health=health, probe_records=records)
+
+
+def learn_services(memory: Memory, answers: Iterable[Answer], policy: Policy) -> Memory:
     """Take in what NodeLocalDNS says the cluster's own name is.
 
     By that an outer cluster's DNS is told from this one's at the next boot, too. Only

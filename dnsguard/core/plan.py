@@ -110,14 +110,15 @@ class PreparedRepair:
         """
         if text == self.poisoned:
             return self.content
-        at = text.find(self.block) if self.block else -1
-        if at < 0 or b"dnsguard" in text:
+        if not self.block:
             return None
-        end = at + len(self.block)
-        are_lines = text[at - 1 : at] in (b"", b"\n") and text[end : end + 1] in (b"", b"\n")
-        if not are_lines or text.count(b"nameserver") != self.block.count(b"nameserver"):
+        before, block, after = text.partition(self.block)
+        if not block or before[-1:] not in b"\n" or after[:1] not in b"\n":
             return None
-        return text[:at] + self.guarded + text[end:]
+        for rest in (before, after):
+            if b"nameserver" in rest or b"dnsguard" in rest:
+                return None
+        return before + self.guarded + after
 
 
 class UnusedKind(StrEnum):

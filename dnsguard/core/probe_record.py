@@ -4,7 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dnsguard.core.answers import Answer, Outcome, ProbeKind
-from dnsguard.core.evidence import Finding, Round, Services, fails_alike, judge_round, resolves
+from dnsguard.core.evidence import (
+    Finding,
+    Round,
+    Services,
+    fails_alike,
+    judge_round,
+    needed_probes,
+    resolves,
+)
 from dnsguard.formats.address import IPAddress
 
 LOST_AFTER = 2
@@ -74,6 +82,11 @@ class ProbeRecord:
     def is_usable(self) -> bool:
         return self.answers and self.cleared_at is not None
 
+    @property
+    def is_in_order(self) -> bool:
+        """Whether all that came of asking it last speaks for it."""
+        return self.is_usable and not (self.failures or self.doubts)
+
 
 ProbeRecords = Mapping[IPAddress, ProbeRecord]
 
@@ -98,6 +111,24 @@ def apply_answers(
             record = _apply_outside_answer(record, answer)
         changed[answer.address] = _apply_finding(record, answer, services)
     return changed
+
+
+def confirm(
+    records: ProbeRecords, answers: Iterable[Answer], services: Services
+) -> ProbeRecords | None:
+    """Return the records after answers that tell nothing new; None if one may.
+
+    Nothing new is that who was in order still is, with nothing more to ask for that.
+    """
+    answers = tuple(answers)
+    after = apply_answers(records, answers, services)
+    for address in {answer.address for answer in answers}:
+        record = after[address]
+        needed = frozenset(needed_probes(record.round, services, is_stub=address.is_loopback))
+        was_in_order = records.get(address, _UNKNOWN).is_in_order
+        if not (was_in_order and record.is_in_order) or record.is_waiting or needed - record.asked:
+            return None
+    return after
 
 
 def _apply_outside_answer(record: ProbeRecord, answer: Answer) -> ProbeRecord:

@@ -163,3 +163,16 @@ ORIGINALS = (
     _place(Source.BACKUP, nameservers.openresolv, "etc/resolvconf.conf"),
     _place(Source.BACKUP, nameservers.resolv_conf, "etc/resolv.conf.tail"),
 )
+
+
+def _find_directories() -> frozenset[str]:
+    """Return where the files of these places lie, as far as patterns don't tell where."""
+    places = (*PLACES, RESOLVCONF, *ORIGINALS)
+    directories = {pattern.rpartition("/")[0] for one in places for pattern in one.patterns}
+    return frozenset(one for one in directories if not set(one) & set("*?[{")) - _SHARED
+
+
+_SHARED = frozenset({"etc", "run", "proc/net"})
+"""Where others write all the time, and the kernel's, which tell of nothing (inotify(7))."""
+DIRECTORIES = _find_directories()
+"""To be watched; below the root."""

@@ -19,11 +19,14 @@ class PodsFileReader:
     def __init__(self, root: Path, resolv_conf: Path) -> None:
         self._root = root
         self._resolv_conf = resolv_conf
+        self._name, self._path = "", root
         self._last: tuple[tuple[object, ...], PodsFile] | None = None
 
     def read(self, name: str) -> PodsFile:
         """Return what pods would get now. Never raises OSError."""
-        path = self._root / name.lstrip("/")
+        if name != self._name:
+            self._name, self._path = name, self._root / name.lstrip("/")
+        path = self._path
         version = (
             name,
             _find_version(path),
@@ -71,5 +74,5 @@ def _find_version(path: Path) -> Identity | None:
 
 def _read_link(path: Path) -> str | None:
     with suppress(OSError):
-        return str(path.readlink())
+        return os.readlink(path)  # noqa: PTH115 -- once a second
     return None

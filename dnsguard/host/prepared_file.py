@@ -31,16 +31,22 @@ class PreparedFile:
     def __init__(self, resolv_conf: Path) -> None:
         self._resolv_conf = resolv_conf
         self._path, self._spare = str(resolv_conf), ""
+        self._descriptor = -1
+        """The spare's, for reading only: with one that can write, nobody could remount the
+        filesystem read-only (mount(2), EBUSY)."""
         self._like: tuple[int, int, int, list[str]] = (0, 0, 0, [])
         """Mode, owner, group and names of extended attributes, which it was given."""
         self.repair: PreparedRepair | None = None
         """What lies ready; None while nothing does."""
         self.wanted: PreparedRepair | None = None
         """What should."""
+        self._unfit: PreparedRepair | None = None
+        """What can't lie ready here, whenever it is tried."""
 
     @property
     def is_stale(self) -> bool:
-        return self.wanted != self.repair
+        is_fit = self.wanted is None or self.wanted != self._unfit
+        return is_fit and self.wanted != self.repair
 
     def prepare(self, repair: PreparedRepair) -> bool:
         """Write the file and sync it, which takes milliseconds; off the event loop."""
@@ -51,15 +57,17 @@ class PreparedFile:
                 like = _attributes(directory, path.name)
                 new = atomic.create(directory, path.name, repair.content, like, is_synced=True)
                 self._spare = str(path.with_name(new.name))
+                self._descriptor = os.open(self._spare, _OPEN)
             finally:
                 os.close(directory)
-            is_exact = _keeps_nanoseconds(self._spare)
+            is_exact = _keeps_nanoseconds(self._descriptor)
         except OSError:
             self.discard()
             return False
         self._like = (like.mode, like.uid, like.gid, [name for name, _ in like.extended])
         # What it could not be given, the repair that is decided then will say.
         if new.lost or not is_exact:
+            self._unfit = repair
             self.discard()
             return False
         return True
@@ -104,12 +112,14 @@ class PreparedFile:
         self.repair = None  # whatever comes of it, the prepared file is used up
         if repaired is not repair.content:
             self._fill(repaired, len(repair.content))
-        # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms.
-        later = max(after, status.st_mtime_ns, time.time_ns()) + 1
-        os.utime(self._spare, ns=(later, later))
         if not _is_same(status, os.lstat(self._path)):
             return None
         os.rename(self._spare, self._path)  # noqa: PTH104 -- pathlib costs 3 us
+        # time(7): the kernel's own stamp stands still for a tick, of up to 10 ms. Not before the
+        # rename, which would wait for it: until now it had the time of no other version.
+        later = max(after, status.st_mtime_ns, time.time_ns()) + 1
+        with suppress(OSError):
+            os.utime(self._descriptor, ns=(later, later))
         is_readable = status.st_mode & resolvfile.READABLE == resolvfile.READABLE
         identity = resolvfile.identity_of(status)
         return FileObservation(
@@ -117,11 +127,7 @@ class PreparedFile:
         ), repaired
 
     def _fill(self, content: bytes, length: int) -> None:
-        """Write another text into it; what a full disk does not take is not put in place.
-
-        Not through a descriptor that is kept: with one that can write, nobody could remount
-        the filesystem read-only (mount(2), EBUSY).
-        """
+        """Write another text into it; what a full disk does not take is not put in place."""
         descriptor = os.open(self._spare, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             atomic.write_all(descriptor, content)
@@ -134,13 +140,19 @@ class PreparedFile:
         """Remove it: nothing of ours stays in /etc without the daemon."""
         self.repair = None
         with suppress(OSError):
+            os.close(self._descriptor)
+        self._descriptor = -1
+        with suppress(OSError):
             os.unlink(self._spare)  # noqa: PTH108 -- a string, as apply() needs it
 
 
-def _keeps_nanoseconds(path: str) -> bool:
+def _keeps_nanoseconds(descriptor: int) -> bool:
     """Tell whether a time that is set there stays what it is: ext3 and FAT cut it."""
-    os.utime(path, ns=(1, 1))
-    return os.stat(path).st_mtime_ns == 1  # noqa: PTH116 -- a string, as apply() needs it
+    before = os.fstat(descriptor)
+    os.utime(descriptor, ns=(1, 1))
+    is_kept = os.fstat(descriptor).st_mtime_ns == 1
+    os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
+    return is_kept
 
 
 def _is_same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from dnsguard.core.observation import MAX_FILE, MAX_GUARDED, FileObservation, Identity, Trouble
@@ -200,15 +201,23 @@ def take_lease(descriptor: int) -> bool:
 
     Where there are no leases to be had, nobody can tell, and nobody is held off.
     """
+    _ignore_breaks()
     try:
-        # Breaking a lease raises SIGIO, whose default is death; SIGURG's is nothing.
-        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
         return False
     except OSError:  # another owner's file (EACCES), a filesystem without leases (EINVAL)
         return True
     return True
+
+
+@cache
+def _ignore_breaks() -> None:
+    """Outlive the break of a lease: it raises SIGIO, whose default is death.
+
+    Once, where F_SETSIG would be a system call more for each repair.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
 
 
 def _unreadable(path: Path, error: OSError) -> FileObservation:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lab.nameserver import nameserver
 from lab.wait import until
 
 from dnsguard.formats import guarded_resolvconf, resolvconf
+from dnsguard.host.watch import Watch
 
 pytestmark = pytest.mark.integration
 
@@ -149,9 +151,6 @@ def test_go_sees_our_repair_of_the_same_second(guard: Node, go: Go, more: bytes)
     guard.file.write_bytes(POISON)
     with guard.guarded() as daemon:
         guard.wait_for(UPSTREAM)
-        until(
-            lambda: any((guard.root / "etc").glob(".resolv.conf.dnsguard-*"))
-        )  # the prepared repair
         until(go.resolves, within=2 * GO_LOOKS)
         daemon.send_signal(signal.SIGSTOP)
         try:
@@ -161,3 +160,21 @@ def test_go_sees_our_repair_of_the_same_second(guard: Node, go: Go, more: bytes)
         guard.wait_for(UPSTREAM)
         until(go.resolves, within=2 * GO_LOOKS)
         assert guard.file.stat().st_mtime > stamp
+
+
+@pytest.mark.usefixtures("whole_seconds")
+def test_what_can_not_lie_ready_is_not_tried_again(guard: Node) -> None:
+    """A later mtime than the poison's can't be set there beforehand; no look writes in vain."""
+    guard.file.write_bytes(POISON)
+    etc = guard.root / "etc"
+    with guard.guarded() as daemon, closing(Watch()) as watch:
+        guard.wait_for(UPSTREAM)
+        until(lambda: not guard.status()["degraded"])
+        until(lambda: not list(etc.glob(".resolv.conf.dnsguard-*")))
+        watch.cover([etc])
+        for _ in range(3):
+            behind = guard.log.stat().st_size
+            daemon.send_signal(signal.SIGHUP)  # which leads to a look
+            guard.wait_for_line("reloaded", behind=behind)
+        guard.status()
+        assert not [one for one in watch.drain().paths if ".dnsguard-" in one.name]

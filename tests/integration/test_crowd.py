@@ -146,13 +146,23 @@ def _as_nobody(guard: Node, tree: Path, *command: str) -> "subprocess.CompletedP
 
 
 def test_the_others_have_their_share_meanwhile(guard: Node, readable_tree: Path) -> None:
-    """A user who asks as one does is answered, whatever another one keeps open."""
+    """A user who asks as one does is answered, whatever another one keeps open.
+
+    Asked again, where the kernel's queue was full all the time: whoever pushes in there takes
+    each place that gets free before one who sleeps is awake (unix(7) has no order in it).
+    """
     with guard.guarded(), crowded("say_nothing", _socket(guard), [33]):
         guard.wait_for(UPSTREAM)
         until(lambda: not guard.status()["degraded"])
         for _ in range(5):
-            done = _as_nobody(guard, readable_tree, *guard.command("status"))
-            assert done.returncode == 0, done
+            until(lambda: _is_answered(guard, readable_tree), within=60)
+
+
+def _is_answered(guard: Node, tree: Path) -> bool:
+    """Tell whether nobody's status is an answer; none was, where the queue let nobody in."""
+    done = _as_nobody(guard, tree, *guard.command("status"))
+    assert done.returncode == 0 or "does not answer" in done.stderr, done
+    return done.returncode == 0
 
 
 def test_many_connections_of_root_are_no_end(guard: Node) -> None:

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from hypothesis import assume, given
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 
 from dnsguard.core.answers import Answer, Outcome, ProbeTarget
-from dnsguard.core.decide import confirm, decide
+from dnsguard.core.decide import decide
 from dnsguard.core.health import list_targets
+from dnsguard.core.learn_answers import confirm
 from dnsguard.core.model import Mode
 from dnsguard.core.observation import Trouble
 from dnsguard.core.plan import ReplaceFile
@@ -111,6 +112,32 @@ def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
             told = replace(seen, answers=(answer, *seen.answers))
             assert decide(heard, seen, node.policy) == decide(node.memory, told, node.policy)
             node.memory = heard
+
+
+@given(nodes(), st.data())
+def test_an_upstreams_answer_that_is_taken_in_without_a_look_calls_for_none(
+    node: Node, data: st.DataObject
+) -> None:
+    """The next look decides as one at it would have done, and nothing that could not wait."""
+    node.bound = frozenset({NODELOCAL})
+    for _ in range(node.policy.successes):
+        node.answer(NODELOCAL, Outcome.ANSWERED)
+        node.answer(UPSTREAMS[0], Outcome.ANSWERED)
+        node.look()
+    if data.draw(st.booleans()):
+        _live(data, node)
+    before = node.quiet(within=1.0)
+    node.answer(UPSTREAMS[0], data.draw(st.just(Outcome.ANSWERED) | outcomes))
+    answers, node.answers = tuple(node.answers), []
+    heard = confirm(node.memory, answers, node.policy, node.bound)
+    event("looked at" if heard is None else "taken in")
+    if heard is not None:
+        seen = node.observe()
+        told = replace(seen, answers=answers)
+        after, plan = decide(heard, seen, node.policy)
+        assert (after, plan) == decide(node.memory, told, node.policy)
+        assert plan.write is None
+        assert (plan.mode, plan.wanted) == (before.mode, before.wanted)
 
 
 @given(nodes(), st.sampled_from([one for one in Outcome if one is not Outcome.ANSWERED]))

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import pytest
@@ -108,7 +109,7 @@ def test_the_sources_stand_in_order_of_rank() -> None:
 def test_every_path_is_in_the_manual() -> None:
     """FILES has each path of paths.Paths."""
     text = section(page("dnsguard.8"), "FILES")
-    named = [name for name, kind in vars(Paths).items() if isinstance(kind, property)]
+    named = [name for name, kind in vars(Paths).items() if isinstance(kind, cached_property)]
     values = [getattr(Paths(), name) for name in named]
     paths = [path for value in values for path in (value if isinstance(value, tuple) else (value,))]
     assert paths
@@ -136,6 +137,7 @@ _FIGURES = (
     f"fastest {resolvconf.MAXNS} are taken",
     f"The {remembered.MOST_REMEMBERED} newest are kept",
     f"looks again every {daemon.REFRESH:g} seconds",
+    f"are read again every {daemon.REREAD:g} seconds",
     f"within {daemon.REFRESH:g} seconds instead of at once",
     f"{1000 * daemon.QUIET:g} milliseconds after the look",
     f"written {events.BURST} times a minute",
