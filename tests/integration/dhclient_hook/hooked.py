@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab.dhcp import OFFER, Machine
+from lab.dhclient import Machine
+from lab.dnsmasq import OFFER
 from unit.formats.samples import KUBESPRAY
 
 from dnsguard.formats.dhclient import records

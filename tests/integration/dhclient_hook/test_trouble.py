@@ -6,7 +6,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 import pytest
-from lab.dhcp import HOOK, Machine, World
+from lab.dhclient import HOOK, Machine
+from lab.dhcp import World
 
 from dnsguard.formats.dhclient.records import Reason
 from integration.dhclient_hook.hooked import HEALTHY, POISONING, daemon, told_of

@@ -7,7 +7,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from lab.dhcp import EXPIRING, PATIENCE, RENEWING, World, world
+from lab.dhclient import EXPIRING, PATIENCE, RENEWING
+from lab.dhcp import World, world
 from lab.wait import until
 from unit.formats.samples import DEBIAN
 

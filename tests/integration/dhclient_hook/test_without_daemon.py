@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable
 
 import pytest
-from lab.dhcp import EXPIRING, HOOK, Dhclient, Machine, World, world
+from lab.dhclient import EXPIRING, HOOK, Dhclient, Machine
+from lab.dhcp import World, world
 from unit.formats.samples import DEBIAN
 
 from integration.dhclient_hook.hooked import HEALTHY, IMPATIENT, ROUTERLESS, daemon

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.dhcp import PATIENCE, Server
+from lab.dhclient import PATIENCE
+from lab.dnsmasq import Server
 from lab.netns import Namespace
 from lab.wait import until
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from lab.dhcp import Server, network
+from lab.dhcp import network
+from lab.dnsmasq import Server
 
 from integration.dhclient_oracle.client import Client, Lab
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 import pytest
-from lab.dhcp import Machine, network
+from lab.dhclient import Machine
+from lab.dhcp import network
 
 from dnsguard.formats.dhclient import records as told
 from dnsguard.formats.dhclient import script
