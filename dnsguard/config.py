@@ -5,7 +5,7 @@ The table below is the reference: the shipped file, the manual and the errors fo
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -151,15 +151,15 @@ def load(path: Path) -> Config:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{path}: {reason}: make it a readable text file") from error
+        raise ConfigError(f"{path}: {reason}", "make it a readable text file") from error
     try:
         data = tomllib.loads(text)
     except RecursionError as error:
         remedy = "no key has lists in lists, see dnsguard.toml(5)"
-        raise ConfigError(f"{path}: nested too deeply: {remedy}") from error
+        raise ConfigError(f"{path}: nested too deeply", remedy) from error
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than int() takes
         why = cut(str(error))
-        raise ConfigError(f"{path}: {why}: correct the line, see dnsguard.toml(5)") from error
+        raise ConfigError(f"{path}: {why}", "correct the line, see dnsguard.toml(5)") from error
     return _build(path, dict(_flatten(path, data)))
 
 
@@ -172,21 +172,22 @@ def _flatten(path: Path, data: dict[str, object]) -> Iterator[tuple[str, object]
     tables = {key.partition(".")[0] for key in KEYS}
     for table, content in data.items():
         if table not in tables:
-            raise ConfigError(
-                f"{path}: {cut(table)}: unknown table{_suggest_nearest(table, tables)}"
-            )
+            raise _make_unknown(path, "table", table, tables)
         if not isinstance(content, dict):
-            raise ConfigError(f"{path}: {table}: write it as a table, [{table}]")
+            raise ConfigError(f"{path}: {table}", f"write it as a table, [{table}]")
         for name, value in content.items():
             key = f"{table}.{name}"
             if key not in KEYS:
-                raise ConfigError(f"{path}: {cut(key)}: unknown key{_suggest_nearest(key, KEYS)}")
+                raise _make_unknown(path, "key", key, KEYS)
             yield key, value
 
 
-def _suggest_nearest(word: str, known: dict[str, Key] | set[str]) -> str:
+def _make_unknown(path: Path, kind: str, word: str, known: Collection[str]) -> ConfigError:
+    """Return the error about a table or key that there is not, with the nearest that there is."""
     near = difflib.get_close_matches(cut(word), sorted(known), n=1)
-    return f", did you mean {near[0]}?" if near else ": remove it, see dnsguard.toml(5)"
+    if near:
+        return ConfigError(f"{path}: {cut(word)}", f"unknown {kind}, did you mean {near[0]}?")
+    return ConfigError(f"{path}: {cut(word)}: unknown {kind}", "remove it, see dnsguard.toml(5)")
 
 
 def _build(path: Path, given: dict[str, object]) -> Config:
@@ -195,15 +196,14 @@ def _build(path: Path, given: dict[str, object]) -> Config:
         try:
             values[name] = key.read(given.get(name, key.default))
         except InvalidError as error:
-            raise ConfigError(f"{path}: {name}: must be {error}") from error
+            raise ConfigError(f"{path}: {name}", f"must be {error}") from error
     config = _assemble(values)
     policy = config.policy
     for name, servers in (("servers", policy.servers), ("fallback", policy.fallback)):
         for server in servers:
             if plain(server) in policy.cluster:
-                raise ConfigError(
-                    f"{path}: upstream.{name}: {server} is a cluster address: name a real nameserver"
-                )
+                what = f"{path}: upstream.{name}: {server} is a cluster address"
+                raise ConfigError(what, "name a real nameserver")
     return config
 
 

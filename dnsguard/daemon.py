@@ -37,6 +37,7 @@ from dnsguard.log import Journal
 from dnsguard.network_hints import Addressing, NetworkHints
 from dnsguard.prober import Prober
 from dnsguard.reporting.events import Event, Level, name_servers
+from dnsguard.reporting.problem import Problem
 from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
 from dnsguard.service import Service
@@ -348,7 +349,8 @@ class Daemon:
         try:
             self._settings = config.load(path)
         except ConfigError as error:
-            self._requests.trouble = f"the configuration was not reloaded: {error}"
+            what = f"the configuration was not reloaded: {error.what}"
+            self._requests.trouble = Problem(what, error.remedy)
             self._tell("reload_refused", Level.ERROR, why=error, means="the old one stays")
         else:
             self._requests.trouble = None

@@ -35,6 +35,12 @@ class ConfigError(DnsguardError):
 
     status = EX_CONFIG
 
+    def __init__(self, what: str, remedy: str) -> None:
+        """Tell what is so, and what helps apart from it."""
+        super().__init__(f"{what}: {remedy}")
+        self.what = what
+        self.remedy = remedy
+
 
 class UsageError(DnsguardError):
     """Raised when the command line makes no sense."""

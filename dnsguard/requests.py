@@ -42,7 +42,7 @@ class Requests:
         self._tell = tell
         self._look = look
         self._started = time.monotonic()
-        self.trouble: str | None = None
+        self.trouble: Problem | None = None
         """What the daemon knows to be wrong beside the guard."""
 
     @property
@@ -86,7 +86,7 @@ class Requests:
     @property
     def _trouble(self) -> tuple[Problem, ...]:
         known = (self.trouble, self._guard.file.failure)
-        return tuple(Problem.from_text(line) for line in known if line is not None)
+        return tuple(problem for problem in known if problem is not None)
 
     def families(self) -> Families:
         """Return the metrics as they leave the daemon."""
@@ -134,7 +134,7 @@ class Requests:
         seen = replace(self._guard.observe(), hold=hold)
         memory, plan = decide(self._guard.memory, seen, self._guard.policy)
         if memory.serves is not hold.serves:
-            raise RefusedError(plan.blockers[0].reason)
+            raise RefusedError(plan.blockers[0].describe())
         self._pin(hold)
         seconds = hold.until - hold.since
         span = {} if seconds == math.inf else {"seconds": f"{seconds:g}"}

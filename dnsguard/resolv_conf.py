@@ -17,6 +17,7 @@ from dnsguard.host import resolvfile
 from dnsguard.host.prepared_file import PreparedFile
 from dnsguard.host.resolvfile import Replaced, Replacement
 from dnsguard.reporting.events import Event, Level, list_nameservers
+from dnsguard.reporting.problem import Problem
 
 RETRY_FIRST, RETRY_LATEST = 0.05, 5.0
 """Seconds until a write that failed twice in a row is tried again, doubled each time."""
@@ -35,7 +36,7 @@ class ResolvConf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.prepared = PreparedFile(path)
-        self.failure: str | None = None
+        self.failure: Problem | None = None
         """Why it could not be written at the last try."""
         self.failures = 0
         """How often in a row."""
@@ -88,7 +89,7 @@ class ResolvConf:
         link = links.replaced_link(file)
         if link is not None:
             outcome = resolvfile.put_link(self.path, link, file)
-            self.failure = None if outcome.error is None else str(outcome.error)
+            self.failure = None if outcome.error is None else Problem(str(outcome.error))
 
     def describe(self, outcome: Replacement, plan: Plan) -> Iterator[Event]:
         """Yield what is to be told of a write: what it made, what it lost, or why it failed."""
@@ -112,7 +113,9 @@ class ResolvConf:
     def _describe_failure(self, error: OSError | None) -> Iterator[Event]:
         number = error.errno if error is not None and error.errno is not None else 0
         remedy = _REMEDIES.get(number, "see dnsguard(8), TROUBLE").format(path=self.path)
-        why = f"{self.path} could not be written: {error.strerror if error else ''}: {remedy}"
-        if why != self.failure:
-            yield Event(name="resolv_conf_not_written", level=Level.ERROR, details=(("why", why),))
-        self.failure = why
+        what = f"{self.path} could not be written: {error.strerror if error else ''}"
+        problem = Problem(what, remedy)
+        if problem != self.failure:
+            why = ("why", str(problem))
+            yield Event(name="resolv_conf_not_written", level=Level.ERROR, details=(why,))
+        self.failure = problem

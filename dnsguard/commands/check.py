@@ -10,8 +10,7 @@ import argparse
 from dnsguard import client, terminal
 from dnsguard.errors import DnsguardError
 from dnsguard.paths import Paths
-from dnsguard.reporting.problem import Problem
-from dnsguard.reporting.wire import StatusJson
+from dnsguard.reporting.wire import ProblemJson, StatusJson
 
 OK, PROBLEM, UNKNOWN = 0, 1, 3
 LONGEST = 80
@@ -35,11 +34,16 @@ def check(paths: Paths) -> tuple[int, str]:
 
 def judge(data: StatusJson) -> tuple[int, str]:
     """Return the exit status and the line for a status."""
-    if data["degraded"]:
-        worst = Problem.from_text(data["degraded"][0])
-        return PROBLEM, _cut(f"DEGRADED: {worst.remedy_first}")
+    if data["problems"]:
+        return PROBLEM, _cut(f"DEGRADED: {_put_remedy_first(data['problems'][0])}")
     servers = " ".join(data["resolv_conf"]["nameservers"]) or "nobody is named yet"
     return OK, _cut(f"OK: {data['mode']}, upstream {data['upstream']['state']}: {servers}")
+
+
+def _put_remedy_first(problem: ProblemJson) -> str:
+    """Return the problem turned around: what is cut off it is not the remedy."""
+    what, remedy = problem["what"], problem["remedy"]
+    return f"{remedy} ({what})" if remedy else what
 
 
 def _cut(line: str) -> str:

@@ -42,5 +42,10 @@ class Blocker:
 
     kind: BlockerKind
     reason: str
+    remedy: str = ""
+    """What an operator can do about it, where that is a command."""
     look_at: float = math.inf
     """When it may be gone (CLOCK_MONOTONIC)."""
+
+    def describe(self) -> str:
+        return f"{self.reason}; remedy: {self.remedy}" if self.remedy else self.reason

@@ -84,7 +84,7 @@ def _find_blockers_of_others(
 ) -> Iterator[Blocker]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
     if seen.pods is not None and (why := _explain_inheritance(memory, seen.pods, exclusions)):
-        yield Blocker(BlockerKind.PODS, f"{why}; remedy: {seen.pods.remedy}")
+        yield Blocker(BlockerKind.PODS, why, seen.pods.remedy)
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)
@@ -157,8 +157,8 @@ def explain(memory: Memory, blockers: tuple[Blocker, ...]) -> str:
     if not blockers:
         return "done" if hold is None else hold.describe()
     if hold is None or blockers[0].kind is BlockerKind.HELD:
-        return blockers[0].reason
-    return f"{hold.describe()}, but {blockers[0].reason}"
+        return blockers[0].describe()
+    return f"{hold.describe()}, but {blockers[0].describe()}"
 
 
 def next_steps(
@@ -177,4 +177,4 @@ def next_steps(
     # The proof is asked for by itself once nothing else is missing.
     is_alone = needs_only_proof(blockers)
     told = [one for one in blockers if is_alone or one.kind not in _PROOF]
-    return tuple(f"handover: {one.reason}" for one in told)
+    return tuple(f"handover: {one.describe()}" for one in told)

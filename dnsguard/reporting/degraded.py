@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from dnsguard.core import pods_file
+from dnsguard.core.blocker import Blocker
 from dnsguard.core.eligibility import find_exclusions
-from dnsguard.core.hold import Serves
+from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Doubt, UpstreamState
 from dnsguard.core.observation import Observation
@@ -57,9 +58,14 @@ def _find_in_hold(memory: Memory, plan: Plan) -> Iterator[Problem]:
     if plan.hold is None:
         return
     if memory.serves is not plan.hold.serves:
-        yield Problem.from_text(f"what is held can't be: {plan.explain('handover')}")
+        yield _describe_refused_hold(plan.hold, plan.blockers[0])
     elif memory.serves is Serves.NODELOCAL and not memory.health.answers:
         yield _HELD_TO_SILENCE
+
+
+def _describe_refused_hold(hold: Hold, blocker: Blocker) -> Problem:
+    what = f"what is held can't be: {hold.describe()}, but {blocker.reason}"
+    return Problem(what, blocker.remedy, joint="; remedy: ")
 
 
 def _find_in_upstreams(memory: Memory, plan: Plan, policy: Policy) -> Iterator[Problem]:

@@ -170,6 +170,14 @@ class DhclientStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemStatus:
+    """What is so, and what helps; empty where the problem says so itself."""
+
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """All of it."""
 
@@ -188,6 +196,9 @@ class Status:
     because: tuple[tuple[str, str], ...]
     """The decision's trace: fact and value, in the order they counted."""
     degraded: tuple[Problem, ...]
+    """What is wrong, the worst first, each as a line."""
+    problems: tuple[ProblemStatus, ...]
+    """The same, each with its remedy apart."""
     resolv_conf: ResolvConf
     pod_file: PodFile
     nodelocal: NodeLocalStatus

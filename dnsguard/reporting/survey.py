@@ -30,6 +30,7 @@ from dnsguard.reporting.status import (
     LegStatus,
     NodeLocalStatus,
     PodFile,
+    ProblemStatus,
     ResolvConf,
     Server,
     Status,
@@ -61,6 +62,7 @@ def make_status(
 ) -> Status:
     seconds = seen.now - (seen.now if memory.mode_since is None else memory.mode_since)
     pool = upstreams.usable_in_principle(_rank(memory, seen, policy))
+    degraded = find_degraded(memory, seen, plan, policy, facts.trouble)
     return Status(
         dnsguard=__version__,
         pid=facts.pid,
@@ -72,7 +74,8 @@ def make_status(
         hold=None if plan.hold is None else _describe_hold(plan.hold, seen),
         next=next_steps(memory, seen, policy, plan.blockers),
         because=plan.because,
-        degraded=find_degraded(memory, seen, plan, policy, facts.trouble),
+        degraded=degraded,
+        problems=tuple(ProblemStatus(what=one.what, remedy=one.remedy) for one in degraded),
         resolv_conf=_describe_file(memory, seen),
         pod_file=PodFile(nameservers=_nameservers(seen.pod_file or b"")),
         nodelocal=_describe_nodelocal(memory.health, plan, policy),

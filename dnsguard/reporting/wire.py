@@ -127,6 +127,13 @@ class DhclientJson(TypedDict):
     hazards: list[HazardJson]
 
 
+class ProblemJson(TypedDict):
+    """What is so, and what helps."""
+
+    what: str
+    remedy: str
+
+
 class StatusJson(TypedDict):
     """All of it."""
 
@@ -141,6 +148,7 @@ class StatusJson(TypedDict):
     next: list[str]
     because: list[list[str]]
     degraded: list[str]
+    problems: list[ProblemJson]
     resolv_conf: ResolvConfJson
     pod_file: PodFileJson
     nodelocal: NodeLocalJson

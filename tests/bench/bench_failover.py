@@ -18,10 +18,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench_lab import DEADLINE_S, NODE_LOCAL, PREFIX, UPSTREAM, CannotMeasureError, enter_namespaces
+from bench_lab import PREFIX
 from bench_report import finite, machine, percentile, table
+from bench_tree import DEADLINE_S, NODE_LOCAL, UPSTREAM, CannotMeasureError
+from bench_world import enter_namespaces
 from lab import gobin
-from lab.chain import OUTSIDE, Client, Count, World, chain, client
+from lab.chain import World, chain
+from lab.chain_client import Client, Count, client
+from lab.chain_files import OUTSIDE
 from lab.guard import Node
 
 HELD = 3.0

@@ -24,25 +24,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench_lab import (
-    HEALTHY,
-    KUBESPRAY,
-    NODE_LOCAL,
-    PREFIX,
-    UPSTREAM,
-    CannotMeasureError,
-    Lab,
-    Probe,
-    Tree,
-    end_on_sigterm,
-    enter_namespaces,
-    give_probe_a_cpu,
-    inside_command,
-    is_inside,
-    make_tree,
-    open_lab,
-)
+from bench_lab import PREFIX, Lab, open_lab
+from bench_processes import Probe, give_probe_a_cpu
 from bench_report import Bar, conclude, filesystem, finite, percentile, table
+from bench_tree import HEALTHY, KUBESPRAY, NODE_LOCAL, UPSTREAM, CannotMeasureError, Tree, make_tree
+from bench_world import end_on_sigterm, enter_namespaces, inside_command, is_inside
 
 DISK = Path("/var/tmp")  # noqa: S108 -- private directories are made in it
 # Each in turn; restore_probe.c does them.

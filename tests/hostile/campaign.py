@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hostile.calls import KILL, Circle, Fault, circle, urgency
-from hostile.operations import Operation, Outcome
+from hostile.operation import Operation, Outcome
 from hostile.scene import Scene, next_start
 
 LATE = frozenset({"did not stop within systemd's time", "neither ready nor dead"})

@@ -15,7 +15,9 @@ import pytest
 
 from hostile.calls import SHORT, Call, Circle, Fault, circle
 from hostile.campaign import Campaign, Report
-from hostile.operations import Command, Hold, Operation, Poison, Repair, Start, Stop
+from hostile.operation import Operation
+from hostile.operations import Command, Hold, Start, Stop
+from hostile.repairs import Poison, Repair
 from hostile.scene import Lab
 
 pytestmark = pytest.mark.hostile

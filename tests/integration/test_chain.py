@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from lab import gobin
-from lab.chain import INSIDE, OUTSIDE, SERVICE, WORLD, Count, World, chain, client, resolve
+from lab.chain import World, chain
+from lab.chain_client import Count, client, resolve
+from lab.chain_files import INSIDE, OUTSIDE, SERVICE, WORLD
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.nameserver import nameserver
 from lab.wait import until

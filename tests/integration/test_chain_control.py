@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 from lab import gobin
-from lab.chain import GOOD, INSIDE, OUTSIDE, SERVICE, STARTED, WORLD, World, chain, resolve
+from lab.chain import World, chain
+from lab.chain_client import resolve
+from lab.chain_files import INSIDE, OUTSIDE, SERVICE, WORLD
+from lab.chain_server import GOOD, STARTED
 from lab.guard import NODELOCAL, POISON
 from lab.wait import until
 

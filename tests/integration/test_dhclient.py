@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lab.dhcp import OFFER, PATIENCE, RENEWING, Machine, World, world
+from lab.dhclient import PATIENCE, RENEWING, Machine
+from lab.dhcp import World, world
+from lab.dnsmasq import OFFER
 from lab.guard import NODELOCAL, Node
 from lab.nameserver import nameserver
 from lab.wait import until

@@ -13,7 +13,8 @@ from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 
 import pytest
-from lab.dhcp import OFFER, PATIENCE, Server, World, world
+from lab.dhclient import PATIENCE
+from lab.dhcp import World, world
 from lab.dhcp_question import (
     ACK,
     EVIL,
@@ -27,6 +28,7 @@ from lab.dhcp_question import (
     open_files,
     tap,
 )
+from lab.dnsmasq import OFFER, Server
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 

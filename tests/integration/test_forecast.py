@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from lab import needs
-from lab.dhcp import PATIENCE, Dhclient, Machine, World, world
+from lab.dhclient import PATIENCE, Dhclient, Machine
+from lab.dhcp import World, world
 from lab.wait import until
 from unit.formats.samples import DEBIAN, KUBESPRAY
 

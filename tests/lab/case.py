@@ -15,7 +15,7 @@ from typing import Any
 
 from dnsguard.formats import resolvconf
 from dnsguard.host import processes
-from lab import dhcp
+from lab import dhclient, dhcp, dnsmasq
 from lab.guard import POISON, TREE, Node
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
@@ -147,7 +147,7 @@ class Guarded(Case):
             stack.enter_context(_process(node.root, self.runs))
         if self.dhcp is not None:
             offer = ("--dhcp-range=10.1.1.50,10.1.1.99,1h", f"--dhcp-option=6,{self.dhcp}")
-            server = dhcp.Server(outside, directory, offer, link="eth0")
+            server = dnsmasq.Server(outside, directory, offer, link="eth0")
             stack.callback(server.stop)
         return node
 
@@ -239,7 +239,7 @@ def _looks(node: Node, was: bytes | None) -> dict[str, Callable[[], object]]:
 class Booted(Case):
     """The node boots, without dnsguard, as is forecast."""
 
-    offer: tuple[str, ...] = dhcp.OFFER
+    offer: tuple[str, ...] = dnsmasq.OFFER
 
     def play(self, directory: Path) -> None:
         """Have a lease, lay the case out, ask for the forecast, and boot.
@@ -274,8 +274,8 @@ class Booted(Case):
 
 
 @contextmanager
-def _bound(machine: dhcp.Machine) -> Iterator[None]:
+def _bound(machine: dhclient.Machine) -> Iterator[None]:
     """Run dhclient until it has its lease."""
     with machine.dhclient() as started:
-        until(lambda: "bound to" in started.log(), within=dhcp.PATIENCE)
+        until(lambda: "bound to" in started.log(), within=dhclient.PATIENCE)
         yield

@@ -14,8 +14,9 @@ from dnsguard.formats import dhcp
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import leases
 from dnsguard.host.dhcp_query import query
-from lab import dhcp as lab
-from lab.dhcp import LAN, Machine
+from lab import dnsmasq
+from lab.dhclient import Machine
+from lab.dnsmasq import LAN
 from lab.netns import Namespace
 from lab.wait import until
 
@@ -23,7 +24,7 @@ POISON = b"supersede domain-name-servers 169.254.25.10;\n"
 REAL = (IPv4Address("10.99.0.2"), IPv4Address("10.99.0.3"))
 EVIL = IPv4Address("10.99.0.66")
 INFORM, ACK = 8, 5
-SERVER = IPv4Address(lab.SERVER)
+SERVER = IPv4Address(dnsmasq.SERVER)
 
 
 def held(machine: Machine) -> CurrentLease:

@@ -18,6 +18,8 @@ from lab.wait import until
 
 NODELOCAL = "169.254.25.10"
 UPSTREAM = "192.0.2.53"
+OTHER = "192.0.2.54"
+"""A second upstream; nobody listens there unless a test does."""
 POISON = (
     b"domain cluster.local\n"
     b"search cluster.local default.svc.cluster.local. svc.cluster.local.\n"
@@ -63,6 +65,12 @@ class Node:
                 env=environment(self._code),
                 timeout=30,
             )
+
+    def done(self, *arguments: str) -> str:
+        """Run one command that has to succeed, and return what it prints."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done
+        return done.stdout
 
     def status(self) -> dict[str, Any]:
         """Return the daemon's status."""

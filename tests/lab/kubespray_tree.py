@@ -3,22 +3,27 @@
 FACTS.md's table, row by row, as the node's files stand before its reboot, after the first
 and after the second start of dhclient with what Kubespray left in dhclient.conf; with
 /etc/resolv.conf a plain file, resolvconf(8)'s, NetworkManager's or systemd-resolved's.
-Forms are Debian 12's and Kubespray's own; the texts are ours.
 """
 
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 
-NODE_LOCAL = "169.254.25.10"
-CLUSTER_DNS = "10.233.0.3"
-STUB = "127.0.0.53"
-REAL = "10.99.0.2"
-"""The nameserver that the DHCP server tells."""
-ROUTER = "10.99.0.1"
-"""Its own address, and the router's."""
+from lab.kubespray_releases import CLUSTER_DNS, NODE_LOCAL, REAL, ROUTER, STUB, Release, Row
+from lab.kubespray_texts import (
+    COMMENT,
+    CONFIGMAP,
+    COREFILE,
+    DHCLIENT_CONF,
+    DNS_CONF,
+    INTERFACES,
+    KUBELET,
+    LEASE,
+    RESOLVED_CONF,
+    TMPFS,
+)
 
 EARLIEST = datetime(2026, 3, 2, 9, 14, 51, tzinfo=UTC)
 """Kubespray's first run."""
@@ -43,76 +48,6 @@ class Layout(StrEnum):
     RESOLVED = "systemd-resolved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What one release, in one way of using it, does to nameservers."""
-
-    name: str
-    superseded: tuple[str, ...] = ()
-    """In dhclient.conf; none: it says nothing of nameservers."""
-    separator: str = ", "
-    is_quoted: bool = True
-    """Domains in dhclient.conf; dhclient takes no others."""
-    is_early: bool = False
-    """Stopped in its early stage, which leaves an invalid statement."""
-    is_rerun: bool = False
-    """It came again when the node was poisoned, and copied the poison."""
-
-    @property
-    def statements(self) -> tuple[str, ...]:
-        """dhclient.conf's block; up to 2.26 the nameservers stand last."""
-        mark = '"' if self.is_quoted else ""
-        search = [
-            f"{mark}{name}{mark}" for name in ("default.svc.cluster.local", "svc.cluster.local")
-        ]
-        domains = (
-            f"supersede domain-name {mark}cluster.local{mark};",
-            f"supersede domain-search {self.separator.join(search)};",
-        )
-        servers = self.separator.join(self.superseded)
-        if not servers and not self.is_early:
-            return domains
-        nameservers = f"supersede domain-name-servers {servers};"
-        return (nameservers, *domains) if self.separator == "," else (*domains, nameservers)
-
-    @property
-    def is_in_file(self) -> bool:
-        return REAL in self.superseded
-
-    @property
-    def poisons(self) -> bool:
-        """Whether dhclient, once started, knows no real server."""
-        return bool(self.superseded) and not self.is_in_file
-
-    @property
-    def effective(self) -> tuple[str, ...]:
-        """The nameservers that dhclient makes of the offer."""
-        return self.superseded or (REAL,)
-
-
-_BOTH = (NODE_LOCAL, REAL)
-
-
-class Row(Enum):
-    """FACTS.md's rows."""
-
-    V2_14 = Release(name="2.14-2.17")
-    V2_14_HOST = Release(name="2.14-2.17, host_resolvconf", superseded=(CLUSTER_DNS,))
-    V2_18 = Release(name="2.18, 2.19", superseded=(CLUSTER_DNS,))
-    V2_20 = Release(name="2.20", superseded=(NODE_LOCAL, CLUSTER_DNS))
-    V2_21 = Release(name="2.21-2.23", superseded=(NODE_LOCAL,))
-    V2_24 = Release(name="2.24-2.26", superseded=_BOTH)
-    V2_27 = Release(name="2.27", superseded=_BOTH, separator=",", is_quoted=False)
-    V2_28 = Release(name="2.28 and later", superseded=_BOTH, separator=",")
-    RERUN = Release(
-        name="2.28, rerun when poisoned", superseded=(NODE_LOCAL,), separator=",", is_rerun=True
-    )
-    DISABLED = Release(
-        name="2.28, disable_host_nameservers", superseded=(NODE_LOCAL,), separator=","
-    )
-    EARLY = Release(name="up to 2.25, early stage only", is_early=True)
-
-
 def grow(root: Path, row: Row, layout: Layout, stage: Stage, now: datetime) -> None:
     """Make the tree below ``root``; its newest lease holds at ``now``, the others are over."""
     release = row.value
@@ -135,153 +70,7 @@ def grow(root: Path, row: Row, layout: Layout, stage: Stage, now: datetime) -> N
             node.resolved()
 
 
-_DHCLIENT_CONF = """\
-# Configuration file for /sbin/dhclient.
-#
-# This is a sample configuration file for dhclient. See dhclient.conf's
-#	man page for more information about the syntax of this file
-#	and a more comprehensive list of the parameters understood by
-#	dhclient.
-#
-# Normally, if the DHCP server provides reasonable information and does
-#	not leave anything out (like the domain name, for example), then
-#	few changes must be made to this file, if any.
-#
-
-option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;
-
-send host-name = gethostname();
-request subnet-mask, broadcast-address, time-offset, routers,
-	domain-name, domain-name-servers, domain-search, host-name,
-	dhcp6.name-servers, dhcp6.domain-search, dhcp6.fqdn, dhcp6.sntp-servers,
-	netbios-name-servers, netbios-scope, interface-mtu,
-	rfc3442-classless-static-routes, ntp-servers;
-
-#send dhcp-client-identifier 1:0:a0:24:ab:fb:9c;
-#send dhcp-lease-time 3600;
-#supersede domain-name "fugue.com home.vix.com";
-#prepend domain-name-servers 127.0.0.1;
-#require subnet-mask, domain-name-servers;
-
-#lease {
-#  interface "eth0";
-#  fixed-address 192.33.137.200;
-#  option domain-name-servers 127.0.0.1;
-#}
-"""
-_LEASE = """\
-lease {{
-  interface "eth0";
-  fixed-address 10.99.0.58;
-  option subnet-mask 255.255.255.0;
-  option routers {router};
-  option dhcp-lease-time 3600;
-  option dhcp-message-type 5;
-  option domain-name-servers {servers};
-  option dhcp-server-identifier {router};
-  option domain-name "{domain}";
-  renew {renew:%w %Y/%m/%d %H:%M:%S};
-  rebind {rebind:%w %Y/%m/%d %H:%M:%S};
-  expire {expire:%w %Y/%m/%d %H:%M:%S};
-}}
-"""
-_INTERFACES = """\
-# This file describes the network interfaces available on your system
-# and how to activate them. For more information, see interfaces(5).
-
-source /etc/network/interfaces.d/*
-
-# The loopback network interface
-auto lo
-iface lo inet loopback
-
-# The primary network interface
-allow-hotplug eth0
-iface eth0 inet dhcp
-"""
-_COREFILE = """\
-cluster.local:53 {{
-    errors
-    cache {{
-        success 9984 30
-        denial 9984 5
-    }}
-    reload
-    loop
-    bind {node_local}
-    forward . {cluster_dns} {{
-        force_tcp
-    }}
-    prometheus :9253
-    health {node_local}:9254
-}}
-in-addr.arpa:53 {{
-    errors
-    cache 30
-    reload
-    loop
-    bind {node_local}
-    forward . {cluster_dns} {{
-        force_tcp
-    }}
-    prometheus :9253
-}}
-.:53 {{
-    errors
-    cache 30
-    reload
-    loop
-    bind {node_local}
-    forward . /etc/resolv.conf
-    prometheus :9253
-}}
-"""
-_CONFIGMAP = """\
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: nodelocaldns
-  namespace: kube-system
-  labels:
-    addonmanager.kubernetes.io/mode: EnsureExists
-
-data:
-  Corefile: |
-"""
-_KUBELET = """\
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-nodeStatusUpdateFrequency: "10s"
-healthzPort: 10248
-healthzBindAddress: 127.0.0.1
-kubeletCgroups: /system.slice/kubelet.service
-clusterDomain: cluster.local
-clusterDNS:
-- 169.254.25.10
-resolvConf: "/etc/resolv.conf"
-"""
-_DNS_CONF = """\
-[global-dns-domain-*]
-servers = {servers}
-
-[global-dns]
-searches = default.svc.cluster.local,svc.cluster.local
-options = ndots:2,timeout:2,attempts:2
-"""
-_RESOLVED_CONF = """\
-[Resolve]
-DNS={servers}
-FallbackDNS=
-Domains=default.svc.cluster.local svc.cluster.local
-#LLMNR=no
-#MulticastDNS=no
-DNSSEC=no
-Cache=no-negative
-#DNSStubListener=yes
-"""
 _HEALTHY = f"domain lab.test\nsearch lab.test\nnameserver {REAL}\n"
-_COMMENT = "# This file is managed by the data centre, ask us first.\n"
-_TMPFS = "# Dynamic resolv.conf(5) file for glibc resolver(3) generated by resolvconf(8)\n"
 
 
 def _lines(servers: tuple[str, ...]) -> str:
@@ -297,10 +86,10 @@ class _Node:
 
     def common(self) -> None:
         """Write what every node of a Kubespray cluster has."""
-        corefile = _COREFILE.format(node_local=NODE_LOCAL, cluster_dns=CLUSTER_DNS)
+        corefile = COREFILE.format(node_local=NODE_LOCAL, cluster_dns=CLUSTER_DNS)
         indented = "".join(f"    {line}\n" for line in corefile.splitlines())
-        self._write("etc/kubernetes/kubelet-config.yaml", _KUBELET)
-        self._write("etc/kubernetes/nodelocaldns-config.yml", _CONFIGMAP + indented)
+        self._write("etc/kubernetes/kubelet-config.yaml", KUBELET)
+        self._write("etc/kubernetes/nodelocaldns-config.yml", CONFIGMAP + indented)
         uid = "0f6c6d0a-3f6e-4a5b-9c1e-2b7f8f0d4c11"
         volume = f"var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~configmap/config-volume"
         (self.root / f"var/log/pods/kube-system_nodelocaldns-x7k2p_{uid}").mkdir(parents=True)
@@ -311,11 +100,11 @@ class _Node:
 
     def dhclient(self) -> None:
         """Write ifupdown's and dhclient's files."""
-        self._write("etc/network/interfaces", _INTERFACES)
+        self._write("etc/network/interfaces", INTERFACES)
         (self.root / "etc/network/interfaces.d").mkdir()
         block = "".join(f"{line}\n" for line in self.release.statements)
         block = f"# Ansible entries BEGIN\n{block}# Ansible entries END\n"
-        self._write("etc/dhcp/dhclient.conf", block + _DHCLIENT_CONF)
+        self._write("etc/dhcp/dhclient.conf", block + DHCLIENT_CONF)
         self._write("etc/dhcp/dhclient-exit-hooks.d/zdnsupdate", "#!/bin/sh\n")
         honest, poisoned = ((REAL,), "lab.test"), (self.release.effective, "cluster.local")
         leases = {
@@ -331,7 +120,7 @@ class _Node:
         self._write("var/lib/dhcp/dhclient.eth0.leases", "".join(blocks), at=self.now)
 
     def _lease(self, servers: tuple[str, ...], domain: str, at: datetime) -> str:
-        return _LEASE.format(
+        return LEASE.format(
             router=ROUTER,
             servers=",".join(servers),
             domain=domain,
@@ -345,10 +134,10 @@ class _Node:
         self._write("etc/resolv.conf", self._resolv_conf())
         early, late = self._block((REAL,)), self._block(self._entries())
         steps = [
-            (_COMMENT + _HEALTHY, 7113, timedelta(0)),
-            (early + _COMMENT + _HEALTHY, 7140, timedelta(seconds=2)),
-            (early + _COMMENT, 24680, timedelta(minutes=21)),
-            (late + _COMMENT, 24702, timedelta(minutes=21, seconds=2)),
+            (COMMENT + _HEALTHY, 7113, timedelta(0)),
+            (early + COMMENT + _HEALTHY, 7140, timedelta(seconds=2)),
+            (early + COMMENT, 24680, timedelta(minutes=21)),
+            (late + COMMENT, 24702, timedelta(minutes=21, seconds=2)),
         ]
         for text, pid, after in steps:
             self._backup(text, pid, EARLIEST + after)
@@ -358,11 +147,11 @@ class _Node:
     def resolvconf(self) -> None:
         """Write the files of Debian's package: no backups, for resolv.conf is a link."""
         (self.root / "etc/resolv.conf").symlink_to("../run/resolvconf/resolv.conf")
-        self._write("run/resolvconf/resolv.conf", _TMPFS + self._resolv_conf())
+        self._write("run/resolvconf/resolv.conf", TMPFS + self._resolv_conf())
         self._write("run/resolvconf/interface/eth0.dhclient", self._whole())
         self._write("etc/resolvconf/resolv.conf.d/original", _HEALTHY)
         self._write("etc/resolvconf/resolv.conf.d/base", "")
-        self._write("etc/resolvconf/resolv.conf.d/head", _TMPFS)
+        self._write("etc/resolvconf/resolv.conf.d/head", TMPFS)
 
     def network_manager(self) -> None:
         """Write NetworkManager's files: its own DHCP client keeps no nameserver on disk."""
@@ -370,7 +159,7 @@ class _Node:
         self._write("etc/NetworkManager/NetworkManager.conf", "[main]\nplugins=ifupdown,keyfile\n")
         if self.release.superseded:
             # The list of resolv.conf's entries; ini_file(1) puts blanks around the sign.
-            text = _DNS_CONF.format(servers=",".join(servers))
+            text = DNS_CONF.format(servers=",".join(servers))
             self._write("etc/NetworkManager/conf.d/dns.conf", text)
         self._write(
             "etc/NetworkManager/system-connections/eth0.nmconnection",
@@ -391,7 +180,7 @@ class _Node:
         (self.root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
         own = (NODE_LOCAL,) if self.release.superseded else ()
         if own:
-            text = _RESOLVED_CONF.format(servers=" ".join(own))
+            text = RESOLVED_CONF.format(servers=" ".join(own))
             self._write("etc/systemd/resolved.conf.d/kubespray.conf", text)
         link = (REAL,) if self.stage is Stage.BEFORE else self.release.effective
         # It never lists itself.
@@ -407,7 +196,7 @@ class _Node:
     def _resolv_conf(self) -> str:
         if self.stage is not Stage.BEFORE:
             return self._whole()
-        return self._block(self._entries()) + _COMMENT
+        return self._block(self._entries()) + COMMENT
 
     def _block(self, servers: tuple[str, ...]) -> str:
         return (

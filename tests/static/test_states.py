@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 from dnsguard.core import (
@@ -14,12 +15,18 @@ from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, Found, Mode, NodeLocal, Source, UpstreamState
 from dnsguard.core.observation import FileObservation, Identity, Observation, PodsFile
-from dnsguard.core.plan import Plan, ReplaceFile
+from dnsguard.core.plan import Plan, ReplaceFile, RestoreLink
 from dnsguard.core.policy import HandoverMode
 from dnsguard.core.probe_record import ProbeRecord
 from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 from static.states import NODELOCAL_ADDRESS, POLICY, UPSTREAM, Row, _fits, _tables, check_claims
+
+PLAIN, LINK, TAKEN = "a file", "a link", "in its place"
+"""What resolv.conf is: a manager's link, or a file of ours in the place of one that is clean."""
+_MANAGED = "../run/NetworkManager/resolv.conf"
+_POISON = f"nameserver {NODELOCAL_ADDRESS}\n".encode()
+_CLEAN = f"nameserver {UPSTREAM}\n".encode()
 
 
 def _decided(  # noqa: PLR0913 -- each a fact of the table
@@ -32,10 +39,14 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     is_held: bool,
     is_proven: bool,
     mark: bytes = b"",
+    kind: str = PLAIN,
+    is_last: bool = False,
 ) -> Plan:
     """Return what is decided in one small world, whose file names the node-local address only.
 
     :param mark: what stands before that line.
+    :param kind: what resolv.conf is.
+    :param is_last: whether dnsguard is stopped.
     """
     unbound = nodelocal in (NodeLocal.UNKNOWN, NodeLocal.ABSENT)
     health = Health(
@@ -51,10 +62,7 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
         NodeLocal.UNKNOWN: None,
         NodeLocal.ABSENT: frozenset[IPAddress](),
     }.get(nodelocal, frozenset({NODELOCAL_ADDRESS}))
-    file = FileObservation(
-        content=mark + f"nameserver {NODELOCAL_ADDRESS}\n".encode(),
-        identity=Identity(1, 1, 1, 1, 1),
-    )
+    file = _make_file(mark + _POISON, kind)
     _, plan = decide.decide(
         Memory(
             serves=Serves.NODELOCAL if was is Mode.HANDED_OVER else Serves.UPSTREAM,
@@ -67,6 +75,8 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
             now=1.0,
             wall=1.0,
             file=file,
+            link_target=FileObservation(content=_CLEAN) if kind == TAKEN else None,
+            is_last=is_last,
             bound=bound,
             found=Found(candidates=() if upstream is UpstreamState.NONE else (found,)),
             pods=None
@@ -80,16 +90,32 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
     return plan
 
 
+def _make_file(text: bytes, kind: str) -> FileObservation:
+    identity = Identity(1, 1, 1, 1, 1)
+    if kind == LINK:
+        return FileObservation(content=text, identity=identity, link=_MANAGED, leads_away=True)
+    marker = guarded_resolvconf.LINK + _MANAGED.encode() + b"\n"
+    return FileObservation(content=marker * (kind == TAKEN) + text, identity=identity)
+
+
 _JUDGED = (Mode.GUARDING, Mode.HANDED_OVER)
 """What is not pinned; a hold is in tests/unit/test_decide.py."""
 
 
-def _worlds() -> Iterator[tuple[Row, Plan]]:
+@cache
+def _worlds() -> tuple[tuple[Row, Plan], ...]:
+    return tuple(_find_worlds())
+
+
+def _find_worlds() -> Iterator[tuple[Row, Plan]]:
     pods = (learn.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
     both = (False, True)
-    for was, nodelocal, upstream, read, handover, is_held, is_proven in product(
-        _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both
+    files = ((PLAIN, False), (LINK, False), (TAKEN, False), (PLAIN, True))
+    for was, nodelocal, upstream, read, handover, is_held, is_proven, (kind, is_last) in product(
+        _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both, files
     ):
+        if kind == TAKEN and upstream is UpstreamState.NONE:
+            continue  # what the link leads to names one
         world = {
             "was": str(was),
             "NodeLocalDNS": str(nodelocal),
@@ -98,17 +124,27 @@ def _worlds() -> Iterator[tuple[Row, Plan]]:
             "handover.mode": str(handover),
             "hold-down": "runs" if is_held else "over",
             "one-time name": "answered" if is_proven else "open",
+            "resolv.conf is": kind,
+            "dnsguard": "stops" if is_last else "runs",
         }
         yield (
             world,
             _decided(
-                was, nodelocal, upstream, read, handover, is_held=is_held, is_proven=is_proven
+                was,
+                nodelocal,
+                upstream,
+                read,
+                handover,
+                is_held=is_held,
+                is_proven=is_proven,
+                kind=kind,
+                is_last=is_last,
             ),
         )
 
 
 def test_the_modes_in_states_md_are_those_decided() -> None:
-    """Every world of the seven facts ends in the mode, and for the reason, that its row names."""
+    """Every world of these facts ends in the mode, and for the reason, that its row names."""
 
     def outcome(world: Row, plan: Plan) -> Row:
         reason = dict(plan.because)["handover"]
@@ -123,7 +159,8 @@ def test_the_files_in_states_md_are_those_planned() -> None:
     """What becomes of a poisoned file is what the row of the mode after the look names."""
 
     def world_of(world: Row, plan: Plan) -> Row:
-        return {"mode": plan.mode, **{name: world[name] for name in ("NodeLocalDNS", "upstream")}}
+        facts = ("NodeLocalDNS", "upstream", "resolv.conf is")
+        return {"mode": plan.mode, **{name: world[name] for name in facts}}
 
     check_claims(
         "The file",
@@ -165,6 +202,8 @@ def test_what_is_given_back_in_states_md_is_what_is_planned() -> None:
 
 
 def _file(plan: Plan) -> str:
+    if isinstance(plan.write, RestoreLink):
+        return "is a link again"
     written = [action for action in plan.actions if isinstance(action, ReplaceFile)]
     if not written:
         return "is left as it is"

@@ -20,6 +20,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs/status.schema.json").read
 PARTS: dict[type, type] = {
     status.Status: wire.StatusJson,
     status.HoldStatus: wire.HoldJson,
+    status.ProblemStatus: wire.ProblemJson,
     status.ResolvConf: wire.ResolvConfJson,
     status.PodFile: wire.PodFileJson,
     status.LegStatus: wire.LegJson,

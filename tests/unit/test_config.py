@@ -159,6 +159,7 @@ def test_a_mistake_is_named(path: Path, text: str, key: str, remedy: str) -> Non
     message = str(raised.value)
     assert message.startswith(f"{path}: {key}: ")
     assert remedy in message
+    assert message == f"{raised.value.what}: {raised.value.remedy}"
     assert "\n" not in message
     assert raised.value.status == EX_CONFIG
 

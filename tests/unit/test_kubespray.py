@@ -7,19 +7,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from lab.kubespray_tree import (
-    CLUSTER_DNS,
-    EARLIEST,
-    LATEST,
-    NODE_LOCAL,
-    REAL,
-    ROUTER,
-    STUB,
-    Layout,
-    Row,
-    Stage,
-    grow,
-)
+from lab.kubespray_releases import CLUSTER_DNS, NODE_LOCAL, REAL, ROUTER, STUB, Row
+from lab.kubespray_tree import EARLIEST, LATEST, Layout, Stage, grow
 
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.model import Candidate, Found, Source

@@ -2,7 +2,7 @@
 
 That takes ISC's own steps (``client/clparse.c``, ``common/parse.c``), because dhclient
 drops more than a wrong statement: ``supersede domain-name-servers ;`` takes the three
-statements after it along. ``tests/integration/test_dhclient_oracle.py`` compares this
+statements after it along. ``tests/integration/dhclient_oracle`` compares this
 with the real one.
 
 The file is read from its top, at most :data:`MAX_BYTES` of it, and with what it includes

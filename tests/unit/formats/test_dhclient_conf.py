@@ -1,6 +1,6 @@
 """dhclient.conf: the statements that count, and what they make of an offer.
 
-That dhclient itself does the same, ``tests/integration/test_dhclient_oracle.py`` shows.
+That dhclient itself does the same, ``tests/integration/dhclient_oracle`` shows.
 """
 
 from ipaddress import IPv6Address, ip_address

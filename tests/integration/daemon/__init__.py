@@ -1,0 +1,1 @@
+"""The real daemon against real writers, links, nameservers and bad input."""

@@ -1,0 +1,1 @@
+"""Our enter hook in the hands of the real dhclient and the real dhclient-script."""

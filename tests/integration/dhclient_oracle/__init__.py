@@ -1,0 +1,1 @@
+"""The real dhclient decides whether ours is a reading of its files."""

@@ -1,0 +1,1 @@
+"""``dnsguard doctor`` before real CoreDNS processes."""
