@@ -35,6 +35,8 @@ class Container:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,  # ^C is for the test, which then cleans up
+                # Its own network's sysctls are a node's own: dhcpcd 10 ends where it has none.
+                env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
             )
 
     @property
