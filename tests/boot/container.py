@@ -35,6 +35,8 @@ class Container:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,  # ^C is for the test, which then cleans up
+                # Its own network's sysctls are a node's own: dhcpcd 10 ends where it has none.
+                env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
             )
 
     @property
@@ -54,7 +56,7 @@ class Container:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root, and return how it ended."""
         return subprocess.run(
-            self._inside(*command),
+            self.inside(*command),
             check=False,
             capture_output=True,
             text=True,
@@ -66,7 +68,7 @@ class Container:
     def spawn(self, *command: str) -> "subprocess.Popen[bytes]":
         """Start a command inside, as root, with both its outputs in one pipe."""
         return subprocess.Popen(
-            self._inside(*command),
+            self.inside(*command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -74,7 +76,8 @@ class Container:
             process_group=0,
         )
 
-    def _inside(self, *command: str) -> list[str]:
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs ``command`` in here."""
         kinds = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
         return ["nsenter", f"--target={self.init}", *kinds, "--", *command]
 

@@ -92,6 +92,10 @@ class Node:
         """Run a command in the node, as root, however it ends."""
         return self._running.run(*command)
 
+    def inside(self, *command: str) -> list[str]:
+        """Return the command of the host's that runs ``command`` in the node."""
+        return self._running.inside(*command)
+
     def spawn(self, *command: str) -> "subprocess.Popen[bytes]":
         """Start a program in the node, which ends with what is returned; both its outputs a pipe."""
         return self._running.spawn("setpriv", "--pdeathsig=KILL", *command)
