@@ -286,12 +286,9 @@ class Daemon:
             task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     def _update_dhclient_lock(self) -> None:
-        """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases.
-
-        Our hook would come in the way of resolvconf's and resolved's own.
-        """
-        is_managed = self._guard.managed_link is not None
-        self._dhclient.take_lock(takes_hook=self._settings.takes_hook and not is_managed)
+        """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases."""
+        takes_hook = self._settings.takes_hook and self._guard.takes_hook
+        self._dhclient.take_lock(takes_hook=takes_hook)
 
     def _cover(self) -> None:
         if self._files is None:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dnsguard.core.memory import Memory
+from dnsguard.core.memory import Cure, Memory
 from dnsguard.core.plan import (
     Action,
+    CureResolved,
     EndHold,
     KeepForeign,
     Remember,
@@ -44,6 +45,7 @@ class DeferredActions:
             cluster_resolvers=state.convicts,
             kubernetes=state.kubernetes,
             deleted=state.deleted,
+            cure=Cure(links_bring=state.links_bring),
             foreign=state.foreign,
         )
 
@@ -78,6 +80,8 @@ class DeferredActions:
                 self._surroundings.set_pod_file(action.content)
                 details = list_nameservers(action.wanted)
                 self.emit(Event(name="pod_file_written", details=details))
+            case CureResolved():
+                self._cure_resolved(action)
             case KeepForeign():
                 # Never more readable than the file it was read from.
                 self._write(self._paths.foreign, action.content, mode=atomic.PRIVATE)
@@ -91,6 +95,15 @@ class DeferredActions:
                 self.emit(Event(name="hold_expired", details=(("hold", action.hold.describe()),)))
             case ReplaceFile() | RestoreLink():
                 raise AssertionError("resolv.conf is never written late")
+
+    def _cure_resolved(self, action: CureResolved) -> None:
+        """Write our part, or take it away; it lies in memory, so there is nothing to be synced."""
+        if action.content is None:
+            atomic.remove(self._paths.resolved_drop_in)
+        else:
+            atomic.write(self._paths.resolved_drop_in, action.content)
+        details = list_nameservers(action.wanted)
+        self.emit(Event(name="resolved_told", details=(("what", action.describe()), *details)))
 
     def _write(self, path: Path, content: bytes, mode: int = atomic.PUBLIC) -> None:
         atomic.write(path, content, mode)

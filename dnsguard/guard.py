@@ -204,6 +204,15 @@ class Guard:
         """Where the link leads that belongs to resolv.conf's manager, in its place or not."""
         return None if self.seen is None else self.file.find_managed_link(self.seen.file)
 
+    @property
+    def takes_hook(self) -> bool:
+        """Whether dhclient is to be kept from resolv.conf: none of its managers is told by it.
+
+        Our hook would come in the way of resolvconf's own. systemd-resolved has none in Debian
+        12, and dhclient writes over its stub's file: where its list is ours, that is prevented.
+        """
+        return self.managed_link is None or (self.plan is not None and self.plan.cures_resolved)
+
     def confirm(self, answers: tuple[Answer, ...]) -> bool:
         """Take in answers that tell nothing new; return False, and do nothing, if one may."""
         memory = confirm(self.memory, answers, self.policy, self.surroundings.known.bound)
@@ -257,6 +266,7 @@ class Guard:
     def give_link_back(self) -> None:
         """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
         self.file.give_link_back()
+        atomic.remove(self.paths.resolved_drop_in)
         self.deferred.unsynced.add(self.paths.resolv_conf)
 
     def shut_down(self) -> None:
@@ -284,7 +294,8 @@ class Guard:
         """Remove what a killed process has left of its writing."""
         paths = self.paths
         resolv_conf = (paths.resolv_conf, Path(os.path.realpath(paths.resolv_conf)))
-        atomic.sweep((*resolv_conf, paths.state, paths.foreign, paths.pod_file, paths.hold))
+        ours = (paths.state, paths.foreign, paths.pod_file, paths.hold, paths.resolved_drop_in)
+        atomic.sweep((*resolv_conf, *ours))
 
     def sync(self) -> None:
         """Bring what was written to the disk."""

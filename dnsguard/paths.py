@@ -81,3 +81,11 @@ class Paths:
     def hook_records(self) -> Path:
         """What the hook writes down, a file an interface."""
         return self.root / "run/dnsguard/dhclient"
+
+    @cached_property
+    def resolved_drop_in(self) -> Path:
+        """Our part of systemd-resolved's configuration (resolved.conf(5)).
+
+        A reboot forgets it. Files are read in the order of their names, and the last word counts.
+        """
+        return self.root / "run/systemd/resolved.conf.d/zz-dnsguard.conf"

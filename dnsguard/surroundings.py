@@ -22,6 +22,7 @@ from dnsguard.host import atomic, hook
 from dnsguard.host.files import read_bounded, read_whole
 from dnsguard.host.kubelet import KubeletReader
 from dnsguard.host.pods_file import PodsFileReader
+from dnsguard.host.resolved import ResolvedReader, update_stubs
 from dnsguard.paths import Paths
 
 _MOST_TOUCHES = 64
@@ -54,6 +55,7 @@ class Surroundings:
         self._paths = paths
         self._kubelet = KubeletReader(paths.root)
         self._pods = PodsFileReader(paths.root, paths.resolv_conf)
+        self._resolved = ResolvedReader(paths)
         self.known = Knowledge(pod_file=read_bounded(paths.pod_file, MAX_FILE))
 
     def refresh(self) -> None:
@@ -62,6 +64,7 @@ class Surroundings:
         from dnsguard.host import sources
 
         self.known = replace(self.known, found=sources.find_sources(self._paths))
+        self._resolved.refresh()
         self.refresh_kubelet()
 
     def refresh_kubelet(self) -> None:
@@ -148,14 +151,15 @@ class Surroundings:
 
     def observe(self, file: FileObservation, link_target: FileObservation | None) -> Observation:
         """Return everything there is to see now, but for what was asked."""
-        known = self.known
+        known, resolved = self.known, self._resolved.read()
         return Observation(
             now=time.monotonic(),
             wall=time.time(),
             file=file,
             link_target=link_target,
             pod_file=known.pod_file,
-            found=known.found,
+            found=known.found if resolved is None else update_stubs(known.found, resolved),
+            resolved=resolved,
             records=known.records,
             bound=known.bound,
             listening=known.listening,

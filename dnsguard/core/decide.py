@@ -15,7 +15,15 @@ from dnsguard.core.handover import explain, needs_only_proof
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
-from dnsguard.core.plan import Action, EndHold, KeepForeign, Plan, Remember, Unused
+from dnsguard.core.plan import (
+    Action,
+    CureResolved,
+    EndHold,
+    KeepForeign,
+    Plan,
+    Remember,
+    Unused,
+)
 from dnsguard.core.pods_file import write_pod_file
 from dnsguard.core.policy import Policy
 from dnsguard.core.probes import due_probes
@@ -52,6 +60,9 @@ def follow_up(
     memory, queries = _ask_dhcp(memory, seen, policy, decision.pool)
     trust = upstreams.summarize(decision.pool)
     actions: list[Action] = [*write_pod_file(memory, seen, policy, decision.pool, exclusions)]
+    treatment = decision.treatment
+    if treatment.is_due:
+        actions.insert(0, CureResolved(content=treatment.part, wanted=treatment.servers))
     if memory.foreign is not None and memory.foreign != before.foreign:
         actions.append(KeepForeign(content=memory.foreign))
     if to_remember(memory) != to_remember(before):
@@ -64,6 +75,7 @@ def follow_up(
         probes.next_at if needs_only_proof(decision.blockers) else probes.upstreams_at,
         queries.next_at,
         file.look_at,
+        treatment.look_at,
         *(one.look_at for one in decision.blockers),
         seen.now + policy.slow if memory.hold is None else memory.hold.until,
     )
@@ -87,6 +99,7 @@ def follow_up(
         unused=unused,
         tramples=memory.tramples,
         delay=memory.fight.delay,
+        cures_resolved=treatment.is_cure,
         prepared=prepare_repair(memory, seen, exclusions),
         is_settled=file.is_settled,
         look_at=min(quiet_until, probes.next_at),
@@ -130,6 +143,7 @@ def to_remember(memory: Memory) -> Remember:
         cluster_resolvers=memory.cluster_resolvers,
         kubernetes=memory.kubernetes,
         deleted=memory.deleted,
+        links_bring=memory.cure.links_bring,
     )
 
 

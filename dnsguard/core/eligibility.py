@@ -1,9 +1,9 @@
 """Whom any source names, in the order of its rank, and who can't be an upstream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dnsguard.core import dhcp_query, learn, remembered, upstreams
+from dnsguard.core import dhcp_query, learn, links, remembered, resolved, upstreams
 from dnsguard.core.answers import Outcome
 from dnsguard.core.evidence import Services
 from dnsguard.core.exclusions import Exclusions
@@ -64,7 +64,7 @@ def rank(memory: Memory, seen: Observation, policy: Policy, exclusions: Exclusio
     """Return every nameserver that any source names, best first, refused ones too."""
     candidates = (
         *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
-        *learn.candidates(memory),
+        *_without_echoes(learn.candidates(memory), seen),
         *remembered.load_remembered(memory.remembered),
         *filter_found(seen),
         *dhcp_query.candidates(memory.dhcp_answers),
@@ -89,8 +89,23 @@ def filter_found(seen: Observation) -> Iterator[Candidate]:
     That is resolved's list of whom it asks; behind it, in the next tier, is its configuration.
     """
     is_echo = bool(seen.found.stubs) and _resolved_reads_resolv_conf(seen)
-    for one in seen.found.candidates:
+    for one in _without_echoes(seen.found.candidates, seen):
         if not (is_echo and one.source is Source.RESOLVED and one.tier == 0):
+            yield one
+
+
+def _without_echoes(candidates: Iterable[Candidate], seen: Observation) -> Iterator[Candidate]:
+    """Leave out whom systemd-resolved names because our part of its configuration does.
+
+    By its own list, or by a resolv.conf that is a link to that.
+    """
+    ours = resolved.echoes(seen)
+    is_link = links.leads_to_resolved(links.managers_link(seen.file))
+    for one in candidates:
+        is_its_list = one.source is Source.RESOLVED and one.tier == 0
+        if not (
+            one.address in ours and (is_its_list or (is_link and one.source is Source.RESOLV_CONF))
+        ):
             yield one
 
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dnsguard.core import links, pods_file, upstreams
+from dnsguard.core import links, pods_file, resolved, upstreams
 from dnsguard.core.blocker import Blocker, BlockerKind
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.health import ONE_TIME
@@ -83,14 +83,19 @@ def _find_blockers_of_others(
     memory: Memory, seen: Observation, exclusions: Exclusions, *, is_held: bool
 ) -> Iterator[Blocker]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
-    if seen.pods is not None and (why := _explain_inheritance(memory, seen.pods, exclusions)):
+    is_in_hand = resolved.is_in_hand(seen, exclusions)
+    if seen.pods is not None and is_in_hand and seen.pods.is_resolveds:
+        made = f"kubelet gives pods {seen.pods.path}, which systemd-resolved makes of its own list"
+        yield Blocker(BlockerKind.PODS, made, seen.pods.remedy)
+    elif seen.pods is not None and (why := _explain_inheritance(memory, seen.pods, exclusions)):
         yield Blocker(BlockerKind.PODS, why, seen.pods.remedy)
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)
     link = links.managers_link(seen.file)
     is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, exclusions))
-    if is_managed and not is_held:
+    is_curable = seen.file.leads_away and is_in_hand and links.leads_to_resolved(link)
+    if is_managed and not is_held and not is_curable:
         now = "is" if seen.file.leads_away else "will soon be"
         why = f"{RESOLV_CONF} {now} a link to {link}, which another program keeps"
         yield Blocker(BlockerKind.LINK, why)

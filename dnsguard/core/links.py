@@ -15,7 +15,6 @@ from collections.abc import Iterable
 
 from dnsguard.core.backoff import FlapDamping
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.model import Found, Source
 from dnsguard.core.observation import FileObservation, Observation, Trouble
 from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
@@ -73,18 +72,20 @@ def is_clean(seen: Observation, exclusions: Exclusions) -> bool:
     if content is None or link is None:
         return False
     named = resolvconf.read_addresses(content)
-    if _RESOLVED in link:
-        # Without the link resolved reads our file, and says of itself what that says. What it
-        # would say with the link stands in its configuration.
-        named = tuple(one for one in named if not one.is_loopback) + _configured(seen.found)
-        return not is_poisoned(named, exclusions)
+    if leads_to_resolved(link):
+        named = tuple(one for one in named if not one.is_loopback)
+        if seen.resolved is not None and seen.resolved.drop_in is None:
+            # Without the link resolved reads our file, and says of itself what that says. What it
+            # would say with the link stands in its configuration.
+            return not is_poisoned((*named, *seen.resolved.configured.addresses), exclusions)
+        # With our part it reads no resolv.conf (systemd 252, config_parse_dns_servers()).
+        named = seen.resolved.asks or () if seen.resolved is not None else named
     return any(exclusions.allows(one) for one in named) and not is_poisoned(named, exclusions)
 
 
-def _configured(found: Found) -> tuple[IPAddress, ...]:
-    """Return the servers in resolved.conf(5): of its sources, the second tier."""
-    own = (c for c in found.candidates if c.source is Source.RESOLVED and c.tier > 0)
-    return tuple(candidate.address for candidate in own)
+def leads_to_resolved(link: str | None) -> bool:
+    """Tell whether a link leads to one of systemd-resolved's own files."""
+    return link is not None and _RESOLVED in link
 
 
 def may_return(flaps: FlapDamping, now: float) -> bool:

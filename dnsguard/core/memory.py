@@ -1,5 +1,6 @@
 """What one decision hands to the next: a frozen value, returned and never changed."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,18 @@ from dnsguard.core.observation import Identity
 from dnsguard.core.plan import UnusedKind
 from dnsguard.core.probe_record import ProbeRecord
 from dnsguard.formats.address import IPAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cure:
+    """How it stands with systemd-resolved, where that is cured (:mod:`.resolved`)."""
+
+    links_bring: bool = False
+    """Its links have real servers of their own, now or, until ``links_due``, in the last boot."""
+    links_due: float | None = None
+    unheard_since: float | None = None
+    """Since when it has not done what our part of its configuration says."""
+    remind_at: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +70,7 @@ class Memory:
     link_flaps: FlapDamping = field(default_factory=FlapDamping)
     """How often a file of ours had to take the place of a link."""
     flaps: FlapDamping = field(default_factory=FlapDamping)
+    cure: Cure = field(default_factory=Cure)
     bound: frozenset[IPAddress] | None = None
     fight: RepairBackoff = field(default_factory=RepairBackoff)
     tramples: Tramples = field(default_factory=Tramples)

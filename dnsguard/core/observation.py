@@ -9,6 +9,7 @@ from dnsguard.core.attribution import FileTouch
 from dnsguard.core.hold import Hold
 from dnsguard.core.model import CurrentLease, Found, HookRecord
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.resolved import Configuration
 
 if TYPE_CHECKING:  # 3 ms that the first look need not wait for
     from dnsguard.formats.dhcp import Reply
@@ -46,8 +47,28 @@ class PodsFile:
     follows: bool = False
     """It says what resolv.conf says: the same file, a link to it, or made from it by
     systemd-resolved in its foreign mode."""
+    is_resolveds: bool = False
+    """systemd-resolved makes it, of whom it asks itself."""
     remedy: str = REMEDY
     """How pods get another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """systemd-resolved: whom it is told to ask, and whom it asks."""
+
+    configured: Configuration
+    """By its files, ours left out."""
+    drop_in: bytes | None = None
+    """Our own, as it is."""
+    asks: tuple[IPAddress, ...] | None = None
+    """As it has written it down; None where it does not run."""
+    is_current: bool = False
+    """It wrote that down after its files and our part were changed last."""
+    links: tuple[IPAddress, ...] = ()
+    """Those that systemd-networkd gives it for its links."""
+    is_asked: bool = False
+    """nsswitch.conf or dhclient.conf sends this node's programs to it."""
 
 
 class Trouble(StrEnum):
@@ -130,6 +151,8 @@ class Observation:
     """The file that kubelet hands to pods; None where no kubelet is configured."""
     pods_doubt: str | None = None
     """Why there may be a kubelet all the same, for people; None where there is none."""
+    resolved: Resolved | None = None
+    """None where it is not installed."""
     hold: Hold | None = None
     """What an operator has pinned; it may be over."""
     touches: tuple[FileTouch, ...] = ()

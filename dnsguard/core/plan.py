@@ -61,6 +61,20 @@ class ReplacePodFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CureResolved:
+    """Make our part of systemd-resolved's configuration say this; None: there is none."""
+
+    content: bytes | None
+    wanted: tuple[IPAddress, ...]
+
+    def describe(self) -> str:
+        if self.content is None:
+            return "leave systemd-resolved to its own configuration"
+        servers = ", ".join(str(address) for address in self.wanted)
+        return f"have systemd-resolved ask {servers or 'those of its links'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remember:
     """Keep this across reboots."""
 
@@ -71,6 +85,8 @@ class Remember:
     """What NodeLocalDNS said of the cluster's own name."""
     deleted: Mapping[IPAddress, float] = field(default_factory=dict)
     """Whom a person took out of resolv.conf, and when (seconds since the epoch)."""
+    links_bring: bool = False
+    """Whether systemd-resolved's links have real servers of their own."""
 
     def describe(self) -> str:
         known = ", ".join(str(candidate.address) for candidate in self.candidates)
@@ -87,7 +103,9 @@ class EndHold:
         return f"end what was {self.hold.describe()}"
 
 
-Action = ReplaceFile | RestoreLink | KeepForeign | ReplacePodFile | Remember | EndHold
+Action = (
+    ReplaceFile | RestoreLink | KeepForeign | ReplacePodFile | CureResolved | Remember | EndHold
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +185,8 @@ class Plan:
     dhcp_queries: tuple[CurrentLease, ...]
     """Whose DHCP servers are to be asked now."""
     prepared: PreparedRepair | None
+    cures_resolved: bool
+    """Whether systemd-resolved's list is the guard's."""
     unused: tuple[Unused, ...]
     """What is to be told of the foreign file's nameservers, and was not yet."""
     tramples: Tramples

@@ -20,6 +20,7 @@ from dnsguard.core.learn_answers import learn_answers
 from dnsguard.core.memory import Memory
 from dnsguard.core.observation import FileObservation, Observation
 from dnsguard.core.policy import Policy
+from dnsguard.core.resolved import Treatment, treat
 from dnsguard.core.rewrite import Rewrite, rewrite, undo_failed_write
 from dnsguard.core.upstreams import Pool
 
@@ -29,6 +30,8 @@ class Repair:
     """What resolv.conf must say, and what was found out on the way."""
 
     file: Rewrite
+    treatment: Treatment
+    """What is to be done about systemd-resolved."""
     ranked: Pool
     """Whom any source names, best first, refused ones too."""
     pool: Pool
@@ -58,19 +61,27 @@ def repair(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, R
     memory = record_copying(memory, seen, policy)
     blockers = find_blockers(memory, seen, policy, pool, exclusions)
     memory = switch_mode(memory, seen, policy, blockers)
-    # 4. The text, and whether now is the time.
+    # 4. systemd-resolved's list, where it is ours: a link to that stays.
+    memory, treatment = treat(memory, seen, policy, pool, exclusions)
+    # 5. The text, and whether now is the time.
     memory, file = rewrite(
         memory,
         seen,
         pool,
         exclusions,
+        leaves_link=treatment.leaves_link,
         announced=announced if restored is None else restored,
         is_kept_from_pods=is_kept_from_pods(memory, seen, policy),
     )
     # A version that could not be read is none that was seen: it may be read at the next look.
     identity = seen.file.identity if seen.file.trouble is None else None
     return replace(memory, identity=identity), Repair(
-        file=file, ranked=ranked, pool=pool, exclusions=exclusions, blockers=blockers
+        file=file,
+        treatment=treatment,
+        ranked=ranked,
+        pool=pool,
+        exclusions=exclusions,
+        blockers=blockers,
     )
 
 

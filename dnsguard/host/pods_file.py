@@ -41,24 +41,20 @@ class PodsFileReader:
         is_same = False
         with suppress(OSError):
             is_same = path.samefile(self._resolv_conf)
+        is_resolveds = self._is_made_by_resolved(path)
+        # Where resolv.conf is none of its own files, it makes them of that one
+        # (systemd-resolved.service(8), /ETC/RESOLV.CONF, the last way).
+        is_copy = is_resolveds and not self._is_made_by_resolved(self._resolv_conf)
         return PodsFile(
             path=name,
             nameservers=_find_nameservers(path),
-            follows=is_same or self._is_made_by_resolved(path),
+            follows=is_same or is_copy,
+            is_resolveds=is_resolveds,
         )
 
     def _is_made_by_resolved(self, path: Path) -> bool:
-        """Tell whether systemd-resolved makes it of resolv.conf.
-
-        It does where resolv.conf is none of its own files (systemd-resolved.service(8),
-        /ETC/RESOLV.CONF, the last way).
-        """
         places = os.path.realpath(self._root / _RESOLVED), f"/{_RESOLVED.rstrip('/')}"
-        is_its_own, is_used = (
-            os.path.dirname(os.path.realpath(one)) in places  # noqa: PTH120 -- beside realpath
-            for one in (path, self._resolv_conf)
-        )
-        return is_its_own and not is_used
+        return os.path.dirname(os.path.realpath(path)) in places  # noqa: PTH120 -- beside realpath
 
 
 def _find_nameservers(path: Path) -> tuple[IPAddress, ...] | None:

@@ -68,6 +68,7 @@ class _Node:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._root = str(paths.root).rstrip("/")
+        self._ours = str(paths.resolved_drop_in)
         self.indexes = _list_interfaces(self._root)
         self._known: set[tuple[Source, int, int]] = set()
         self._trusted = TrustedFiles()
@@ -172,6 +173,8 @@ class _Node:
                 status = os.stat(path)  # noqa: PTH116 -- hundreds of files every few seconds
             except (OSError, ValueError):
                 continue
+            if path == self._ours:
+                continue  # our own writing teaches nothing
             file = (place.source, status.st_dev, status.st_ino)
             is_believed = place.is_kept or self._trusted.include(path)
             if stat.S_ISREG(status.st_mode) and is_believed and file not in self._known:

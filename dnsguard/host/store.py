@@ -37,6 +37,7 @@ class State:
     convicts: Mapping[IPAddress, float] = field(default_factory=dict)
     kubernetes: frozenset[IPAddress] = frozenset()
     deleted: Mapping[IPAddress, float] = field(default_factory=dict)
+    links_bring: bool = False
     foreign: bytes | None = None
     complaint: str | None = None
     """One line for the operator where the state could not be read."""
@@ -61,6 +62,7 @@ def load(state: Path, foreign: Path) -> State:
         convicts=kept.cluster_resolvers,
         kubernetes=kept.kubernetes,
         deleted=kept.deleted,
+        links_bring=kept.links_bring,
         foreign=content,
         complaint=complaint,
     )
@@ -104,6 +106,7 @@ def _parse(content: bytes) -> Remember:
             cluster_resolvers=_read_times(found),
             kubernetes=frozenset(parse_address(str(one)) for one in services),
             deleted=_read_times(deleted),
+            links_bring=data.get("resolved_links_bring") is True,
         )
     except (ValueError, LookupError, TypeError, AttributeError, *_TOO_MUCH) as error:
         raise ForeignStateError(f"damaged ({str(error)[:_LONGEST]})") from error
@@ -150,6 +153,7 @@ def dump(kept: Remember) -> bytes:
         "cluster_dns": _dump_dates(kept.cluster_resolvers),
         "kubernetes": sorted(str(address) for address in kept.kubernetes),
         "deleted": _dump_dates(kept.deleted),
+        "resolved_links_bring": kept.links_bring,
     }
     return json.dumps(state, indent=1).encode() + b"\n"
 

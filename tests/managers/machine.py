@@ -60,7 +60,7 @@ cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {{
         answer "{{{{ .Name }}}} 5 IN A {CLUSTER_ADDRESS}"
         fallthrough
     }}
-    template ANY ANY [.]{CLUSTER_ZONE.replace(".", "[.]")}[.]$ {{
+    template ANY ANY {CLUSTER_ZONE} {{
         rcode NOERROR
     }}
     template ANY ANY {{

@@ -1,0 +1,183 @@
+"""systemd-resolved where its configuration names cluster DNS: cured by a part of ours in that.
+
+Kubespray writes ``DNS=169.254.25.10`` into it, and who asks resolved (nss-resolve, the stub, D-Bus,
+pods by ``/run/systemd/resolve/resolv.conf``) was dead 20 of 20 times, whatever resolv.conf said
+(issue 15). A file beside it heals none of them; the last word in its configuration does:
+
+    whom its links have       guarding              handed over
+    192.0.2.53 (networkd)     DNS=                  DNS=  DNS=169.254.25.10             split
+    nobody (ifupdown)         DNS=  DNS=192.0.2.53  DNS=  DNS=169.254.25.10 192.0.2.53  in order
+    nobody, no upstream       DNS=, unless NodeLocalDNS may answer: what works stays
+
+Split, because it was measured (252): names outside are asked of the link's server side by side,
+and resolve in 60 ms with NodeLocalDNS hung or dead; with the real server in the same list,
+resolved stays with that after one failure, and names of the cluster are dead for good. A list
+alone is asked in order: a hang costs the first lookup 5 s.
+
+Whose configuration names no cluster DNS, nobody has sent to NodeLocalDNS: nothing is changed.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from dnsguard.core import links, upstreams
+from dnsguard.core.exclusions import Exclusions
+from dnsguard.core.hold import Serves
+from dnsguard.core.memory import Memory
+from dnsguard.core.model import NodeLocal
+from dnsguard.core.observation import Observation, Resolved
+from dnsguard.core.policy import Policy
+from dnsguard.core.upstreams import Pool
+from dnsguard.formats import resolvconf
+from dnsguard.formats import resolved as configuration
+from dnsguard.formats.address import IPAddress
+
+PATIENCE = 2.0
+"""Seconds that it has for doing what our part says: its restart takes 0.1 to 0.2 s."""
+LATEST = 300.0
+"""Seconds between two reminders; the pauses are doubled from PATIENCE on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What is to be done about it."""
+
+    part: bytes | None = None
+    """Our part of its configuration; None for none."""
+    servers: tuple[IPAddress, ...] = ()
+    """Whom that names."""
+    is_due: bool = False
+    """Whether that is to be written: it is another one, or was not heard of."""
+    leaves_link: bool = False
+    """resolv.conf is a link to its files, and poison behind that is gone in a moment."""
+    is_cure: bool = False
+    """Whether its list is the guard's."""
+    look_at: float = math.inf
+
+
+def is_in_hand(seen: Observation, exclusions: Exclusions) -> bool:
+    """Tell whether its list is the guard's: this node asks it, and it was sent to cluster DNS."""
+    own = seen.resolved
+    is_poisoned = own is not None and links.is_poisoned(own.configured.addresses, exclusions)
+    return is_poisoned and _is_used(seen)
+
+
+def _is_used(seen: Observation) -> bool:
+    is_pods = seen.pods is not None and seen.pods.is_resolveds
+    is_asked = seen.resolved is not None and seen.resolved.is_asked
+    return is_asked or is_pods or links.leads_to_resolved(links.managers_link(seen.file))
+
+
+def treat(
+    memory: Memory, seen: Observation, policy: Policy, pool: Pool, exclusions: Exclusions
+) -> tuple[Memory, Treatment]:
+    """Decide about our part; ``memory.serves`` is already the new one."""
+    own = seen.resolved
+    if own is None:
+        return memory, Treatment()
+    if not is_in_hand(seen, exclusions):
+        return memory, Treatment(is_due=own.drop_in is not None)
+    # 1. Its links: at boot they are not there yet, and bring what they brought last time.
+    memory = _learn_links(memory, seen, exclusions)
+    # 2. Whom our part names.
+    servers = _choose(memory, seen, pool, exclusions)
+    part = own.drop_in if servers is None else _write(memory, own, servers, policy, exclusions)
+    # 3. Whether it does so; it is reminded where it does not.
+    memory = _await(memory, seen, exclusions, servers or (), is_new=part != own.drop_in)
+    cure = memory.cure
+    is_reminded = part is not None and cure.remind_at <= seen.now
+    if is_reminded and cure.unheard_since is not None:
+        pause = min(LATEST, seen.now - cure.unheard_since)
+        memory = replace(memory, cure=replace(cure, remind_at=seen.now + pause))
+    is_prompt = cure.unheard_since is None or seen.now < cure.unheard_since + PATIENCE
+    return memory, Treatment(
+        part=part,
+        servers=servers or (),
+        is_due=part != own.drop_in or is_reminded,
+        leaves_link=servers is not None and is_prompt,
+        is_cure=True,
+        look_at=memory.cure.remind_at,
+    )
+
+
+def _learn_links(memory: Memory, seen: Observation, exclusions: Exclusions) -> Memory:
+    """Note whether its links bring real servers, in this boot or, while they are due, the last."""
+    cure = memory.cure
+    if seen.resolved is not None and any(map(exclusions.allows, _brought(seen.resolved))):
+        cure = replace(cure, links_bring=True, links_due=None)
+    elif cure.links_bring and seen.resolved is not None and seen.resolved.asks is not None:
+        due = seen.now + links.WAIT if cure.links_due is None else cure.links_due
+        cure = replace(cure, links_due=due, links_bring=seen.now < due)
+    return replace(memory, cure=cure)
+
+
+def _brought(own: Resolved) -> Iterator[IPAddress]:
+    """Yield whom its links have: those that neither its configuration names nor our part."""
+    yield from own.links
+    named = {*own.configured.addresses, *_named_by_us(own)}
+    yield from (one for one in own.asks or () if own.is_current and one not in named)
+
+
+def _named_by_us(own: Resolved) -> tuple[IPAddress, ...]:
+    return configuration.read_configuration([own.drop_in or b""]).servers
+
+
+def echoes(seen: Observation) -> frozenset[IPAddress]:
+    """Return whom it names because we do: our own writing teaches nothing."""
+    own = seen.resolved
+    return frozenset() if own is None else frozenset(_named_by_us(own)).difference(own.links)
+
+
+def _choose(
+    memory: Memory, seen: Observation, pool: Pool, exclusions: Exclusions
+) -> tuple[IPAddress, ...] | None:
+    """Return whom our part is to name, None to leave it as it is."""
+    own = seen.resolved
+    reachable = tuple(one for one in pool if not one.address.is_loopback)
+    current = tuple(one for one in _named_by_us(own) if exclusions.allows(one)) if own else ()
+    if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
+        most = 0 if memory.cure.links_bring else resolvconf.MAXNS - 1
+        return (memory.nodelocal, *upstreams.choose(reachable, current, most))
+    if memory.cure.links_bring:
+        return ()
+    if current and upstreams.is_good_enough(current, reachable, resolvconf.MAXNS):
+        return current
+    real = upstreams.choose(reachable, current, resolvconf.MAXNS) or current
+    runs = own is not None and own.asks is not None
+    may_answer = memory.health.answers or memory.health.state is NodeLocal.UNKNOWN
+    return None if not real and runs and may_answer else real
+
+
+def _write(
+    memory: Memory,
+    own: Resolved,
+    servers: tuple[IPAddress, ...],
+    policy: Policy,
+    exclusions: Exclusions,
+) -> bytes:
+    is_handed_over = memory.serves is Serves.NODELOCAL
+    return configuration.write_drop_in(
+        servers,
+        routed=policy.cluster_domain if is_handed_over else "",
+        clears_fallback=links.is_poisoned(own.configured.fallback, exclusions),
+    )
+
+
+def _await(
+    memory: Memory,
+    seen: Observation,
+    exclusions: Exclusions,
+    servers: tuple[IPAddress, ...],
+    *,
+    is_new: bool,
+) -> Memory:
+    """Note since when it does not do what our part says, and when to remind it of that."""
+    asks = None if seen.resolved is None else seen.resolved.asks
+    cure = memory.cure
+    is_free = memory.serves is Serves.NODELOCAL or not links.is_poisoned(asks or (), exclusions)
+    if asks is None or (is_free and set(servers) <= set(asks)):
+        cure = replace(cure, unheard_since=None, remind_at=math.inf)
+    elif cure.unheard_since is None or is_new:
+        cure = replace(cure, unheard_since=seen.now, remind_at=seen.now + PATIENCE)
+    return replace(memory, cure=cure)

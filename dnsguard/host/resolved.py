@@ -1,0 +1,120 @@
+"""Read systemd-resolved: whom it is told to ask, whom it asks, and who asks it."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from dnsguard.core.model import Found
+from dnsguard.core.observation import MAX_FILE, Identity, Resolved
+from dnsguard.formats import networkd, resolvconf
+from dnsguard.formats import resolved as configuration
+from dnsguard.formats.address import IPAddress
+from dnsguard.formats.resolved import Configuration
+from dnsguard.host.files import read_bounded
+from dnsguard.host.patterns import list_names
+from dnsguard.host.resolvfile import identity_at
+from dnsguard.paths import Paths
+
+_PLACES = tuple(f"{one}/systemd" for one in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
+"""Where its files lie: of one name, the first (resolved.conf(5))."""
+_ASKS = "run/systemd/resolve/resolv.conf"
+"""Whom it asks: its own word, written anew at each change and at each start."""
+_LINKS = "run/systemd/netif/links"
+_STUB = b"127.0.0.53"
+_PROGRAMS = ("usr/lib/systemd/systemd-resolved", "lib/systemd/systemd-resolved")
+
+
+class ResolvedReader:
+    """Looks at it: at its configuration now and then, at the rest at every look."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._known: Resolved | None = None
+        self._changed_at = 0
+        """When a file of its configuration was changed last (nanoseconds since the epoch)."""
+        self._last: tuple[Identity | None, Identity | None] | None = None
+
+    def refresh(self) -> None:
+        """Read its configuration, and who is sent to it. Never raises OSError."""
+        root, self._last = self._paths.root, None
+        if not any((root / one).exists() for one in _PROGRAMS):
+            self._known = None
+            return
+        self._known = Resolved(
+            configured=self._read_configuration(), links=_read_links(root), is_asked=_is_asked(root)
+        )
+
+    def read(self) -> Resolved | None:
+        """Return it as it is now; None where it is not installed, or nobody has looked yet."""
+        if self._known is None:
+            return None
+        asks, drop_in = self._paths.root / _ASKS, self._paths.resolved_drop_in
+        version = (_find_version(asks), _find_version(drop_in))
+        if version != self._last:
+            said = read_bounded(asks, MAX_FILE)
+            self._last = version
+            self._known = replace(
+                self._known,
+                is_current=self._is_current(*version),
+                asks=None if said is None else resolvconf.read_addresses(said),
+                drop_in=read_bounded(drop_in, MAX_FILE),
+                links=_read_links(self._paths.root),
+            )
+        return self._known
+
+    def _is_current(self, asks: Identity | None, drop_in: Identity | None) -> bool:
+        changed = max(self._changed_at, 0 if drop_in is None else drop_in.mtime_ns)
+        return asks is not None and asks.mtime_ns >= changed
+
+    def _read_configuration(self) -> Configuration:
+        files = tuple(self._find_files())
+        versions = (_find_version(path) for path in files)
+        self._changed_at = max((one.mtime_ns for one in versions if one is not None), default=0)
+        return configuration.read_configuration(read_bounded(one, MAX_FILE) or b"" for one in files)
+
+    def _find_files(self) -> Iterator[Path]:
+        """Yield its files in the order in which they are read, ours left out."""
+        root = self._paths.root
+        mains = (root / place / "resolved.conf" for place in _PLACES)
+        yield from [one for one in mains if one.exists()][:1]
+        found: dict[str, Path] = {}
+        for place in _PLACES:
+            directory = root / place / "resolved.conf.d"
+            for name in list_names(str(directory)):
+                if name.endswith(".conf"):
+                    found.setdefault(name, directory / name)
+        found.pop(self._paths.resolved_drop_in.name, None)
+        yield from (path for _, path in sorted(found.items()))
+
+
+def update_stubs(found: Found, seen: Resolved) -> Found:
+    """Return what was found, with whom its stubs ask now."""
+    asks = seen.asks
+    if asks is None or all(stub.asks == asks for stub in found.stubs):
+        return found
+    return replace(found, stubs=tuple(replace(stub, asks=asks) for stub in found.stubs))
+
+
+def _read_links(root: Path) -> tuple[IPAddress, ...]:
+    directory = root / _LINKS
+    read = (read_bounded(directory / name, MAX_FILE) for name in list_names(str(directory)))
+    named = (networkd.parse_lease(content).nameservers for content in read if content)
+    return tuple(dict.fromkeys(address for servers in named for address in servers))
+
+
+def _is_asked(root: Path) -> bool:
+    """Tell whether programs are sent to it by other ways than a link.
+
+    Kubespray's dhclient.conf names its stub behind NodeLocalDNS.
+    """
+    if configuration.asks_first(read_bounded(root / "etc/nsswitch.conf", MAX_FILE) or b""):
+        return True
+    files = ("etc/dhcp/dhclient.conf", "etc/dhclient.conf", "etc/resolv.conf")
+    return any(_STUB in (read_bounded(root / one, MAX_FILE) or b"") for one in files)
+
+
+def _find_version(path: Path) -> Identity | None:
+    with suppress(OSError):
+        return identity_at(path)
+    return None
