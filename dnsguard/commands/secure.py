@@ -16,7 +16,8 @@ from dnsguard.reporting.events import Event, Level
 
 _WRITTEN = "resolv_conf_written"
 PATIENCE = 1.0
-"""Seconds for a file that somebody is just writing."""
+"""Seconds for a file that somebody is just writing, and for systemd-resolved's restart."""
+_PEEK = 0.02
 
 SEARCH = 0.1
 """Seconds, at the most, to search the processes for a kubelet that names cluster addresses."""
@@ -42,7 +43,9 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
         time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
         plan = guard.look()
     guard.apply_deferred()
-    if gives_link_back:
+    if not gives_link_back:
+        _await_resolved(guard)
+    else:
         guard.give_link_back()
     guard.sync()
     guard.sweep()
@@ -53,6 +56,14 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
         why = plan.explain("write") or "see dnsguard plan"
         terminal.complain(f"{paths.resolv_conf} is not safe: {why}")
     return 0 if plan.is_settled and guard.file.failure is None else 1
+
+
+def _await_resolved(guard: Guard) -> None:
+    """Wait until systemd-resolved has heard whom to ask: it does not answer while it restarts."""
+    deadline = time.monotonic() + PATIENCE
+    while guard.plan is not None and not guard.plan.is_heard and time.monotonic() < deadline:
+        time.sleep(_PEEK)
+        guard.look()
 
 
 def _write_events(events: list[Event]) -> None:

@@ -100,6 +100,7 @@ def follow_up(
         tramples=memory.tramples,
         delay=memory.fight.delay,
         cures_resolved=treatment.is_cure,
+        is_heard=memory.cure.unheard_since is None,
         prepared=prepare_repair(memory, seen, exclusions),
         is_settled=file.is_settled,
         look_at=min(quiet_until, probes.next_at),

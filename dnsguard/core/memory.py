@@ -23,6 +23,8 @@ class Cure:
     links_bring: bool = False
     """Its links have real servers of their own, now or, until ``links_due``, in the last boot."""
     links_due: float | None = None
+    serves: Serves | None = None
+    """Who serves whom it serves, by what it has heard; None where it is not cured."""
     unheard_since: float | None = None
     """Since when it has not done what our part of its configuration says."""
     remind_at: float = math.inf
@@ -82,4 +84,5 @@ class Memory:
         """Return who serves the node, and whether an operator says so."""
         if self.hold is not None:
             return Mode.HELD
-        return Mode.GUARDING if self.serves is Serves.UPSTREAM else Mode.HANDED_OVER
+        serves = self.cure.serves or self.serves
+        return Mode.GUARDING if serves is Serves.UPSTREAM else Mode.HANDED_OVER

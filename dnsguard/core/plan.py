@@ -187,6 +187,8 @@ class Plan:
     prepared: PreparedRepair | None
     cures_resolved: bool
     """Whether systemd-resolved's list is the guard's."""
+    is_heard: bool
+    """Whether it asks whom it is told to ask."""
     unused: tuple[Unused, ...]
     """What is to be told of the foreign file's nameservers, and was not yet."""
     tramples: Tramples

@@ -74,10 +74,9 @@ def treat(
 ) -> tuple[Memory, Treatment]:
     """Decide about our part; ``memory.serves`` is already the new one."""
     own = seen.resolved
-    if own is None:
-        return memory, Treatment()
-    if not is_in_hand(seen, exclusions):
-        return memory, Treatment(is_due=own.drop_in is not None)
+    if own is None or not is_in_hand(seen, exclusions):
+        memory = replace(memory, cure=replace(memory.cure, serves=None, unheard_since=None))
+        return memory, Treatment(is_due=own is not None and own.drop_in is not None)
     # 1. Its links: at boot they are not there yet, and bring what they brought last time.
     memory = _learn_links(memory, seen, exclusions)
     # 2. Whom our part names.
@@ -177,7 +176,7 @@ def _await(
     cure = memory.cure
     is_free = memory.serves is Serves.NODELOCAL or not links.is_poisoned(asks or (), exclusions)
     if asks is None or (is_free and set(servers) <= set(asks)):
-        cure = replace(cure, unheard_since=None, remind_at=math.inf)
+        cure = replace(cure, serves=memory.serves, unheard_since=None, remind_at=math.inf)
     elif cure.unheard_since is None or is_new:
         cure = replace(cure, unheard_since=seen.now, remind_at=seen.now + PATIENCE)
     return replace(memory, cure=cure)
