@@ -102,8 +102,8 @@ class DeferredActions:
             atomic.remove(self._paths.resolved_drop_in)
         else:
             atomic.write(self._paths.resolved_drop_in, action.content)
-        details = list_nameservers(action.wanted)
-        self.emit(Event(name="resolved_told", details=(("what", action.describe()), *details)))
+        details = (("told", action.told), *list_nameservers(action.wanted))
+        self.emit(Event(name="resolved_told", details=details))
 
     def _write(self, path: Path, content: bytes, mode: int = atomic.PUBLIC) -> None:
         atomic.write(path, content, mode)

@@ -59,8 +59,15 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
 
 
 def _await_resolved(guard: Guard) -> None:
-    """Wait until systemd-resolved has heard whom to ask: it does not answer while it restarts."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until systemd-resolved has heard whom to ask: it does not answer while it restarts.
+
+    Only of what it was told just now, by the daemon that ended: with the system it ends, too.
+    """
+    try:
+        age = time.time() - guard.paths.resolved_drop_in.stat().st_mtime
+    except OSError:
+        return
+    deadline = time.monotonic() + PATIENCE - age
     while guard.plan is not None and not guard.plan.is_heard and time.monotonic() < deadline:
         time.sleep(_PEEK)
         guard.look()

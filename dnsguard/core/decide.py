@@ -100,7 +100,7 @@ def follow_up(
         tramples=memory.tramples,
         delay=memory.fight.delay,
         cures_resolved=treatment.is_cure,
-        is_heard=memory.cure.unheard_since is None,
+        is_heard=not treatment.is_cure or memory.cure.is_heard_of(memory.serves),
         prepared=prepare_repair(memory, seen, exclusions),
         is_settled=file.is_settled,
         look_at=min(quiet_until, probes.next_at),
@@ -170,7 +170,7 @@ def _ask_dhcp(
     is_stranded = all((u.record.failures or u.record.doubts) and not u.is_usable for u in better)
     informs, due = dhcp_query.find_due(
         memory.dhcp_answers,
-        seen.found.leases if policy.asks_dhcp else (),
+        (*seen.found.leases, *dhcp_query.find_told(memory.records)) if policy.asks_dhcp else (),
         seen.now,
         cluster=policy.cluster,
         bound=memory.bound or frozenset(),

@@ -5,13 +5,13 @@ asked once when such a lease is first seen, and again and again, less and less o
 while no upstream answers. Otherwise never: what works needs no question.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dnsguard.core.answers import Outcome
 from dnsguard.core.backoff import back_off
-from dnsguard.core.model import Candidate, CurrentLease, Source
+from dnsguard.core.model import Candidate, CurrentLease, HookRecord, Source
 from dnsguard.core.observation import DhcpAnswer
 from dnsguard.formats.address import IPAddress
 
@@ -100,6 +100,22 @@ def find_due(  # noqa: PLR0913 -- each a fact of one look
             next_at = min(next_at, inform.due_at)
         informs[lease.interface] = inform
     return informs, DueQueries(now=tuple(asked), next_at=next_at)
+
+
+def find_told(records: Iterable[HookRecord]) -> Iterator[CurrentLease]:
+    """Yield the leases of which dhclient was told: it writes them down later, and unnoticed.
+
+    The first boot with a poisoned systemd-resolved found its server 5 s late.
+    """
+    for told in (record.told for record in records):
+        if told.version == 4 and told.server is not None and not told.is_gone:
+            yield CurrentLease(
+                interface=told.interface,
+                address=told.address,
+                nameservers=told.nameservers,
+                servers=frozenset({told.server}),
+                origin=f"dhclient on {told.interface}",
+            )
 
 
 def apply_answer(memory: Informs, informed: DhcpAnswer, wall: float) -> Informs:

@@ -29,6 +29,9 @@ class Cure:
     """Since when it has not done what our part of its configuration says."""
     remind_at: float = math.inf
 
+    def is_heard_of(self, serves: Serves) -> bool:
+        return self.serves is serves and self.unheard_since is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:

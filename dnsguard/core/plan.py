@@ -67,11 +67,16 @@ class CureResolved:
     content: bytes | None
     wanted: tuple[IPAddress, ...]
 
-    def describe(self) -> str:
+    @property
+    def told(self) -> str:
+        """What it is told, for people, to be read after its name."""
         if self.content is None:
-            return "leave systemd-resolved to its own configuration"
+            return "is left to its own configuration"
         servers = ", ".join(str(address) for address in self.wanted)
-        return f"have systemd-resolved ask {servers or 'those of its links'}"
+        return f"is told to ask {servers or 'the servers of its links'}"
+
+    def describe(self) -> str:
+        return f"see that systemd-resolved {self.told}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,7 +175,9 @@ def _await(
     asks = None if seen.resolved is None else seen.resolved.asks
     cure = memory.cure
     is_free = memory.serves is Serves.NODELOCAL or not links.is_poisoned(asks or (), exclusions)
-    if asks is None or (is_free and set(servers) <= set(asks)):
+    if asks is None:
+        return memory  # it starts, or is not there
+    if is_free and set(servers) <= set(asks):
         cure = replace(cure, serves=memory.serves, unheard_since=None, remind_at=math.inf)
     elif cure.unheard_since is None or is_new:
         cure = replace(cure, unheard_since=seen.now, remind_at=seen.now + PATIENCE)

@@ -1,5 +1,6 @@
 """Read systemd-resolved: whom it is told to ask, whom it asks, and who asks it."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,8 @@ _PLACES = tuple(f"{one}/systemd" for one in ("etc", "run", "usr/local/lib", "usr
 """Where its files lie: of one name, the first (resolved.conf(5))."""
 _ASKS = "run/systemd/resolve/resolv.conf"
 """Whom it asks: its own word, written anew at each change and at each start."""
+_VARLINK = "/run/systemd/resolve/io.systemd.Resolve"
+_ROOT = Path("/")
 _LINKS = "run/systemd/netif/links"
 _STUB = b"127.0.0.53"
 _PROGRAMS = ("usr/lib/systemd/systemd-resolved", "lib/systemd/systemd-resolved")
@@ -52,8 +55,9 @@ class ResolvedReader:
         asks, drop_in = self._paths.root / _ASKS, self._paths.resolved_drop_in
         version = (_find_version(asks), _find_version(drop_in))
         if version != self._last:
-            said = read_bounded(asks, MAX_FILE)
-            self._last = version
+            is_running = self._is_running()
+            said = read_bounded(asks, MAX_FILE) if is_running else None
+            self._last = version if is_running else None
             self._known = replace(
                 self._known,
                 is_current=self._is_current(*version),
@@ -62,6 +66,19 @@ class ResolvedReader:
                 links=_read_links(self._paths.root),
             )
         return self._known
+
+    def _is_running(self) -> bool:
+        """Tell whether it answers: it writes its file before it does, and leaves it behind.
+
+        Its varlink socket is the last thing that it opens (resolved-manager.c, manager_start()).
+        """
+        if self._paths.root != _ROOT:
+            return True  # a tree, whose programs run nowhere
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as varlink:
+            varlink.settimeout(0)
+            varlink.connect(_VARLINK)
+            return True
+        return False
 
     def _is_current(self, asks: Identity | None, drop_in: Identity | None) -> bool:
         changed = max(self._changed_at, 0 if drop_in is None else drop_in.mtime_ns)

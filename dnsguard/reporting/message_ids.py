@@ -21,6 +21,7 @@ MESSAGE_IDS: Mapping[str, str] = {
     "nameserver_unused": "2820a13fd4a94224b6760f7e5564c228",
     "upstream_forgotten": "69278d3c154f49c9b96a0b00a63f8060",
     "pod_file_written": "4c3e5c9a62e9494b85307a4ce56cbd45",
+    "resolved_told": "0650f2fc235f43d2ad08345693023c4f",
     "hold_set": "e4c4a9b990924b1a9996d72d2a9052a2",
     "hold_released": "d86793cdc3944a0981800634efb3a63d",
     "hold_expired": "54feb10689834e73adc9a22432e9629b",

@@ -122,6 +122,7 @@ _SENTENCES: Mapping[str, Callable[[Fields], str]] = {
     "nameserver_unused": lambda f: f"nameserver {f['server']} {f['why']}; {f['otherwise']}",
     "upstream_forgotten": lambda f: f"{f['server']} was forgotten by {f['by']}",
     "pod_file_written": lambda f: f"the file for pods names {f['nameservers']}",
+    "resolved_told": lambda f: f"systemd-resolved {f['told']}",
     "hold_set": _describe_hold,
     "hold_released": lambda f: f"hold released by {f['by']}; it was {f['hold']}",
     "hold_expired": lambda f: f"the hold has expired; it was {f['hold']}",
