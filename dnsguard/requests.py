@@ -10,12 +10,13 @@ from typing import Protocol
 from dnsguard.control import Answer, Command, Data, Peer
 from dnsguard.core.decide import decide, decide_ahead
 from dnsguard.core.eligibility import find_exclusions, rank
-from dnsguard.core.hold import Hold, from_request, name
+from dnsguard.core.hold import Hold
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import RefusedError
 from dnsguard.exporter import Families
 from dnsguard.formats.address import IPAddress, parse_address
 from dnsguard.guard import Guard
+from dnsguard.host.hold import from_request, name
 from dnsguard.reporting.degraded import find_degraded
 from dnsguard.reporting.events import Level
 from dnsguard.reporting.metrics import metrics

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dnsguard.core import hold as holds
 from dnsguard.core.attribution import RECENT, FileTouch
 from dnsguard.core.hold import Hold
 from dnsguard.core.model import Found, HookRecord
@@ -19,6 +18,7 @@ from dnsguard.core.policy import Policy, fill_policy
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.kubelet import Kubelet
 from dnsguard.host import atomic, hook
+from dnsguard.host import hold as holds
 from dnsguard.host.files import read_bounded, read_whole
 from dnsguard.host.kubelet import KubeletReader
 from dnsguard.host.pods_file import PodsFileReader

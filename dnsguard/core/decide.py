@@ -15,15 +15,7 @@ from dnsguard.core.handover import explain, needs_only_proof
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
-from dnsguard.core.plan import (
-    Action,
-    CureResolved,
-    EndHold,
-    KeepForeign,
-    Plan,
-    Remember,
-    Unused,
-)
+from dnsguard.core.plan import Action, CureResolved, EndHold, KeepForeign, Plan, Remember, Unused
 from dnsguard.core.pods_file import write_pod_file
 from dnsguard.core.policy import Policy
 from dnsguard.core.probes import due_probes

@@ -84,10 +84,9 @@ def _find_blockers_of_others(
 ) -> Iterator[Blocker]:
     """Yield what is against it in pods' file, and in a link whose place ours would take."""
     is_in_hand = resolved.is_in_hand(seen, exclusions)
-    if seen.pods is not None and is_in_hand and seen.pods.is_resolveds:
-        made = f"kubelet gives pods {seen.pods.path}, which systemd-resolved makes of its own list"
-        yield Blocker(BlockerKind.PODS, made, seen.pods.remedy)
-    elif seen.pods is not None and (why := _explain_inheritance(memory, seen.pods, exclusions)):
+    if seen.pods is not None and (
+        why := _explain_inheritance(memory, seen.pods, exclusions, is_in_hand=is_in_hand)
+    ):
         yield Blocker(BlockerKind.PODS, why, seen.pods.remedy)
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
@@ -101,12 +100,16 @@ def _find_blockers_of_others(
         yield Blocker(BlockerKind.LINK, why)
 
 
-def _explain_inheritance(memory: Memory, pods: PodsFile, exclusions: Exclusions) -> str | None:
+def _explain_inheritance(
+    memory: Memory, pods: PodsFile, exclusions: Exclusions, *, is_in_hand: bool
+) -> str | None:
     """Return why pods would inherit the loop, None where they would not."""
     if pods.path == RESOLV_CONF:
         return f"kubelet gives {RESOLV_CONF} to pods, which would inherit the loop"
     if _is_made_of_resolv_conf(memory, pods):
         return f"kubelet gives pods {pods.path}, which is made of {RESOLV_CONF}"
+    if is_in_hand and pods.is_resolveds:
+        return f"kubelet gives pods {pods.path}, which systemd-resolved makes of its own list"
     return pods_file.find_dead_end(pods, exclusions)
 
 

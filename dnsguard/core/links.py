@@ -73,13 +73,14 @@ def is_clean(seen: Observation, exclusions: Exclusions) -> bool:
         return False
     named = resolvconf.read_addresses(content)
     if leads_to_resolved(link):
-        named = tuple(one for one in named if not one.is_loopback)
-        if seen.resolved is not None and seen.resolved.drop_in is None:
+        own, named = seen.resolved, tuple(one for one in named if not one.is_loopback)
+        if own is None or own.drop_in is None:
             # Without the link resolved reads our file, and says of itself what that says. What it
             # would say with the link stands in its configuration.
-            return not is_poisoned((*named, *seen.resolved.configured.addresses), exclusions)
+            told = () if own is None else own.configured.addresses
+            return not is_poisoned((*named, *told), exclusions)
         # With our part it reads no resolv.conf (systemd 252, config_parse_dns_servers()).
-        named = seen.resolved.asks or () if seen.resolved is not None else named
+        named = own.asks or ()
     return any(exclusions.allows(one) for one in named) and not is_poisoned(named, exclusions)
 
 

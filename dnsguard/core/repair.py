@@ -69,7 +69,7 @@ def repair(memory: Memory, seen: Observation, policy: Policy) -> tuple[Memory, R
         seen,
         pool,
         exclusions,
-        leaves_link=treatment.leaves_link,
+        left_to=treatment.left_to,
         announced=announced if restored is None else restored,
         is_kept_from_pods=is_kept_from_pods(memory, seen, policy),
     )

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from dnsguard.core import links, upstreams
 from dnsguard.core.exclusions import Exclusions
 from dnsguard.core.hold import Serves
-from dnsguard.core.memory import Memory
+from dnsguard.core.memory import Cure, Memory
 from dnsguard.core.model import NodeLocal
 from dnsguard.core.observation import Observation, Resolved
 from dnsguard.core.policy import Policy
@@ -49,8 +49,9 @@ class Treatment:
     """Whom that names."""
     is_due: bool = False
     """Whether that is to be written: it is another one, or was not heard of."""
-    leaves_link: bool = False
-    """resolv.conf is a link to its files, and poison behind that is gone in a moment."""
+    left_to: tuple[IPAddress, ...] | None = None
+    """Whom it asks, if a link to its files is to stay whatever is behind: that is cured, or gone
+    in a moment, when nobody can tell yet; None if it is not."""
     is_cure: bool = False
     """Whether its list is the guard's."""
     look_at: float = math.inf
@@ -78,37 +79,43 @@ def treat(
         memory = replace(memory, cure=replace(memory.cure, serves=None, unheard_since=None))
         return memory, Treatment(is_due=own is not None and own.drop_in is not None)
     # 1. Its links: at boot they are not there yet, and bring what they brought last time.
-    memory = _learn_links(memory, seen, exclusions)
+    memory = replace(memory, cure=_learn_links(memory.cure, own, seen.now, exclusions))
     # 2. Whom our part names.
-    servers = _choose(memory, seen, pool, exclusions)
-    part = own.drop_in if servers is None else _write(memory, own, servers, policy, exclusions)
+    servers = _choose(memory, own, pool, exclusions)
+    if servers is None:
+        return memory, Treatment(part=own.drop_in, is_cure=True)
+    part = configuration.write_drop_in(
+        servers,
+        routed=policy.cluster_domain if memory.serves is Serves.NODELOCAL else "",
+        clears_fallback=links.is_poisoned(own.configured.fallback, exclusions),
+    )
     # 3. Whether it does so; it is reminded where it does not.
-    memory = _await(memory, seen, exclusions, servers or (), is_new=part != own.drop_in)
-    cure = memory.cure
-    is_reminded = part is not None and cure.remind_at <= seen.now
-    if is_reminded and cure.unheard_since is not None:
-        pause = min(LATEST, seen.now - cure.unheard_since)
-        memory = replace(memory, cure=replace(cure, remind_at=seen.now + pause))
-    is_prompt = cure.unheard_since is None or seen.now < cure.unheard_since + PATIENCE
-    return memory, Treatment(
+    is_due = is_new = part != own.drop_in
+    cure = _await(memory, own, seen.now, exclusions, servers, is_new=is_new)
+    left_to: tuple[IPAddress, ...] | None = (own.asks or ())[: resolvconf.MAXNS]
+    if cure.unheard_since is not None:
+        waited = seen.now - cure.unheard_since
+        left_to = () if waited < PATIENCE else None
+        if cure.remind_at <= seen.now:
+            is_due, cure = True, replace(cure, remind_at=seen.now + min(LATEST, waited))
+    return replace(memory, cure=cure), Treatment(
         part=part,
-        servers=servers or (),
-        is_due=part != own.drop_in or is_reminded,
-        leaves_link=servers is not None and is_prompt,
+        servers=servers,
+        is_due=is_due,
+        left_to=left_to,
         is_cure=True,
-        look_at=memory.cure.remind_at,
+        look_at=cure.remind_at,
     )
 
 
-def _learn_links(memory: Memory, seen: Observation, exclusions: Exclusions) -> Memory:
+def _learn_links(cure: Cure, own: Resolved, now: float, exclusions: Exclusions) -> Cure:
     """Note whether its links bring real servers, in this boot or, while they are due, the last."""
-    cure = memory.cure
-    if seen.resolved is not None and any(map(exclusions.allows, _brought(seen.resolved))):
-        cure = replace(cure, links_bring=True, links_due=None)
-    elif cure.links_bring and seen.resolved is not None and seen.resolved.asks is not None:
-        due = seen.now + links.WAIT if cure.links_due is None else cure.links_due
-        cure = replace(cure, links_due=due, links_bring=seen.now < due)
-    return replace(memory, cure=cure)
+    if any(map(exclusions.allows, _brought(own))):
+        return replace(cure, links_bring=True, links_due=None)
+    if not cure.links_bring or own.asks is None:
+        return cure
+    due = now + links.WAIT if cure.links_due is None else cure.links_due
+    return replace(cure, links_due=due, links_bring=now < due)
 
 
 def _brought(own: Resolved) -> Iterator[IPAddress]:
@@ -129,12 +136,11 @@ def echoes(seen: Observation) -> frozenset[IPAddress]:
 
 
 def _choose(
-    memory: Memory, seen: Observation, pool: Pool, exclusions: Exclusions
+    memory: Memory, own: Resolved, pool: Pool, exclusions: Exclusions
 ) -> tuple[IPAddress, ...] | None:
     """Return whom our part is to name, None to leave it as it is."""
-    own = seen.resolved
     reachable = tuple(one for one in pool if not one.address.is_loopback)
-    current = tuple(one for one in _named_by_us(own) if exclusions.allows(one)) if own else ()
+    current = tuple(one for one in _named_by_us(own) if exclusions.allows(one))
     if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
         most = 0 if memory.cure.links_bring else resolvconf.MAXNS - 1
         return (memory.nodelocal, *upstreams.choose(reachable, current, most))
@@ -143,42 +149,27 @@ def _choose(
     if current and upstreams.is_good_enough(current, reachable, resolvconf.MAXNS):
         return current
     real = upstreams.choose(reachable, current, resolvconf.MAXNS) or current
-    runs = own is not None and own.asks is not None
     may_answer = memory.health.answers or memory.health.state is NodeLocal.UNKNOWN
-    return None if not real and runs and may_answer else real
+    return None if not real and own.asks is not None and may_answer else real
 
 
-def _write(
+def _await(  # noqa: PLR0913 -- each a fact of the look
     memory: Memory,
     own: Resolved,
-    servers: tuple[IPAddress, ...],
-    policy: Policy,
-    exclusions: Exclusions,
-) -> bytes:
-    is_handed_over = memory.serves is Serves.NODELOCAL
-    return configuration.write_drop_in(
-        servers,
-        routed=policy.cluster_domain if is_handed_over else "",
-        clears_fallback=links.is_poisoned(own.configured.fallback, exclusions),
-    )
-
-
-def _await(
-    memory: Memory,
-    seen: Observation,
+    now: float,
     exclusions: Exclusions,
     servers: tuple[IPAddress, ...],
     *,
     is_new: bool,
-) -> Memory:
+) -> Cure:
     """Note since when it does not do what our part says, and when to remind it of that."""
-    asks = None if seen.resolved is None else seen.resolved.asks
-    cure = memory.cure
-    is_free = memory.serves is Serves.NODELOCAL or not links.is_poisoned(asks or (), exclusions)
+    cure, asks = memory.cure, own.asks
     if asks is None:
-        return memory  # it starts, or is not there
+        return replace(cure, remind_at=math.inf)  # it starts, or is not there
+    is_free = memory.serves is Serves.NODELOCAL or not links.is_poisoned(asks, exclusions)
     if is_free and set(servers) <= set(asks):
-        cure = replace(cure, serves=memory.serves, unheard_since=None, remind_at=math.inf)
-    elif cure.unheard_since is None or is_new:
-        cure = replace(cure, unheard_since=seen.now, remind_at=seen.now + PATIENCE)
-    return replace(memory, cure=cure)
+        return replace(cure, serves=memory.serves, unheard_since=None, remind_at=math.inf)
+    if cure.unheard_since is not None and not is_new and cure.remind_at < math.inf:
+        return cure
+    serves = cure.serves or Serves.UPSTREAM
+    return replace(cure, serves=serves, unheard_since=now, remind_at=now + PATIENCE)

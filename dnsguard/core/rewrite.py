@@ -61,19 +61,21 @@ def rewrite(  # noqa: PLR0913 -- the three at the end are facts of the look
     pool: Pool,
     exclusions: Exclusions,
     *,
-    leaves_link: bool,
+    left_to: tuple[IPAddress, ...] | None,
     announced: bytes | None,
     is_kept_from_pods: bool,
 ) -> tuple[Memory, Rewrite]:
     """Decide about resolv.conf; ``memory.serves`` is already the new one.
 
-    :param leaves_link: what is behind a link to systemd-resolved's files is cured there.
+    :param left_to: whom systemd-resolved asks, where what is behind a link to it is cured there.
     :param announced: the file that dhclient would have written since the last look.
     :param is_kept_from_pods: no pod gets what resolv.conf says.
     """
     # 1. A manager's link is its own, unless it leads to cluster DNS.
-    if leaves_link and links.leads_to_resolved(seen.file.link):
-        return _leave_to_resolved(memory, seen, exclusions)
+    if left_to is not None and links.leads_to_resolved(seen.file.link):
+        memory = replace(memory, unfinished_since=None, written=seen.file.content)
+        stays = _leave(seen.file, exclusions, "left to systemd-resolved, whose list is ours")
+        return memory, replace(stays, wanted=left_to or stays.wanted)
     if memory.serves is Serves.UPSTREAM and (left := _leave_to_manager(memory, seen, exclusions)):
         return left
     # 2. Who is named, by the file or by what dhclient would have made of it, and who should be.
@@ -214,14 +216,6 @@ def _leave_to_manager(
     action = RestoreLink(link=taken, seen=file, wanted=left.wanted)
     memory = replace(memory, written=behind.content, foreign=behind.content)
     return memory, replace(left, action=action)
-
-
-def _leave_to_resolved(
-    memory: Memory, seen: Observation, exclusions: Exclusions
-) -> tuple[Memory, Rewrite]:
-    """Leave a link to systemd-resolved's files, whose list is being cured, or handed over."""
-    memory = replace(memory, unfinished_since=None, written=seen.file.content)
-    return memory, _leave(seen.file, exclusions, "left to systemd-resolved, whose list is ours")
 
 
 def _await_manager(

@@ -21,10 +21,9 @@ from pathlib import Path
 from lab.guard import NODELOCAL, POISON, UPSTREAM
 from lab.netns import Namespace
 
-from dnsguard.core import hold
 from dnsguard.formats import resolvconf
 from dnsguard.formats.guarded_resolvconf import unguard
-from dnsguard.host import store
+from dnsguard.host import hold, store
 from hostile.calls import normal
 
 OTHER = "192.0.2.54"

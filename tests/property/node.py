@@ -12,8 +12,16 @@ from dnsguard.core.health import ONE_TIME, list_targets
 from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, Found, HookRecord, Source, Stub
-from dnsguard.core.observation import FileObservation, Identity, Observation, PodsFile, Trouble
+from dnsguard.core.observation import (
+    FileObservation,
+    Identity,
+    Observation,
+    PodsFile,
+    Resolved,
+    Trouble,
+)
 from dnsguard.core.plan import (
+    CureResolved,
     EndHold,
     Plan,
     PreparedRepair,
@@ -24,6 +32,7 @@ from dnsguard.core.plan import (
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.resolved import read_configuration
 from property import promises
 from property.text import ADDRESSES, CLUSTER, NODELOCAL, NODELOCAL6, STUBS, UPSTREAMS, foreign_files
 
@@ -59,6 +68,7 @@ policies: st.SearchStrategy[Policy] = st.builds(
 
 troubles: st.SearchStrategy[Trouble] = st.sampled_from(Trouble)
 outcomes = st.sampled_from([*Outcome, Outcome.ANSWERED, Outcome.ANSWERED])
+STUB: IPAddress = ip_address("127.0.0.53")
 _OURS, _RESOLVED = "/var/lib/dnsguard/resolv.conf", "/run/systemd/resolve/resolv.conf"
 _REAL = ip_address("198.51.100.77")
 pods_files = st.sampled_from(
@@ -113,6 +123,7 @@ class Node:
     unsynced: frozenset[IPAddress] = frozenset()
     """Those of them whose API server has not answered yet: SERVFAIL for their own zone."""
     stubs: tuple[Stub, ...] = ()
+    resolved: Resolved | None = None
     records: tuple[HookRecord, ...] = ()
     bound: frozenset[IPAddress] | None = None
     pods: PodsFile | None = None
@@ -211,6 +222,7 @@ class Node:
             link_target=self.behind if links.replaced_link(self.file) else None,
             pods=self.pods,
             pods_doubt=self.pods_doubt,
+            resolved=self.resolved,
             hold=self.hold,
         )
 
@@ -248,6 +260,9 @@ class Node:
                 self.pod_file = action.content
             if isinstance(action, EndHold):
                 self.hold = None
+            if isinstance(action, CureResolved):
+                assert self.resolved is not None
+                self.resolved = replace(self.resolved, drop_in=action.content, is_current=False)
             if isinstance(action, RestoreLink) and self.can_write:
                 assert self.behind is not None
                 self.file, self.behind = self.behind, None
@@ -284,6 +299,16 @@ class Node:
         _, plan = decide(self.memory, seen, self.policy)
         assert not [action for action in plan.actions if isinstance(action, ReplaceFile)]
         assert plan.is_settled
+
+    def restart_resolved(self) -> None:
+        """Let systemd-resolved read its configuration, ours included, and write down whom it asks."""
+        own = self.resolved
+        assert own is not None
+        ours = read_configuration([own.drop_in or b""]).servers
+        first = own.configured.servers if own.drop_in is None else ours
+        asks = (*first, *own.links) or own.configured.fallback
+        self.resolved = replace(own, asks=tuple(dict.fromkeys(asks)), is_current=True)
+        self.stubs = (Stub(addresses=frozenset({STUB}), asks=self.resolved.asks or (), origin="R"),)
 
     def quiet(self, *, within: float) -> Plan:
         """Let nobody else do or say anything until the guard is done; return its last plan."""

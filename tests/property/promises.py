@@ -9,10 +9,18 @@ from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode, NodeLocal
 from dnsguard.core.observation import Observation, PodsFile
-from dnsguard.core.plan import Plan, Remember, ReplaceFile, ReplacePodFile, RestoreLink
+from dnsguard.core.plan import (
+    CureResolved,
+    Plan,
+    Remember,
+    ReplaceFile,
+    ReplacePodFile,
+    RestoreLink,
+)
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.resolved import read_configuration
 
 RESOLV_CONF = "/etc/resolv.conf"
 
@@ -72,6 +80,8 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
                 _check_harm(before, seen, policy, after)
             case ReplacePodFile():
                 _check_pod_file(before, seen, policy, after, action)
+            case CureResolved():
+                _check_cure(seen, policy, after, action)
             case Remember():
                 assert all(border(policy).allows(c.address) for c in action.candidates)
                 assert not {c.address for c in action.candidates} & convicts(policy, after)
@@ -80,10 +90,31 @@ def check(before: Memory, seen: Observation, policy: Policy, after: Memory, plan
         _check_left(seen, policy, after, plan)
 
 
+def _check_cure(seen: Observation, policy: Policy, after: Memory, action: CureResolved) -> None:
+    """See that systemd-resolved names nobody to pods, by whatever file, who leads to cluster DNS."""
+    assert seen.resolved is not None
+    told = read_configuration([action.content or b""]).servers
+    assert told == action.wanted
+    inside = [one for one in told if one in policy.cluster]
+    assert inside in ([], [after.nodelocal])
+    if inside:
+        assert after.serves is Serves.NODELOCAL
+        if policy.handover is not HandoverMode.ALWAYS:
+            assert seen.pods_doubt is None
+            assert seen.pods is None or not (
+                seen.pods.is_resolveds or seen.pods.path == RESOLV_CONF or seen.pods.follows
+            )
+    if action.content is not None:
+        named = seen.resolved.configured.addresses
+        assert any(one in policy.cluster for one in named), "a healthy node is left alone"
+
+
 def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) -> None:
     is_held = seen.hold is not None and seen.now < seen.hold.until
     assert (plan.mode is Mode.HELD) is is_held
     assert plan.hold == after.hold == (seen.hold if is_held else None)
+    if plan.cures_resolved and not plan.is_heard:
+        return  # for so long it is as it was
     if after.serves is Serves.UPSTREAM:
         assert plan.mode is not Mode.HANDED_OVER
         return
@@ -246,6 +277,8 @@ def _check_left(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
     if written:
         content = written[0].content
     assert content == after.written
+    if plan.cures_resolved and seen.file.leads_away and not written:
+        return  # what is behind the link is not ours, and is cured where it is made
     if after.serves is Serves.NODELOCAL:
         assert set(used(content)[:1]) == _handed(after, policy)
         assert not is_dead_end(content, policy)

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from dnsguard.core.hold import MOST_NAME, Hold, Serves, active_hold, dump, from_request, load, name
+from dnsguard.core.hold import Hold, Serves, active_hold
+from dnsguard.host.hold import MOST_NAME, dump, from_request, load, name
 
 HOLD = Hold(serves=Serves.NODELOCAL, by="alice", since=10.0, until=1810.0)
 

@@ -10,13 +10,15 @@ from property.text import CLUSTER, NODELOCAL
 from dnsguard import config
 from dnsguard.commands.restore import restore
 from dnsguard.commands.secure import secure
-from dnsguard.core import links
+from dnsguard.core import links, resolved
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Hold, Serves
 from dnsguard.core.model import Candidate, Mode, Source, Stub
+from dnsguard.core.observation import Resolved
 from dnsguard.core.policy import Policy
 from dnsguard.formats.address import parse_address
 from dnsguard.formats.guarded_resolvconf import read_link_marker
+from dnsguard.formats.resolved import Configuration
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
 
@@ -132,21 +134,20 @@ def test_a_stub_without_a_server_is_left() -> None:
     assert node.file.link == RESOLVED
 
 
-def test_a_stub_that_asks_cluster_dns_is_poison() -> None:
-    """And its link comes back only when its configuration names the cluster no more."""
+def test_a_stub_that_asks_cluster_dns_is_cured_by_its_own_configuration() -> None:
+    """Its link stays; only if it hears nothing, a file is in its place until it does."""
     node = _node()
-    stub = parse_address("127.0.0.53")
-    node.stubs = (Stub(addresses=frozenset({stub}), asks=(NODELOCAL,), origin="R"),)
-    poisoned = Candidate(address=NODELOCAL, source=Source.RESOLVED, origin="R", seen=1.0, tier=1)
-    node.found = (*node.found, poisoned)
+    node.resolved = Resolved(configured=Configuration(servers=(NODELOCAL,)), is_asked=True)
+    node.restart_resolved()
     node.link(STUB, RESOLVED)
+    node.bound = frozenset()
+    node.look()
+    assert node.file.link == RESOLVED
+    node.now += resolved.PATIENCE
     node.look()
     assert read_link_marker(node.file.content) == RESOLVED
-    node.stubs = (Stub(addresses=frozenset({stub}), asks=(REAL,), origin="R"),)
-    node.now += 100 * links.PAUSE
-    node.look()
-    assert node.file.link is None, "what it asks now is an echo of our file"
-    node.found = node.found[:1]
+    node.restart_resolved()
+    node.now += links.PAUSE
     node.look()
     assert node.file.link == RESOLVED
 
