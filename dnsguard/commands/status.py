@@ -14,6 +14,7 @@ from dnsguard.reporting.wire import (
     HoldJson,
     LegJson,
     NodeLocalJson,
+    ResolvedJson,
     StatusJson,
     TramplesJson,
     UpstreamJson,
@@ -68,6 +69,7 @@ def render(data: StatusJson, page: Page = _PLAIN, *, is_full: bool = False) -> t
         *_nodelocal(data["nodelocal"], page, is_full=is_full),
         *_upstream(data["upstream"], page),
         *_for_kubelet(data, page, is_full=is_full),
+        *_resolved(data["resolved"], page, is_full=is_full),
         *_dhclient(data["dhclient"], page, is_full=is_full),
         *_tramples(data["tramples"], page, is_full=is_full),
         *_next(data, page, is_full=is_full),
@@ -206,6 +208,20 @@ def _for_kubelet(data: StatusJson, page: Page, *, is_full: bool) -> Iterator[_Ro
                 f" ({kubelet['set_in']}): {kubelet['restart']}"
             )
         yield page.row("", ("! " if is_risky else "  ") + told, "warn" if is_risky else "", hang=2)
+
+
+def _resolved(resolved: ResolvedJson | None, page: Page, *, is_full: bool) -> Iterator[_Row]:
+    """Yield whom systemd-resolved asks, and by whose word."""
+    if resolved is None or (resolved["told"] is None and not is_full):
+        return
+    asks = "does not run" if resolved["asks"] is None else f"asks {_list(resolved['asks'])}"
+    if resolved["told"] is None:
+        yield page.row("resolved", f"{asks}, by its own configuration")
+    elif resolved["hears"]:
+        yield page.row("resolved", f"{asks}, by dnsguard's part of its configuration")
+    else:
+        told = _list(resolved["told"]) if resolved["told"] else "the servers of its links"
+        yield page.row("resolved", f"{asks}, and is told to ask {told}", "warn")
 
 
 def _dhclient(dhclient: DhclientJson, page: Page, *, is_full: bool) -> Iterator[_Row]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dnsguard.core import pods_file
+from dnsguard.core import pods_file, resolved
 from dnsguard.core.blocker import Blocker
 from dnsguard.core.eligibility import find_exclusions
 from dnsguard.core.hold import Hold, Serves
@@ -23,6 +23,11 @@ _NO_ADDRESSES = Problem(
     "NodeLocalDNS can't be judged, the node's addresses can't be listed", _EVENTS
 )
 _FIGHT = Problem("something has rewritten resolv.conf again and again", _EVENTS)
+_UNHEARD = Problem(
+    "systemd-resolved does not ask whom dnsguard tells it to ask",
+    "systemctl restart systemd-resolved",
+)
+_NOBODY_TO_ASK = Problem("systemd-resolved has nobody to ask", _UPSTREAMS)
 _HELD_TO_SILENCE = Problem("held to NodeLocalDNS, which does not answer", "dnsguard release")
 
 
@@ -48,10 +53,20 @@ def _find(
         dead = pods_file.find_dead_end(seen.pods, find_exclusions(memory, seen, policy))
         if dead:
             yield Problem(dead, seen.pods.remedy)
+    yield from _find_in_resolved(memory, seen, plan)
     if seen.bound is None:
         yield _NO_ADDRESSES
     if plan.delay and not is_troubled:
         yield _FIGHT
+
+
+def _find_in_resolved(memory: Memory, seen: Observation, plan: Plan) -> Iterator[Problem]:
+    """Yield what those meet who ask systemd-resolved, whatever resolv.conf says."""
+    since = memory.cure.unheard_since
+    if plan.cures_resolved and since is not None and seen.now >= since + resolved.PATIENCE:
+        yield _UNHEARD
+    if plan.cures_resolved and seen.resolved is not None and seen.resolved.asks == ():
+        yield _NOBODY_TO_ASK
 
 
 def _find_in_hold(memory: Memory, plan: Plan) -> Iterator[Problem]:

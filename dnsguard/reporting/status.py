@@ -178,6 +178,18 @@ class ProblemStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedStatus:
+    """systemd-resolved."""
+
+    told: Addresses | None
+    """Whom it is told to ask beside the servers of its links; None: it is left to itself."""
+    hears: bool
+    """Whether it asks whom it is told to ask."""
+    asks: Addresses | None
+    """None: it does not run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """All of it."""
 
@@ -206,3 +218,5 @@ class Status:
     tramples: TramplesStatus
     kubelet: KubeletStatus | None
     dhclient: DhclientStatus
+    resolved: ResolvedStatus | None
+    """None where it is not installed."""

@@ -13,11 +13,12 @@ from dnsguard.core.health import Health, ProbeStreak, list_targets
 from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode
-from dnsguard.core.observation import Observation
+from dnsguard.core.observation import Observation, Resolved
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import guarded_resolvconf, resolvconf
+from dnsguard.formats.resolved import read_configuration
 from dnsguard.reporting.degraded import find_degraded
 from dnsguard.reporting.problem import Problem
 from dnsguard.reporting.status import (
@@ -32,6 +33,7 @@ from dnsguard.reporting.status import (
     PodFile,
     ProblemStatus,
     ResolvConf,
+    ResolvedStatus,
     Server,
     Status,
     TramplesStatus,
@@ -86,6 +88,7 @@ def make_status(
         tramples=_describe_tramples(memory.tramples),
         kubelet=facts.kubelet,
         dhclient=facts.dhclient,
+        resolved=None if seen.resolved is None else _describe_resolved(seen.resolved, plan),
     )
 
 
@@ -172,6 +175,12 @@ def _describe_file(memory: Memory, seen: Observation) -> ResolvConf:
         in_place_of=links.replaced_link(seen.file),
         trouble=None if seen.file.trouble is None else f"{seen.file.trouble}: {seen.file.detail}",
     )
+
+
+def _describe_resolved(own: Resolved, plan: Plan) -> ResolvedStatus:
+    is_told = plan.cures_resolved and own.drop_in is not None
+    told = read_configuration([own.drop_in or b""]).servers
+    return ResolvedStatus(told=told if is_told else None, hears=plan.is_heard, asks=own.asks)
 
 
 def _list_held_back_options(content: bytes) -> tuple[str, ...]:

@@ -134,6 +134,14 @@ class ProblemJson(TypedDict):
     remedy: str
 
 
+class ResolvedJson(TypedDict):
+    """systemd-resolved."""
+
+    told: list[str] | None
+    hears: bool
+    asks: list[str] | None
+
+
 class StatusJson(TypedDict):
     """All of it."""
 
@@ -156,6 +164,7 @@ class StatusJson(TypedDict):
     tramples: TramplesJson
     kubelet: KubeletJson | None
     dhclient: DhclientJson
+    resolved: ResolvedJson | None
 
 
 class PlanJson(TypedDict):

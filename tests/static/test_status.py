@@ -32,6 +32,7 @@ PARTS: dict[type, type] = {
     status.KubeletStatus: wire.KubeletJson,
     Hazard: wire.HazardJson,
     status.DhclientStatus: wire.DhclientJson,
+    status.ResolvedStatus: wire.ResolvedJson,
     PlanReport: wire.PlanJson,
 }
 WORDS: dict[type[StrEnum], set[str]] = {

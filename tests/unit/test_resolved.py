@@ -63,6 +63,7 @@ def test_whose_links_have_servers_is_told_to_ask_nobody_else() -> None:
 
 
 def test_whose_links_have_none_is_told_to_ask_the_real_servers() -> None:
+    """Nobody else would tell it: dhclient does not."""
     node = _node()
     node.look()
     assert _said(node) == ("DNS=", f"DNS={REAL}")
@@ -76,6 +77,7 @@ def test_names_of_the_cluster_are_routed_where_links_serve_the_others() -> None:
 
 
 def test_a_list_alone_has_real_servers_behind_nodelocaldns() -> None:
+    """It is asked in order, so names resolve when NodeLocalDNS dies."""
     node = _node()
     _hand_over(node)
     assert _said(node) == ("DNS=", f"DNS={NODELOCAL} {REAL}", "Domains=~cluster.local")
@@ -102,6 +104,7 @@ def test_the_node_is_handed_over_when_it_has_heard_of_that() -> None:
 
 
 def test_pods_that_get_its_list_stand_against_a_handover() -> None:
+    """CoreDNS would forward to itself: kubeadm gives pods that very file."""
     node = _node()
     node.pods = PodsFile(path=UPLINK, nameservers=(REAL,), is_resolveds=True)
     _hand_over(node)
@@ -122,6 +125,7 @@ def test_a_healthy_one_is_left_alone(configured: Configuration) -> None:
 
 
 def test_one_that_nobody_asks_is_left_alone() -> None:
+    """What it would say is of no account."""
     node = _node()
     assert node.resolved is not None
     node.resolved = replace(node.resolved, is_asked=False)
@@ -193,6 +197,7 @@ def test_whom_it_asks_because_it_was_told_to_teaches_nothing() -> None:
 
 
 def test_all_files_are_read_in_the_order_of_their_names_and_an_empty_value_clears() -> None:
+    """As resolved.conf(5) has it; other sections say nothing of it."""
     first, second = (
         b"[Resolve]\nDNS=10.0.0.9\nFallbackDNS=10.0.0.8\n",
         b"[Resolve]\nDNS=\nDNS=10.0.0.2\n",
@@ -210,6 +215,7 @@ def test_all_files_are_read_in_the_order_of_their_names_and_an_empty_value_clear
     ],
 )
 def test_nsswitch_tells_whether_programs_ask_it(text: bytes, is_first: bool) -> None:  # noqa: FBT001
+    """Debian's libnss-resolve puts it in front of resolv.conf."""
     assert asks_first(text) is is_first
 
 
