@@ -124,8 +124,8 @@ def _report_unused(
     memory: Memory, decision: Repair, policy: Policy
 ) -> tuple[Memory, tuple[Unused, ...]]:
     """Return what is to be told of the foreign file's lines, once it is decided."""
-    if not decision.file.is_settled:
-        return memory, ()
+    if not decision.file.is_settled or decision.treatment.left_to is not None:
+        return memory, ()  # or systemd-resolved's, whose file names its stub and nobody else
     return find_unused(memory, decision.ranked, decision.file.wanted, policy)
 
 

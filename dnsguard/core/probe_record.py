@@ -28,6 +28,12 @@ before it knows its zone; its SERVFAIL must never be taken for a resolver's."""
 ROUNDS = 3
 
 
+_TELLING = frozenset({ProbeKind.NONSENSE, ProbeKind.CONTROL})
+_LAST = _TELLING | {ProbeKind.ONE_TIME}
+"""What completes a round: systemd-resolved refuses names below ``local`` itself, before its
+upstream has answered for the one-time name. It was never doubted, and asked 5 times a second."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRecord:
     """How one nameserver has answered."""
@@ -170,7 +176,8 @@ def _apply_finding(record: ProbeRecord, answer: Answer, services: Services) -> P
     if (
         found is Finding.OPEN
         and does_resolve
-        and answer.kind in (ProbeKind.NONSENSE, ProbeKind.CONTROL)
+        and answer.kind in _LAST
+        and not record.round.keys().isdisjoint(_TELLING)
     ):
         return _doubt(record, answer.at)
     return record

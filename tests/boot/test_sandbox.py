@@ -13,7 +13,7 @@ pytestmark = pytest.mark.boot
 UNIT = "dnsguard.service"
 CAP_NET_BIND_SERVICE = 10  # <linux/capability.h>
 
-WRITABLE = ("/etc", "/run/dnsguard", "/var/lib/dnsguard")
+WRITABLE = ("/etc", "/run/dnsguard", "/var/lib/dnsguard", "/run/systemd/resolved.conf.d")
 READ_ONLY = (
     *("/", "/usr", "/usr/bin", "/usr/local", "/boot", "/opt", "/srv", "/root", "/home", "/run"),
     *("/run/systemd", "/var", "/var/lib", "/var/lib/kubelet", "/var/lib/dpkg", "/var/log"),
