@@ -1,31 +1,18 @@
 """The boot ring's fixtures: the built package, and a lab for each test that asks."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from boot import package
 from boot.lab import Lab, open_lab
-
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the package under test: built from this tree, unless DNSGUARD_TEST_DEB names one."""
-    if given := os.environ.get("DNSGUARD_TEST_DEB"):
-        return Path(given)
-    out = tmp_path_factory.mktemp("deb")
-    built = subprocess.run(
-        [_ROOT / "packaging/build", out],
-        check=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return Path(built.stdout.splitlines()[-1])
+    return package.build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture

@@ -13,27 +13,30 @@ from boot.waiting import wait_for
 _NETWORK = "/run/network"
 _END_SECONDS = 60
 _COMMAND_SECONDS = 60
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class Container:
     """A running tree. Its namespaces are new with every boot: a reboot forgets links and routes."""
 
-    def __init__(self, tree: Path, console: Path, network: Namespace, *init: str) -> None:
+    def __init__(self, tree: Path, console: Path, network: Namespace, *arguments: str) -> None:
         self._network = network
         self._group = ControlGroup()
         self._init = 0
-        arguments = (
-            "--capability=CAP_NET_ADMIN",  # or dhclient can't raise its link
-            "--boot",
-            *init,
-        )
+        # An argument without a dash is init's.
+        options = [argument for argument in arguments if argument.startswith("-")]
+        init = [argument for argument in arguments if not argument.startswith("-")]
+        # Without the capability dhclient can't raise its link.
+        given = ["--capability=CAP_NET_ADMIN", "--boot", *options, *init]
         with console.open("ab") as output:
             self._nspawn = subprocess.Popen(
-                nspawn(tree, self._group, *arguments, network=network),
+                nspawn(tree, self._group, *given, network=network),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,  # ^C is for the test, which then cleans up
+                # Its own network's sysctls are a node's own: dhcpcd 10 ends where it has none.
+                env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
             )
 
     @property
@@ -52,16 +55,31 @@ class Container:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root, and return how it ended."""
-        kinds = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
         return subprocess.run(
-            ["nsenter", f"--target={self.init}", *kinds, "--", *command],
+            self.inside(*command),
             check=False,
             capture_output=True,
             text=True,
             timeout=_COMMAND_SECONDS,
             stdin=subprocess.DEVNULL,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            env=_ENVIRONMENT,
         )
+
+    def spawn(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a command inside, as root, with both its outputs in one pipe."""
+        return subprocess.Popen(
+            self.inside(*command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            process_group=0,
+        )
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs ``command`` in here."""
+        kinds = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
+        return ["nsenter", f"--target={self.init}", *kinds, "--", *command]
 
     def kill(self) -> None:
         """Kill every process at once: the kernel does that when a PID 1 is killed."""

@@ -20,23 +20,8 @@ search cluster.local default.svc.cluster.local. svc.cluster.local.
 nameserver {NODE_LOCAL}
 """
 
-# The block stands at the top and is what dhclient obeys from its next start on.
-_DHCLIENT_CONF = f"""\
-# Ansible entries BEGIN
-supersede domain-name-servers {NODE_LOCAL};
-supersede domain-search "default.svc.cluster.local.","svc.cluster.local.";
-supersede domain-name "cluster.local";
-# Ansible entries END
-option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;
-
-send host-name = gethostname();
-request subnet-mask, broadcast-address, time-offset, routers,
-\tdomain-name, domain-name-servers, domain-search, host-name,
-\tinterface-mtu, rfc3442-classless-static-routes, ntp-servers;
-"""
-
 # Rewrites the file in place: between the open and the write it is empty, after the first write half.
-_EXIT_HOOK = """\
+EXIT_HOOK = """\
 #!/bin/sh
 if [ "$reason" = BOUND ]; then
     kept=$(grep -v '^options' /etc/resolv.conf)
@@ -65,11 +50,28 @@ _BACKUPS = (
 )
 
 
+def dhclient_conf(*servers: str) -> str:
+    """Return dhclient.conf with the block at the top: dhclient obeys it from its next start on."""
+    return f"""\
+# Ansible entries BEGIN
+supersede domain-name-servers {", ".join(servers)};
+supersede domain-search "default.svc.cluster.local.","svc.cluster.local.";
+supersede domain-name "cluster.local";
+# Ansible entries END
+option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;
+
+send host-name = gethostname();
+request subnet-mask, broadcast-address, time-offset, routers,
+\tdomain-name, domain-name-servers, domain-search, host-name,
+\tinterface-mtu, rfc3442-classless-static-routes, ntp-servers;
+"""
+
+
 def poison(tree: Path) -> None:
     """Make ``tree`` a node on its way to the incident: it has been rebooted once, poisoned."""
     _write(tree / "etc/resolv.conf", POISON)
-    _write(tree / "etc/dhcp/dhclient.conf", _DHCLIENT_CONF)
-    _write(tree / "etc/dhcp/dhclient-exit-hooks.d/zdnsupdate", _EXIT_HOOK, mode=0o755)
+    _write(tree / "etc/dhcp/dhclient.conf", dhclient_conf(NODE_LOCAL))
+    _write(tree / "etc/dhcp/dhclient-exit-hooks.d/zdnsupdate", EXIT_HOOK, mode=0o755)
     point_kubelet_at(tree, "/etc/resolv.conf")
     for pid, when, text in _BACKUPS:
         backup = tree / f"etc/resolv.conf.{pid}.{when:%Y-%m-%d@%H:%M:%S}~"

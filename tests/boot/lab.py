@@ -6,9 +6,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from boot import kubespray, machine, tree
 from boot.node import Node
 from boot.outside import Outside
-from boot.tree import base_tar
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,43 @@ class Lab:
 
 @contextmanager
 def open_lab(directory: Path) -> Iterator[Lab]:
-    """Give a lab in ``directory``; afterwards assert that the host is as it was before.
+    """Give a lab in ``directory``.
 
     Namespaces and control groups say themselves, when they are closed, who is still inside.
     """
-    tar = base_tar()
-    before = _host_resolv_conf()
-    children = _children_of_ours()
-    with ExitStack() as stack:
+    tar = tree.base_tar()
+    with untouched_host(directory), ExitStack() as stack:
         outside = Outside(directory)
         stack.callback(outside.close)
-        node = Node(directory, tar, outside)
+        root = directory / "node1"
+        tree.unpack(tar, root)
+        machine.furnish(root)
+        kubespray.poison(root)
+        node = Node(root, directory / "console.log", outside)
         stack.callback(node.close)
-        try:
+        with told_on_failure(node):
             yield Lab(outside, node)
-        except BaseException:
-            print(node.account())  # of a fixture that failed, pytest shows what was printed
-            raise
+
+
+@contextmanager
+def told_on_failure(node: Node) -> Iterator[None]:
+    """Print the node's account where the block fails: of a fixture, pytest shows that."""
+    try:
+        yield
+    except BaseException:
+        print(node.account())
+        raise
+
+
+@contextmanager
+def untouched_host(directory: Path) -> Iterator[None]:
+    """Assert that the block leaves the host as it was; ``directory`` is the lab's."""
+    before = _host_resolv_conf()
+    children = _children_of_ours()
+    yield
     assert _host_resolv_conf() == before, "a test touched the host's own resolv.conf"
-    assert _children_of_ours() == children, "processes are left behind"
+    left = [_command(pid) for pid in _children_of_ours() - children]
+    assert not left, f"processes are left behind: {left}"
     assert not _mounts_below(directory), "mounts are left behind"
 
 
@@ -61,6 +79,13 @@ def _is_child(process: Path) -> bool:
         return f"\nPPid:\t{os.getpid()}\n" in (process / "status").read_text()
     except OSError:
         return False
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") or f"{pid}, a zombie"
+    except OSError:
+        return pid
 
 
 def _mounts_below(directory: Path) -> list[str]:

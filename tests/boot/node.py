@@ -1,4 +1,4 @@
-"""A node: the tree of a poisoned Kubespray machine and, while it has power, its container."""
+"""A node: the tree of a machine and, while it has power, its container."""
 
 import json
 import shutil
@@ -6,36 +6,47 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from boot import kubespray, machine, tree
+from boot import kubespray, machine
 from boot.cgroup import ControlGroup
 from boot.container import Container, nspawn, wait_until_up
 from boot.machine import KubeletRecord, nameservers
 from boot.net import Namespace
-from boot.outside import Outside
 from boot.waiting import wait_for
 
 _BOOT_SECONDS = 60
 _DPKG_SECONDS = 120
 
 
-class Node:
-    """One node of the lab. It is made without power; ``boot`` and ``up`` give it some."""
+class Plug(Protocol):
+    """Where a node gets its eth0."""
 
-    def __init__(self, directory: Path, tar: Path, outside: Outside) -> None:
-        self._outside = outside
+    def plug_in(self, node: Namespace) -> None:
+        """Give ``node`` its link to the outside."""
+
+
+class Node:
+    """One node of the lab. It is made without power; ``boot`` and ``up`` give it some.
+
+    :param tree: its root, furnished; it is the node's from now on.
+    :param arguments: for systemd-nspawn.
+    """
+
+    def __init__(
+        self, tree: Path, console: Path, plug: Plug, arguments: tuple[str, ...] = ()
+    ) -> None:
+        self._plug = plug
+        self._arguments = arguments
         self._container: Container | None = None
-        self.tree = directory / "node1"
-        self.console = directory / "console.log"
-        tree.unpack(tar, self.tree)
-        machine.furnish(self.tree)
-        kubespray.poison(self.tree)
+        self.tree = tree
+        self.console = console
 
     # Power
 
     def boot(self) -> KubeletRecord:
         """Boot until kubelet has started, shut down in order, return what kubelet saw."""
+        machine.forget_records(self.tree)
         container = self._power_on(f"systemd.wants={machine.END}")
         self._container = None
         status = container.end()
@@ -44,9 +55,25 @@ class Node:
 
     def up(self) -> KubeletRecord:
         """Boot, stay up, return what kubelet saw."""
-        container = self._power_on()
-        wait_until_up(container, seconds=_BOOT_SECONDS)
+        machine.forget_records(self.tree)
+        self.power_on()
         return machine.read_record(self.tree)
+
+    def power_on(self, *, seconds: float = _BOOT_SECONDS) -> None:
+        """Boot, and stay up."""
+        wait_until_up(self._power_on(), seconds=seconds)
+
+    @property
+    def is_running(self) -> bool:
+        return self._container is not None and self._container.is_running
+
+    def shut_down(self) -> None:
+        """End in order, as poweroff(8) does."""
+        container = self._running
+        self.run("systemctl", "--no-block", "poweroff")
+        self._container = None
+        status = container.end()
+        assert status == 0, f"the node ended with status {status}"
 
     def cut_power(self) -> None:
         """End every process of the node at once. What was written stays, as on a disk that syncs."""
@@ -57,13 +84,21 @@ class Node:
         """Take power and tree away, in whatever state the node is."""
         if self._container is not None:
             self.cut_power()
-        shutil.rmtree(self.tree)
+        self._discard()
 
     # While it runs
 
     def try_(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the node, as root, however it ends."""
         return self._running.run(*command)
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command of the host's that runs ``command`` in the node."""
+        return self._running.inside(*command)
+
+    def spawn(self, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a program in the node, which ends with what is returned; both its outputs a pipe."""
+        return self._running.spawn("setpriv", "--pdeathsig=KILL", *command)
 
     def run(self, *command: str) -> str:
         """Run a command in the node, as root, and return what it said; it must succeed."""
@@ -146,8 +181,10 @@ class Node:
 
     def _power_on(self, *init: str) -> Container:
         assert self._container is None, "the node has power already"
-        machine.forget_records(self.tree)
         network = Namespace()
-        self._outside.plug_in(network)
-        self._container = Container(self.tree, self.console, network, *init)
+        self._plug.plug_in(network)
+        self._container = Container(self.tree, self.console, network, *self._arguments, *init)
         return self._container
+
+    def _discard(self) -> None:
+        shutil.rmtree(self.tree)

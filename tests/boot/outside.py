@@ -20,7 +20,7 @@ MIRROR = "mirror.test"
 """Debian's archive, where a test serves it (boot.mirror); on the upstream's address."""
 
 # What dnsguard asks an upstream by default is `. NS`: type 2, and the name as RFC 1035 packs it.
-_ROOT_NS = ".,2," + b"\x01a\x0croot-servers\x03net\x00".hex()
+ROOT_NS = ".,2," + b"\x01a\x0croot-servers\x03net\x00".hex()
 
 
 class Outside:
@@ -60,7 +60,7 @@ class Outside:
             "--dhcp-option=option:domain-name,lab.test",
             f"--host-record={REGISTRY},{REGISTRY_ADDRESS}",
             f"--host-record={MIRROR},{UPSTREAM}",
-            f"--dns-rr={_ROOT_NS}",
+            f"--dns-rr={ROOT_NS}",
             # NXDOMAIN for the rest, as the internet says it; without this dnsmasq says REFUSED.
             "--address=/#/",
         ]

@@ -1,4 +1,4 @@
-"""The Debian 12 that every node starts from: made once with mmdebstrap, kept as a tar.
+"""The Debian that a node starts from: made once with mmdebstrap, kept as a tar.
 
 The tar's name holds a hash of all that went into it, so another package list is another tar.
 """
@@ -9,14 +9,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = (
-    # A node as Debian's installer leaves it: systemd, ifupdown and ISC dhclient.
+SYSTEM = (
+    # What every node has, whoever manages its network.
     "dbus",
-    "ifupdown",
     "iproute2",
-    "isc-dhcp-client",
     "netbase",
     "systemd",
     "systemd-sysv",
@@ -35,25 +34,47 @@ PACKAGES = (
 # No boot reads these, and every test unpacks the tree.
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
-_RECIPE = (
-    "--variant=minbase",
-    f"--include={','.join(PACKAGES)}",
-    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",  # which usr-is-merged asks for
-    *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
-)
-
 _PUBLIC_MIRROR = (
-    "deb http://deb.debian.org/debian bookworm main",
-    "deb http://deb.debian.org/debian-security bookworm-security main",
+    "deb http://deb.debian.org/debian {} main",
+    "deb http://deb.debian.org/debian-security {}-security main",
 )
 
 
-def base_tar() -> Path:
-    """Return the tar of the base tree, making it first where it is not cached yet."""
-    tar = _cache() / f"bookworm-{_key()}.tar"
-    with _locked(tar.with_suffix(".lock")):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A Debian: its release, and what is installed beside :data:`SYSTEM`."""
+
+    name: str
+    release: str = "bookworm"
+    packages: tuple[str, ...]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What mmdebstrap is told."""
+        return (
+            "--variant=minbase",
+            f"--include={','.join(sorted((*SYSTEM, *self.packages)))}",
+            "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",  # which usr-is-merged asks for
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        )
+
+    @property
+    def key(self) -> str:
+        """The name of what is made by it: another one for another list of packages."""
+        told = "\n".join((self.release, *self.options))
+        return f"{self.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+NODE = Recipe(name="bookworm", packages=("ifupdown", "isc-dhcp-client"))
+"""A node as Debian 12's installer leaves it."""
+
+
+def base_tar(recipe: Recipe = NODE) -> Path:
+    """Return the tar of a base tree, making it first where it is not cached yet."""
+    tar = cache() / f"{recipe.key}.tar"
+    with locked(tar.with_suffix(".lock")):
         if not tar.exists():
-            _make(tar)
+            _make(recipe, tar)
     return tar
 
 
@@ -65,42 +86,38 @@ def unpack(tar: Path, tree: Path) -> None:
 
 def make_minimal(tree: Path) -> None:
     """Make ``tree`` a Debian 12 with nothing added, as a container's image is."""
-    _run_mmdebstrap("--variant=minbase", target=tree)
+    _run_mmdebstrap("--variant=minbase", release="bookworm", target=tree)
 
 
-def _cache() -> Path:
-    cache = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
-
-
-def _key() -> str:
-    return hashlib.sha256("\n".join(_RECIPE).encode()).hexdigest()[:12]
+def cache() -> Path:
+    """Return the directory of what is kept for the next run."""
+    kept = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one run at a time make the tar; the kernel drops the lock of a killed one."""
+def locked(path: Path) -> Iterator[None]:
+    """Let one run at a time make what is kept; the kernel drops the lock of a killed one."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _make(tar: Path) -> None:
+def _make(recipe: Recipe, tar: Path) -> None:
     """Write the tar under another name first: a cut run must not leave half of one."""
     partial = tar.with_suffix(".partial.tar")
     try:
-        _run_mmdebstrap(*_RECIPE, target=partial)
+        _run_mmdebstrap(*recipe.options, release=recipe.release, target=partial)
     except RuntimeError:
         partial.unlink(missing_ok=True)
         raise
     partial.replace(tar)
 
 
-def _run_mmdebstrap(*recipe: str, target: Path) -> None:
-    sources = _host_sources() or _PUBLIC_MIRROR
+def _run_mmdebstrap(*options: str, release: str, target: Path) -> None:
     made = subprocess.run(
-        ["mmdebstrap", *recipe, *_proxy_options(), "bookworm", str(target), *sources],
+        ["mmdebstrap", *options, *_proxy_options(), release, str(target), *_sources(release)],
         check=False,
         text=True,
         stdout=subprocess.PIPE,
@@ -112,8 +129,14 @@ def _run_mmdebstrap(*recipe: str, target: Path) -> None:
 
 def archive() -> str:
     """Return where this machine gets Debian 12 itself from: a URI."""
-    sources = _host_sources() or _PUBLIC_MIRROR
-    return next(line.split()[1] for line in sources if " bookworm main" in line).rstrip("/")
+    lines = _sources("bookworm")
+    return next(line.split()[1] for line in lines if " bookworm main" in line).rstrip("/")
+
+
+def _sources(release: str) -> tuple[str, ...]:
+    """Return the mirrors of a release; of one that this machine has not, where it has bookworm."""
+    here = _host_sources() or tuple(line.format("bookworm") for line in _PUBLIC_MIRROR)
+    return tuple(line.replace(" bookworm", f" {release}") for line in here)
 
 
 def _host_sources() -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The managers ring: the built .deb on booted nodes, beside each real network manager."""
