@@ -14,11 +14,12 @@ import math
 import signal
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from dnsguard import __version__, config
+from dnsguard.background import Background, prepare_repair, sync
 from dnsguard.control import Control
 from dnsguard.core.answers import Answer
 from dnsguard.core.model import CurrentLease, Mode
@@ -28,7 +29,8 @@ from dnsguard.errors import ConfigError
 from dnsguard.exporter import Destinations, Exporter
 from dnsguard.file_hints import FileHints
 from dnsguard.guard import Guard
-from dnsguard.host import dhcp_query, resolvfile
+from dnsguard.hints import REFRESH, open_source, tell_unavailable
+from dnsguard.host import dhcp_query
 from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
 from dnsguard.host.selector import PromptSelector
@@ -42,10 +44,6 @@ from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
 from dnsguard.service import Service
 
-QUIET = 0.02
-"""Seconds after a look before what was written is synced: other writes may follow."""
-REFRESH = 5.0
-"""Seconds after which everything is looked up again, hints or none."""
 REREAD = 15.0
 """The same, of the files that name servers, while nothing is out of order: they are watched."""
 HINTED = 1.0
@@ -56,11 +54,6 @@ EARLY = REFRESH / 10
 """Seconds that the refresh comes early where there is a look anyway."""
 SLICE = 0.001
 """Seconds of a search through all processes that the loop is held up for."""
-_Source = TypeVar("_Source")
-_NO_HINTS_REMEDY = {
-    "Watch": "raise fs.inotify.max_user_watches or max_user_instances (sysctl)",
-    "Addresses": "allow AF_NETLINK sockets (RestrictAddressFamilies= of the unit)",
-}
 
 
 class Daemon:
@@ -76,21 +69,23 @@ class Daemon:
         self._service = Service()
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        watch = _open(Watch, journal)
+        watch = open_source(Watch, journal)
         touched = guard.surroundings.record_touched
         self._files = None if watch is None else FileHints(watch, guard.paths, touched)
         if self._files is not None:
             selector.act_first(self._files.fileno(), guard.apply_prepared)
         guard.collect_file_events = self._collect_file_events
         self._is_called_for_files = False
-        self._network = NetworkHints(_open(Addresses, journal), _open(Listeners, journal))
+        self._network = NetworkHints(
+            open_source(Addresses, journal), open_source(Listeners, journal)
+        )
         self._prober = Prober(self._take_in)
         self._timer: asyncio.TimerHandle | None = None
         self._requests = Requests(guard, self._dhclient, self._tell, self.look)
         self._exporter = Exporter(
             self._requests.families, self._on_export_failed, guard.paths.metrics
         )
-        self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._background = Background()
         self._refresh_at = 0.0
         self._reread_at, self._read_at = 0.0, -math.inf
         """When the files that name servers are read again, and were read last."""
@@ -257,11 +252,11 @@ class Daemon:
         guard.apply_deferred()
         guard.file.prepared.wanted = plan.prepared
         if guard.file.prepared.is_stale:
-            self._start("prepared repair", self._prepare_repair)
+            self._background.start(prepare_repair, partial(prepare_repair, guard.file.prepared))
         if guard.deferred.unsynced:
-            self._start("sync", self._sync)
+            self._background.start(sync, partial(sync, guard.deferred))
         for lease in guard.take_dhcp_queries():
-            self._start(object(), partial(self._ask_dhcp_server, lease))
+            self._background.start(object(), partial(self._ask_dhcp_server, lease))
         self._look_by = self._loop.time() + self._pulse
         self._plan_next()
         self._announce(plan)
@@ -271,19 +266,12 @@ class Daemon:
         for query in self._guard.take_questions():
             # Never left out: the core counts on an answer to each question.
             self._prober.expect()
-            self._start(object(), partial(self._prober.ask, query, self._guard.policy))
+            self._background.start(object(), partial(self._prober.ask, query, self._guard.policy))
         if self._timer is not None:
             self._timer.cancel()
         guard = self._guard
         due = min(guard.probe_at, guard.look_at, self._look_by, self._refresh_at)
         self._timer = self._loop.call_at(due, self._on_time)
-
-    def _start(self, key: object, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Do this beside the loop, unless what has this key is being done."""
-        if key not in self._tasks:
-            task = self._loop.create_task(work())
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
     def _update_dhclient_lock(self) -> None:
         """Keep dhclient from resolv.conf, unless that is a link to what dhclient tells of leases."""
@@ -297,7 +285,7 @@ class Daemon:
             # What happened there before the watch gave no event.
             self._loop.call_soon(self.look)
         for path, error in self._files.failures:
-            _tell_no_hints(self._journal, path, error)
+            tell_unavailable(self._journal, path, error)
 
     def _search(self) -> None:
         """Search the processes for a kubelet; what is due meanwhile is done between slices."""
@@ -311,16 +299,6 @@ class Daemon:
         )
         self._follow_up(self._guard.look(dhcp=(answer,)))
 
-    async def _prepare_repair(self) -> None:
-        """Have the repair of the poison that is now held back ready on the disk."""
-        prepared = self._guard.file.prepared
-        while prepared.is_stale:
-            prepared.discard()
-            if (wanted := prepared.wanted) is not None:
-                if not await self._loop.run_in_executor(None, prepared.prepare, wanted):
-                    return  # tried again after the next look
-                prepared.repair = wanted
-
     def _announce(self, plan: Plan) -> None:
         """Tell systemd, Prometheus and the journal."""
         if plan.mode is not self._mode:
@@ -330,14 +308,8 @@ class Daemon:
         if self._service.announce(status, is_settled=plan.is_settled):
             self._tell("started", version=__version__)
         if self._exporter.is_due(self._loop.time()):
-            self._start("metrics", self._exporter.write)
+            self._background.start(self._exporter, self._exporter.write)
         self._journal.flush()
-
-    async def _sync(self) -> None:
-        """Sync what was written: milliseconds, in a thread, behind every repair."""
-        await asyncio.sleep(QUIET)
-        while written := self._guard.deferred.take_unsynced():
-            await self._loop.run_in_executor(None, resolvfile.sync, written)
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
@@ -376,8 +348,7 @@ class Daemon:
     def _stop(self) -> None:
         self._service.stop()
         self._control.close()
-        for task in self._tasks.values():
-            task.cancel()
+        self._background.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self._exporter.close()
@@ -408,25 +379,6 @@ class Daemon:
                 details=tuple((key, str(value)) for key, value in details.items()),
             )
         )
-
-
-def _open(open_it: type[_Source], journal: Journal) -> _Source | None:
-    """Open a source of hints; without it the slow re-read still sees everything."""
-    try:
-        return open_it()
-    except OSError as error:
-        _tell_no_hints(journal, open_it.__name__, str(error))
-        return None
-
-
-def _tell_no_hints(journal: Journal, source: str, error: str) -> None:
-    details = (
-        ("source", source),
-        ("error", error),
-        ("means", f"its changes are seen only every {REFRESH:g} s"),
-        ("remedy", _NO_HINTS_REMEDY.get(source, _NO_HINTS_REMEDY["Watch"])),
-    )
-    journal(Event(name="hints_unavailable", level=Level.ERROR, details=details))
 
 
 def run(guard: Guard, settings: config.Config, early: list[Event]) -> None:

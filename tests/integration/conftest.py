@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 from lab.guard import Node, upstream
 from lab.netns import Namespace, namespace
 
+TOLD = "told"
+"""The property by which a test's report brings a line that is printed whether it passes or not."""
 TREE = Path(__file__).parents[2]
 
 
@@ -33,3 +36,12 @@ def readable_tree() -> Iterator[Path]:
         shutil.copytree(TREE / "dnsguard", Path(made, "dnsguard"))
         Path(made).chmod(0o755)
         yield Path(made)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print what tests have told: xdist's workers have no terminal."""
+    for kind in ("passed", "failed"):
+        for report in terminalreporter.getreports(kind):
+            for name, said in report.user_properties:
+                if name == TOLD:
+                    terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {said}")

@@ -3,7 +3,7 @@
 Each test prints what a program on the node lost that resolves a name every 10 ms.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
 from lab.nameserver import nameserver
 from lab.wait import until
 
+from integration.conftest import TOLD
+
 pytestmark = gobin.needed
 
 ADOPTED = "resolvConf: /var/lib/dnsguard/resolv.conf\n"
@@ -24,6 +26,7 @@ LOOPING = "resolvConf: /etc/resolv.conf\n"
 LONG = 30.0
 """Seconds for what takes some on a busy machine."""
 HANDED_OVER = (NODELOCAL, UPSTREAM)
+Teller = Callable[[str, Count], None]
 
 
 @pytest.fixture
@@ -69,20 +72,9 @@ def _breaks(node: Node) -> int:
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> "Teller":
-    return Teller(request.node.name, capsys)
-
-
-class Teller:
-    """Prints a test's count, whether it passes or not."""
-
-    def __init__(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self._name = name
-        self._capsys = capsys
-
-    def __call__(self, what: str, count: Count) -> None:
-        with self._capsys.disabled():
-            print(f"\n  {self._name}: {what}: {count}")
+def tell(record_property: Callable[[str, object], None]) -> Teller:
+    """Return how a test tells its count, whether it passes or not."""
+    return lambda what, count: record_property(TOLD, f"{what}: {count}")
 
 
 def test_the_same_boot_with_dnsguard(world: World, node: Node) -> None:

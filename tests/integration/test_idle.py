@@ -64,6 +64,7 @@ def test_a_quiet_node_costs_little(guard: Node, calls: list[str]) -> None:
     """
     looks = [call for call in calls if f'"{guard.file}"' in call and "O_NOFOLLOW" in call]
     assert 2 <= len(looks) <= HEARTBEATS, "\n".join(looks)
-    assert not [call for call in calls if KUBELET in call and "open" in call]
-    names = Counter(match["name"] for call in calls if (match := _CALL.match(call)))
+    made = [(match["name"], call) for call in calls if (match := _CALL.match(call))]
+    assert not [call for name, call in made if KUBELET in call and name.startswith("open")]
+    names = Counter(name for name, _ in made)
     assert sum(names.values()) <= 110 * HEARTBEATS, names.most_common()

@@ -145,7 +145,7 @@ def test_a_closed_line_takes_no_more(systemd: socket.socket, notifier: Notifier)
     ("usec", "pid", "seconds"),
     [
         ("30000000", "", 15.0),
-        ("30000000", str(os.getpid()), 15.0),
+        pytest.param("30000000", str(os.getpid()), 15.0, id="its-own-pid"),
         ("30000000", "1", None),  # meant for another process
         ("30000000", "x", None),
         ("1", "", 0.0000005),

@@ -4,8 +4,10 @@
 here=/usr/local/lib/lab
 case $1 in
 glibc) # by resolv.conf alone
-    exec unshare --mount sh -c '
-        mount --bind '$here'/nsswitch.conf /etc/nsswitch.conf && exec getent ahosts "$0"' "$2" ;;
+    # sh's own arguments, inside:
+    # shellcheck disable=SC2016
+    exec unshare --mount sh -c \
+        'mount --bind "$1" /etc/nsswitch.conf && exec getent ahosts "$2"' sh $here/nsswitch.conf "$2" ;;
 nss) # as Debian's nsswitch.conf has it: nss-resolve
     exec getent ahosts "$2" ;;
 resolvectl) exec resolvectl query --legend=no "$2" ;;

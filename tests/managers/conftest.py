@@ -97,12 +97,15 @@ def guarded(
     programs: dict[str, Path],
     deb: Path,
 ) -> Iterator[Lab]:
-    """Give a lab whose node Kubespray has poisoned and dnsguard guards, not booted since.
+    """Give a lab whose node Kubespray has poisoned, a reboot ago; dnsguard comes only now.
+
+    It is the hardest case: no file of the node's own remembers better days.
 
     Shared by the tests of a set-up, in their order. The last one takes dnsguard away.
     """
     with open_lab(setup, tmp_path_factory.mktemp(f"guarded-{setup}") / "lab", programs) as lab:
         lab.node.poison()
+        lab.node.reboot_poisoned()
         lab.node.install(deb)
         yield lab
 

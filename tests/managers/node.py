@@ -41,6 +41,15 @@ class ManagedNode(Node):
         """Have been Kubespray's: the next boot is the incident's."""
         machine.write(self.tree, self.setup.poison)
 
+    def reboot_poisoned(self) -> None:
+        """Boot once and shut down, unguarded: what clients and managers keep is poisoned, too."""
+        ways = self._records / "ways"
+        kept = ways.read_text()
+        ways.write_text("")  # that all are dead is the control's to tell, and takes its time
+        self.power_on(seconds=_BOOT_SECONDS)
+        self.shut_down()
+        ways.write_text(kept)
+
     # Power
 
     def start(self) -> Start:

@@ -142,7 +142,9 @@ def test_a_renewal_is_followed_and_the_retired_server_gone(
         claims.nothing(
             "still with the retired server", _wait_until_unused(guarded, guarded.setup.first)
         )
-        table("renewed", node.ask())
+        answers = node.ask()
+        table("renewed", answers)
+        claims.nothing("dead", asking.dead(answers))
         claims.nothing("untrue", _settled(node))
         node.shut_down()
         node.start()

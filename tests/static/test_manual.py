@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsguard import control, daemon
+from dnsguard import background, control, daemon, hints
 from dnsguard.commands import secure
 from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
@@ -136,10 +136,10 @@ _FIGURES = (
     f"at most the first {candidates.MOST_ASKED}",
     f"fastest {resolvconf.MAXNS} are taken",
     f"The {remembered.MOST_REMEMBERED} newest are kept",
-    f"looks again every {daemon.REFRESH:g} seconds",
+    f"looks again every {hints.REFRESH:g} seconds",
     f"are read again every {daemon.REREAD:g} seconds",
-    f"within {daemon.REFRESH:g} seconds instead of at once",
-    f"{1000 * daemon.QUIET:g} milliseconds after the look",
+    f"within {hints.REFRESH:g} seconds instead of at once",
+    f"{1000 * background.QUIET:g} milliseconds after the look",
     f"written {events.BURST} times a minute",
     f"{events.MOST} times those with the same name",
     f"at most {control.MAX_LINE} bytes",
