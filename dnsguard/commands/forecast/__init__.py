@@ -27,15 +27,17 @@ from dnsguard.core.health import Health
 from dnsguard.core.hold import Serves
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Mode
-from dnsguard.core.observation import FileObservation, Identity, Observation
+from dnsguard.core.observation import FileObservation, Identity, Observation, Resolved
 from dnsguard.core.plan import ReplaceFile
 from dnsguard.core.policy import Policy
 from dnsguard.dry_run import DryRun
 from dnsguard.errors import DnsguardError
 from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
+from dnsguard.formats.resolved import read_configuration
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient, dhclient_processes, units
 from dnsguard.host.files import explain_unwritable
@@ -130,9 +132,16 @@ def _collect(guard: Guard, known: DryRun) -> ForecastInput:
         absent=frozenset(name for name, unit in _MAKERS.items() if not _is_started(root, unit)),
         cluster=guard.policy.cluster,
         configured=dhclient_processes.find_configured(root),
+        resolved=None if seen.resolved is None else _find_asked(seen.resolved),
         unwritable=explain_unwritable(guard.paths.resolv_conf),
         wall=seen.wall,
     )
+
+
+def _find_asked(own: Resolved) -> tuple[IPAddress, ...]:
+    ours = read_configuration([own.drop_in or b""]).servers
+    brought = (one for one in own.asks or () if one not in ours)
+    return tuple(dict.fromkeys((*own.configured.servers, *own.links, *brought)))
 
 
 def _make_offer(reply: Reply) -> Offer:

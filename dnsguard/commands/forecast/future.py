@@ -39,6 +39,9 @@ class ForecastInput:
     cluster: frozenset[IPAddress] = frozenset()
     configured: tuple[tuple[str, int], ...] = ()
     """The interfaces, and versions of IP, for which ifupdown starts dhclient at boot."""
+    resolved: tuple[IPAddress, ...] | None = None
+    """Whom systemd-resolved asks by its links and its configuration, ours left out; None where it
+    can't be told."""
     unwritable: str | None = None
     """Why nobody can write resolv.conf, not even root; None where root can."""
     wall: float = 0.0
@@ -68,6 +71,12 @@ def find_maker(node: ForecastInput) -> str | None:
 def leave_unchanged(node: ForecastInput, reason: str) -> Future:
     """Return the future in which dhclient writes nothing."""
     maker = find_maker(node)
+    if maker == "systemd-resolved" and node.resolved:
+        servers = format_servers(node.resolved)
+        told = f"belongs to {maker}, whose configuration and links name {servers}"
+        text = b"".join(b"nameserver %s\n" % str(one).encode() for one in node.resolved)
+        because = (("dhclient", reason), ("resolv.conf", told))
+        return Future(interface=None, text=text, because=because)
     if maker is not None:
         because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
         return Future(interface=None, text=None, because=because)
