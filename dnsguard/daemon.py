@@ -199,7 +199,10 @@ class Daemon:
     def _reread_soon(self) -> None:
         """Read the files that name servers again, if that was not done just now."""
         self._reread_at = self._refresh_at = max(0.0, self._read_at + HINTED)
-        self._loop.call_soon(self.look)
+        if time.monotonic() + EARLY >= self._refresh_at:
+            self._loop.call_soon(self.look)
+        else:
+            self._plan_next()
 
     def _take_addresses(self, listed: Addressing) -> None:
         self._guard.surroundings.set_addresses(*listed)
