@@ -6,7 +6,7 @@ that an operator can see it refused.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from itertools import groupby, islice
 
@@ -37,6 +37,8 @@ class NotedFile:
     """When that was written; seconds since the epoch."""
     interface: str | None = None
     """As the file's name tells."""
+    is_current: bool = False
+    """Its manager keeps it for as long as it holds to what it says there."""
     notes: tuple[NamedServers, ...]
 
     def interface_of(self, note: NamedServers) -> str | None:
@@ -88,10 +90,13 @@ def find_leased(
 
 def candidates(files: Iterable[NotedFile], leases: Iterable[LeasedServers]) -> Iterator[Candidate]:
     """Yield what the files name, and what their leases let guess."""
-    tiers = tuple(_tiers(leases))
+    leases = tuple(leases)
+    tiers, newest = tuple(_tiers(leases)), _find_newest(leases)
     for tier, one, is_repeated in tiers:
         if one.file.source is not Source.LEASE or not is_repeated:
-            yield from _make_candidates(one.file, one.note, tier=tier, seen=one.seen)
+            leased = one.lease.address if one in newest and not one.is_over else None
+            named = _make_candidates(one.file, one.note, tier=tier, seen=one.seen)
+            yield from (replace(candidate, leased=leased) for candidate in named)
     for file in files:
         for note in file.notes:
             if note.lease is None:
@@ -126,7 +131,16 @@ def find_current(leases: Iterable[LeasedServers]) -> Iterator[CurrentLease]:
                 nameservers=newest.lease.nameservers,
                 servers=frozenset(server for server in servers if server),
                 origin=newest.file.origin(newest.note),
+                expires=newest.lease.expires,
             )
+
+
+def _find_newest(leases: Iterable[LeasedServers]) -> tuple[LeasedServers, ...]:
+    """Return the newest lease of each interface, IP version and client."""
+    newest: dict[tuple[Source, str | None, int], LeasedServers] = {}
+    for one in leases:
+        newest.setdefault((one.file.source, one.interface, one.lease.version), one)
+    return tuple(newest.values())
 
 
 def _tiers(leases: Iterable[LeasedServers]) -> Iterator[tuple[int, LeasedServers, bool]]:
@@ -156,6 +170,7 @@ def _make_candidates(
             seen=seen,
             tier=tier,
             interface=interface,
+            is_in_force=file.is_current and note.lease is None,
         )
 
 

@@ -13,7 +13,6 @@ from dnsguard.core import dhcp_query, upstreams
 from dnsguard.core.eligibility import update_remembered
 from dnsguard.core.handover import explain, needs_only_proof
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import RANK, Source
 from dnsguard.core.observation import Observation
 from dnsguard.core.plan import Action, CureResolved, EndHold, KeepForeign, Plan, Remember, Unused
 from dnsguard.core.pods_file import write_pod_file
@@ -157,12 +156,12 @@ def _ask_dhcp(
     memory: Memory, seen: Observation, policy: Policy, pool: Pool
 ) -> tuple[Memory, dhcp_query.DueQueries]:
     """Ask the DHCP servers where the lease is poisoned, or where nobody else answers."""
-    # What it said earlier is among these (remembered.load_remembered): it is not asked for ever.
-    better = [u for u in pool if u.rank < (RANK[Source.INFORM], 0)]
-    is_stranded = all((u.record.failures or u.record.doubts) and not u.is_usable for u in better)
+    # Whom it named earlier is among these: it is not asked for ever.
+    named = [upstream for upstream in pool if not upstream.is_guess]
+    is_stranded = all((u.record.failures or u.record.doubts) and not u.is_usable for u in named)
     informs, due = dhcp_query.find_due(
         memory.dhcp_answers,
-        (*seen.found.leases, *dhcp_query.find_told(memory.records)) if policy.asks_dhcp else (),
+        (*dhcp_query.find_told(memory.records), *seen.found.leases) if policy.asks_dhcp else (),
         seen.now,
         cluster=policy.cluster,
         bound=memory.bound or frozenset(),

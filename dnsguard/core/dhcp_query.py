@@ -1,8 +1,9 @@
 """When to ask a DHCP server for the nameservers (RFC 2131, 3.4), and what it said.
 
 A lease that dhclient.conf has poisoned can't tell them, the server still does. It is
-asked once when such a lease is first seen, and again and again, less and less often,
-while no upstream answers. Otherwise never: what works needs no question.
+asked once when such a lease is first seen, once more at each renewal, which may have brought
+others, and again and again, less and less often, while no upstream answers. Otherwise never:
+what works needs no question.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,6 +116,7 @@ def find_told(records: Iterable[HookRecord]) -> Iterator[CurrentLease]:
                 nameservers=told.nameservers,
                 servers=frozenset({told.server}),
                 origin=f"dhclient on {told.interface}",
+                expires=told.expires,
             )
 
 
@@ -150,14 +152,16 @@ def candidates(memory: Informs) -> tuple[Candidate, ...]:
 
 def _of(memory: Informs, lease: CurrentLease) -> DhcpQueryRecord:
     known = memory.get(lease.interface)
-    return known if known and _is_same(known.lease, lease) else DhcpQueryRecord(lease=lease)
+    if known is None or not _is_same(known.lease, lease):
+        return DhcpQueryRecord(lease=lease)
+    if known.lease.expires == lease.expires:
+        return known
+    # Renewed: what the server said counts until it says something else.
+    return DhcpQueryRecord(lease=lease, told=known.told, seen=known.seen)
 
 
 def _is_same(one: CurrentLease, other: CurrentLease) -> bool:
-    """Tell whether nothing has changed that a new question could be about.
-
-    A renewal changes the lease's text each time, and a server more is no other lease.
-    """
+    """Tell whether it is the same lease, renewed or not; a server more is no other one."""
     return (one.address, one.nameservers) == (other.address, other.nameservers)
 
 

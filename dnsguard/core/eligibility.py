@@ -65,9 +65,9 @@ def rank(memory: Memory, seen: Observation, policy: Policy, exclusions: Exclusio
     candidates = (
         *_from_configuration(policy.servers, Source.CONFIG, "upstream.servers", seen.wall),
         *_without_echoes(learn.candidates(memory), seen),
-        *remembered.load_remembered(memory.remembered),
-        *filter_found(seen),
         *dhcp_query.candidates(memory.dhcp_answers),
+        *remembered.load_remembered(memory.remembered),
+        *find_in_force(filter_found(seen), memory.bound),
         *_from_configuration(policy.fallback, Source.FALLBACK, "upstream.fallback", seen.wall),
     )
     ranked = (_demote(memory, candidate) for candidate in candidates)
@@ -80,7 +80,7 @@ def _demote(memory: Memory, candidate: Candidate) -> Candidate:
     if is_told or candidate.address not in memory.deleted:
         return candidate
     origin = f"deleted by hand; {candidate.source}: {candidate.origin}"
-    return replace(candidate, source=Source.DELETED, origin=origin, tier=0)
+    return replace(candidate, source=Source.DELETED, origin=origin, tier=0, is_in_force=False)
 
 
 def filter_found(seen: Observation) -> Iterator[Candidate]:
@@ -109,6 +109,15 @@ def _without_echoes(candidates: Iterable[Candidate], seen: Observation) -> Itera
             yield one
 
 
+def find_in_force(
+    found: Iterable[Candidate], bound: frozenset[IPAddress] | None
+) -> Iterator[Candidate]:
+    """Yield the candidates, those of leases whose address the node has as in force."""
+    for one in found:
+        is_held = one.leased is not None and one.leased in (bound or ())
+        yield replace(one, is_in_force=True) if is_held else one
+
+
 def _from_configuration(
     servers: tuple[IPAddress, ...], source: Source, key: str, now: float
 ) -> Iterator[Candidate]:
@@ -124,6 +133,7 @@ def update_remembered(
     proven = frozenset(u.address for u in pool if u.record.is_usable and u.address in answered)
     named = (*memory.learned, *(u.candidate for u in pool if u.address in proven))
     kept = remembered.remember(memory.remembered, named, proven, exclusions, seen.wall)
+    kept = remembered.mark_replaced(kept, pool)
     if kept != memory.remembered:
         said = (
             *learn.candidates(memory),

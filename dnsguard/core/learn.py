@@ -72,8 +72,11 @@ def _learn_left_servers(memory: Memory, content: bytes, written_at: float) -> Me
     """Take in whom an editor has left in our text: in the place that they have there.
 
     Else a server that somebody adds would be alone of the file's rank, and remove the one
-    that worked (issue 13).
+    that worked (issue 13). Who leaves all of them as they were has chosen nobody: Kubespray's
+    exit hook edits the options, and a retired server would have stayed for good (issue 15).
     """
+    if resolvconf.read_addresses(content) == resolvconf.read_addresses(memory.written or b""):
+        return memory
     learned = upstreams.from_text(
         guarded_resolvconf.count_ours_as_theirs(content),
         source=Source.RESOLV_CONF,

@@ -81,6 +81,7 @@ class Source(StrEnum):
     CONFIG = "config"  # upstream.servers
     RESOLV_CONF = "resolv.conf"  # as someone else wrote it last
     DHCP = "dhcp"  # what dhclient was told, by our own enter hook
+    INFORM = "dhcp-server"  # the DHCP server itself, asked (RFC 2131, 3.4)
     REMEMBERED = "remembered"  # answered earlier, kept in the state
     LEASE = "lease"  # dhclient's leases, the initramfs's, and what dhclient.conf itself names
     BACKUP = "backup"  # a copy of resolv.conf that some tool left
@@ -91,7 +92,6 @@ class Source(StrEnum):
     RESOLVED = "resolved"  # systemd-resolved's own upstreams
     DHCPCD = "dhcpcd"
     CLOUD_INIT = "cloud-init"
-    INFORM = "dhcp-server"  # the DHCP server itself, asked (RFC 2131, 3.4)
     GUESS = "guess"  # routers and DHCP servers: used only once they answered
     FALLBACK = "fallback"  # upstream.fallback
     DELETED = "deleted"  # a person took it out of resolv.conf: the last resort
@@ -117,9 +117,22 @@ class Candidate:
     """The interface it was learned on."""
     answered: float | None = None
     """When it last answered, as far as it is remembered; seconds since the epoch."""
+    leased: IPAddress | None = None
+    """The node's address by the lease that names it, where that is its interface's newest."""
+    is_in_force: bool = False
+    """Somebody holds to it now: that lease's address is the node's, or a manager that runs says
+    so. Of a remembered one: so it was when it was learned."""
+    is_replaced: bool = False
+    """It is remembered, and what is in force on its interface has named others since."""
 
     @property
     def rank(self) -> tuple[int, int]:
+        """What is in force stands ahead of memory, which is for the time before anybody speaks.
+
+        Behind a renewal the retired server stayed first for as long as it answered (issue 15).
+        """
+        if self.is_in_force:
+            return RANK[Source.INFORM], 1 + RANK[self.source]
         return RANK[self.source], self.tier
 
 
@@ -134,6 +147,8 @@ class CurrentLease:
     servers: frozenset[IPAddress]
     """The DHCP servers that this interface has had leases from."""
     origin: str
+    expires: float | None = None
+    """When it ends (seconds since the epoch), where that is told: each renewal puts it off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,13 +77,13 @@ def as_named(kept: Iterable[Candidate], said: Iterable[Candidate]) -> tuple[Cand
 
 def _cap_times(candidate: Candidate, wall: float) -> Candidate:
     answered = None if candidate.answered is None else min(candidate.answered, wall)
-    return replace(candidate, seen=min(candidate.seen, wall), answered=answered)
+    return replace(candidate, seen=min(candidate.seen, wall), answered=answered, leased=None)
 
 
 def _is_better(candidate: Candidate, before: Candidate) -> bool:
     """Tell whether a better source names it by now; what is recalled is no source of its own."""
     is_recalled = candidate.source is Source.REMEMBERED
-    return RANK[candidate.source] < RANK[before.source] and not is_recalled
+    return candidate.rank[:1] < before.rank[:1] and not is_recalled
 
 
 def load_remembered(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
@@ -91,19 +91,55 @@ def load_remembered(remembered: Iterable[Candidate]) -> Iterator[Candidate]:
 
     What never did is worth no more than a backup of the file that named it. What did is not
     worth more than a lease for that alone: a source that ranks behind leases keeps its rank,
-    ahead of what else it names. A resolver on loopback may ask whom resolv.conf names, so it
-    is worth a backup, too, and comes first among its like.
+    ahead of what else it names; unless that was in force. A resolver on loopback may ask whom
+    resolv.conf names, so it is worth a backup, too, and comes first among its like. Who was
+    replaced since comes behind them all: better than nobody, if the new one falls silent.
     """
     for candidate in sorted(remembered, key=lambda one: not one.address.is_loopback):
         is_worth_less = candidate.answered is None or candidate.address.is_loopback
         worth = Source.BACKUP if is_worth_less else Source.REMEMBERED
-        is_low = RANK[candidate.source] > max(RANK[worth], RANK[Source.LEASE])
+        is_low = candidate.rank[0] > max(RANK[worth], RANK[Source.LEASE])
         yield replace(
             candidate,
             source=candidate.source if is_low else worth,
             origin=f"{Source.REMEMBERED if is_low else candidate.source}: {candidate.origin}",
-            tier=-1 if is_low or candidate.address.is_loopback else 0,
+            tier=_find_tier(candidate, is_low=is_low),
+            is_in_force=False,
         )
+
+
+def _find_tier(candidate: Candidate, *, is_low: bool) -> int:
+    if candidate.is_replaced:
+        return 1
+    return -1 if is_low or candidate.address.is_loopback else 0
+
+
+def mark_replaced(kept: Iterable[Candidate], among: Pool) -> tuple[Candidate, ...]:
+    """Return the candidates, those as replaced instead of whom leases in force name others.
+
+    A lease replaces what was learned on its interface, or from a resolv.conf, which is any
+    interface's; and not before a server that it names was usable.
+    """
+    named = {one.address for one in among if _is_said_now(one.candidate)}
+    speaking = {
+        one.candidate.interface for one in among if one.is_usable and _is_leased_now(one.candidate)
+    }
+    over = {None, *speaking} if speaking else set[str | None]()
+    return tuple(
+        replace(one, is_replaced=False)
+        if one.address in named
+        else replace(one, is_replaced=one.is_replaced or one.interface in over)
+        for one in kept
+    )
+
+
+def _is_leased_now(candidate: Candidate) -> bool:
+    return candidate.is_in_force or candidate.source in (Source.DHCP, Source.INFORM)
+
+
+def _is_said_now(candidate: Candidate) -> bool:
+    is_told = candidate.source in (Source.CONFIG, Source.RESOLV_CONF)
+    return is_told or _is_leased_now(candidate)
 
 
 def find_stale(among: Pool) -> frozenset[IPAddress]:

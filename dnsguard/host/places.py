@@ -46,6 +46,8 @@ class SourceSpec:
     is_kept: bool = False
     """Whether its directory is left to a program that is to say who serves the node, and that
     need not be root. Elsewhere only what root alone can have written is believed."""
+    is_current: bool = False
+    """Whether a file is there, and says so, only while its manager holds to it."""
 
 
 def _place(  # noqa: PLR0913 -- a row of the table below
@@ -57,6 +59,7 @@ def _place(  # noqa: PLR0913 -- a row of the table below
     tail: bool = False,
     names: str = "",
     is_kept: bool = False,
+    is_current: bool = False,
 ) -> SourceSpec:
     return SourceSpec(
         source=source,
@@ -67,6 +70,7 @@ def _place(  # noqa: PLR0913 -- a row of the table below
         tail=tail,
         names=re.compile(names) if names else None,
         is_kept=is_kept,
+        is_current=is_current,
     )
 
 
@@ -96,7 +100,8 @@ PLACES = (
     _place(Source.INTERFACES, nameservers.interfaces, "etc/network/interfaces.d/*", tier=1),
     # systemd-network's.
     _place(Source.NETWORKD, nameservers.networkd_lease, "run/systemd/netif/leases/*", names=r"([0-9]+)", is_kept=True),
-    _place(Source.NETWORKD, nameservers.networkd_link, "run/systemd/netif/links/*", tier=1, names=r"([0-9]+)", is_kept=True),
+    _place(Source.NETWORKD, nameservers.networkd_link, "run/systemd/netif/links/*", tier=1, names=r"([0-9]+)",
+           is_kept=True, is_current=True),
     _place(Source.NETWORKD, nameservers.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
            "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
     _place(Source.NETWORKD, nameservers.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
@@ -122,7 +127,7 @@ PLACES = (
     _place(Source.DHCPCD, nameservers.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,
            names=r"(?:dhcpcd-)?([^-]+)(?:-.*)?\.lease6", is_kept=True),
     _place(Source.DHCPCD, nameservers.resolv_conf, "run/dhcpcd/hook-state/resolv.conf/*", "run/dhcpcd/resolv.conf/*",
-           tier=1, names=_OF_INTERFACE),
+           tier=1, names=_OF_INTERFACE, is_current=True),
     _place(Source.DHCPCD, nameservers.dhcpcd_conf, "etc/dhcpcd.conf", tier=1),
     _place(Source.CLOUD_INIT, nameservers.network_data, "run/cloud-init/*.json",
            "var/lib/cloud/instances/*/network-config.json", limit=_JSON),

@@ -158,6 +158,7 @@ class _Node:
                     tier=place.tier,
                     seen=status.st_mtime,
                     interface=self._find_interface(place, path),
+                    is_current=place.is_current,
                     notes=said.notes,
                 )
             if said.includes and depth < MOST_INCLUDES:

@@ -121,6 +121,9 @@ def _read_candidate(entry: dict[str, object]) -> Candidate:
         interface=None if interface is None else str(interface),
         seen=_read_time(entry["seen"]),
         answered=None if answered is None else _read_time(answered),
+        # The first states of version 3 had neither.
+        is_in_force=entry.get("in_force") is True,
+        is_replaced=entry.get("replaced") is True,
     )
 
 
@@ -144,6 +147,8 @@ def dump(kept: Remember) -> bytes:
             "interface": c.interface,
             "seen": round(c.seen, 3),
             "answered": None if c.answered is None else round(c.answered, 3),
+            "in_force": c.is_in_force,
+            "replaced": c.is_replaced,
         }
         for c in kept.candidates
     ]

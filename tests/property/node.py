@@ -104,6 +104,7 @@ def candidates(draw: st.DrawFn) -> tuple[Candidate, ...]:
         source=sources,
         origin=st.just("somewhere"),
         seen=st.floats(EPOCH - 1e6, EPOCH + 1e6),
+        is_in_force=st.booleans(),
     )
     return tuple(draw(st.lists(one, max_size=4)))
 

@@ -126,6 +126,25 @@ def test_a_new_lease_is_a_new_beginning() -> None:
     assert asked.now == ()
 
 
+def test_a_renewal_of_a_poisoned_lease_is_asked_about_once_more() -> None:
+    """It may have brought another server; the old one counts until the answer.
+
+    However fast renewals follow each other, each is asked about.
+    """
+    memory: Informs = {}
+    for number in range(20):
+        lease = replace(POISONED, expires=WALL + number)
+        memory, asked = due(memory, lease, now=NOW + number)
+        assert asked.now == (lease,)
+        memory = dhcp_query.apply_answer(memory, answer(lease, f"10.0.1.{number}"), WALL)
+        again, asked = due(memory, lease, now=NOW + number + 0.5)
+        assert (again, asked.now) == (memory, ())
+    memory, _ = due(memory, replace(POISONED, expires=WALL + 99), now=NOW + 99)
+    assert [str(one.address) for one in dhcp_query.candidates(memory)] == ["10.0.1.19"]
+    honest, _ = due({}, replace(HONEST, expires=WALL))
+    assert due(honest, replace(HONEST, expires=WALL + 9))[1].now == ()
+
+
 def test_a_long_rest_begins_a_new_row() -> None:
     """The next failure of all upstreams is not answered with a 300 s wait."""
     memory: Informs = {"eth0": DhcpQueryRecord(lease=HONEST, asked_at=NOW, tries=9)}

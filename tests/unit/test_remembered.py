@@ -70,7 +70,7 @@ def test_a_stub_that_has_answered_counts_once_it_answers_again() -> None:
         (FILE, True),
         (Source.DHCP, True),
         (LEASE, True),
-        (Source.INFORM, False),
+        (Source.INFORM, True),
         (BACKUP, False),
         (Source.COREFILE, False),
         (Source.RESOLVED, False),
@@ -80,7 +80,11 @@ def test_memory_keeps_its_sources_rank(source: Source, *, is_ahead: bool) -> Non
     """An answer makes nobody worth more than a lease whose source ranks behind leases."""
     (kept,) = remembered.load_remembered([replace(make_candidate(A, source), answered=7.0)])
     assert (kept.rank < make_candidate(B, LEASE).rank) is is_ahead
-    assert kept.rank < make_candidate(B, source).rank or source in (FILE, Source.DHCP)
+    assert kept.rank < make_candidate(B, source).rank or source in (
+        FILE,
+        Source.DHCP,
+        Source.INFORM,
+    )
     answers = (make_answer(A), make_clearance(A), make_answer(B), make_clearance(B))
     pool = rank([kept, make_candidate(B, LEASE)], *answers)
     assert upstreams.choose(pool, (), 3) == ((A,) if is_ahead else (B,))

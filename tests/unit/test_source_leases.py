@@ -96,15 +96,21 @@ def test_the_newest_lease_of_an_interface_is_the_one_it_holds(paths: Paths) -> N
     path = write_file(paths, "var/lib/dhcp/dhclient.eth0.leases", eth0)
     back = make_lease("10.0.1.2", interface="eth1", more="released;")
     write_file(paths, "var/lib/dhcp/dhclient.eth1.leases", back)
-    assert find_sources(paths).leases == (
-        CurrentLease(
-            interface="eth0",
-            address=ip_address("10.0.0.58"),
-            nameservers=(ip_address("10.0.0.3"),),
-            servers=frozenset({ip_address("10.0.0.1"), ip_address("10.0.0.9")}),
-            origin=f"{path}:9",
-        ),
+    (lease,) = find_sources(paths).leases
+    assert lease == CurrentLease(
+        interface="eth0",
+        address=ip_address("10.0.0.58"),
+        nameservers=(ip_address("10.0.0.3"),),
+        servers=frozenset({ip_address("10.0.0.1"), ip_address("10.0.0.9")}),
+        origin=f"{path}:9",
+        expires=lease.expires,
     )
+    assert lease.expires is not None
+    leased = {str(one.address): one.leased for one in find_sources(paths).candidates}
+    assert leased == {
+        "10.0.0.3": lease.address,
+        **dict.fromkeys(("10.0.0.2", "10.0.1.2", "10.0.0.1", "10.0.0.9")),
+    }
 
 
 def test_guesses_come_from_leases_in_force_then_routes_then_old_leases(paths: Paths) -> None:
