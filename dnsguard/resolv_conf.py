@@ -97,6 +97,7 @@ class ResolvConf:
         else:
             content, seen = action.content, action.seen
             outcome = resolvfile.replace(self.path, content, seen, after=self._latest)
+            self._taken = guarded_resolvconf.read_link_marker(content) or self._taken
         if outcome.result is Replaced.FAILED:
             delay = back_off(RETRY_FIRST, self.failures, RETRY_LATEST)
             self.failures, self.retry_at = self.failures + 1, time.monotonic() + delay
