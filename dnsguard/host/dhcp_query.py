@@ -81,6 +81,10 @@ async def query(
             outcome, detail, reply = Outcome.ANSWERED, _read_reply(got), got
         elif got is None:
             outcome, detail = Outcome.TIMED_OUT, f"no DHCP server answers in {timeout:g} s"
+            # NetworkManager's lease file of a node that has just booted.
+            detail += (
+                "" if lease.servers else ", or its client alone hears it: the server is unknown"
+            )
         else:
             detail = f"no DHCP server's answer can be taken; the last was refused: {got.reason}"
             outcome = Outcome.MALFORMED
