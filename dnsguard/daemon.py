@@ -205,7 +205,10 @@ class Daemon:
         is_awaited = plan is not None and plan.upstream is not UpstreamState.VERIFIED
         pause = AWAITED if is_awaited else HINTED
         self._reread_at = self._refresh_at = max(0.0, self._read_at + pause)
-        self._loop.call_soon(self.look)
+        if time.monotonic() + pause / 2 >= self._refresh_at:
+            self._loop.call_soon(self.look)
+        else:
+            self._plan_next()
 
     def _take_addresses(self, listed: Addressing) -> None:
         self._guard.surroundings.set_addresses(*listed)

@@ -78,7 +78,7 @@ class FileHints:
             is_about_file=is_about_file,
             is_about_sources=is_about_sources,
             is_about_records=is_about_records,
-            needs_cover=is_about_file or is_about_sources or is_covered,
+            needs_cover=is_about_file or is_covered,
         )
 
     def cover(self, managed_link: Path | None) -> bool:

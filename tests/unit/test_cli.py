@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dnsguard import __version__, cli
+from dnsguard.host import resolvfile
 from dnsguard.paths import Paths
 
 TREE = Path(__file__).parents[2]
@@ -124,9 +125,9 @@ def test_securing_twice_writes_once(tmp_path: Path) -> None:
     etc.mkdir()
     (etc / "resolv.conf").write_bytes(b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n")
     assert _status("--root", str(tmp_path), "secure") == 0
-    first = (etc / "resolv.conf").stat()
+    first = resolvfile.identity_at(etc / "resolv.conf")
     assert _status("--root", str(tmp_path), "secure") == 0
-    assert (etc / "resolv.conf").stat() == first
+    assert resolvfile.identity_at(etc / "resolv.conf") == first
     assert [path.name for path in etc.iterdir()] == ["resolv.conf"]
 
 

@@ -10,6 +10,7 @@ from dnsguard.commands import adopt as adoption
 from dnsguard.commands.kubelet import POD_FILE
 from dnsguard.errors import DnsguardError, UsageError
 from dnsguard.formats.kubelet import DEFAULT
+from dnsguard.host import resolvfile
 from integration.kubelet.node import CONFIG, FLAGS, KUBESPRAY, Node, Start
 
 pytestmark = pytest.mark.integration
@@ -41,10 +42,10 @@ class TestAdopt:
     def test_twice_is_once(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
         """The second time there is nothing to do."""
         node.adopt()
-        before = (node.root / CONFIG).stat()
+        before = resolvfile.identity_at(node.root / CONFIG)
         capsys.readouterr()
         node.adopt()
-        assert (node.root / CONFIG).stat() == before
+        assert resolvfile.identity_at(node.root / CONFIG) == before
         assert len(node.backups()) == 1
         assert capsys.readouterr().out.startswith("Nothing to do")
 
