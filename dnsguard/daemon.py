@@ -22,7 +22,7 @@ from dnsguard import __version__, config
 from dnsguard.background import Background, prepare_repair, sync
 from dnsguard.control import Control
 from dnsguard.core.answers import Answer
-from dnsguard.core.model import CurrentLease, Mode
+from dnsguard.core.model import CurrentLease, Mode, UpstreamState
 from dnsguard.core.plan import Plan
 from dnsguard.dhclient import Dhclient
 from dnsguard.errors import ConfigError
@@ -48,6 +48,9 @@ REREAD = 15.0
 """The same, of the files that name servers, while nothing is out of order: they are watched."""
 HINTED = 1.0
 """Seconds between two readings of those at most: networkd keeps a file a link, so a file a pod."""
+AWAITED = 0.05
+"""The same while nobody is known to answer: NetworkManager's device file was written 20 ms after such a
+reading, and kubelet had asked in vain before the second was over."""
 SOON = 0.02
 """Seconds: what is due by then is done now, for each time that the loop is woken costs more."""
 EARLY = REFRESH / 10
@@ -198,8 +201,11 @@ class Daemon:
 
     def _reread_soon(self) -> None:
         """Read the files that name servers again, if that was not done just now."""
-        self._reread_at = self._refresh_at = max(0.0, self._read_at + HINTED)
-        if time.monotonic() + EARLY >= self._refresh_at:
+        plan = self._guard.plan
+        is_awaited = plan is not None and plan.upstream is not UpstreamState.VERIFIED
+        pause = AWAITED if is_awaited else HINTED
+        self._reread_at = self._refresh_at = max(0.0, self._read_at + pause)
+        if time.monotonic() + pause / 2 >= self._refresh_at:
             self._loop.call_soon(self.look)
         else:
             self._plan_next()

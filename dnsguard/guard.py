@@ -263,11 +263,15 @@ class Guard:
         """When to look again, if nothing happens before (CLOCK_MONOTONIC)."""
         return min(math.inf if self.plan is None else self.plan.quiet_until, self.file.retry_at)
 
-    def give_link_back(self) -> None:
-        """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
-        self.file.give_link_back()
+    def give_link_back(self) -> str | None:
+        """Put the link back whose place our file has taken, wherever it leads: we are leaving.
+
+        Return it where what it leads to was a dead end, and resolves for the time being.
+        """
+        cured = self.file.give_link_back(self.policy.cluster)
         atomic.remove(self.paths.resolved_drop_in)
         self.deferred.unsynced.add(self.paths.resolv_conf)
+        return cured
 
     def shut_down(self) -> None:
         """Leave real upstreams behind: nobody will watch NodeLocalDNS any more.

@@ -7,12 +7,15 @@ import errno
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.core import links
 from dnsguard.core.backoff import back_off
 from dnsguard.core.observation import FileObservation
 from dnsguard.core.plan import Plan, ReplaceFile, RestoreLink
+from dnsguard.formats import guarded_resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.host import resolvfile
 from dnsguard.host.prepared_file import PreparedFile
 from dnsguard.host.resolvfile import Replaced, Replacement
@@ -45,23 +48,43 @@ class ResolvConf:
         self._latest = 0
         """The latest mtime that it was seen with (nanoseconds since the epoch)."""
         self._lost: tuple[str, ...] = ()
+        self._taken: str | None = None
+        """The link whose place a file of ours has taken, or had when it was last seen."""
 
     def observe(self) -> FileObservation:
         """Read it in one piece."""
         file = resolvfile.observe(self.path)
         if file.identity is not None:
             self._latest = max(self._latest, file.identity.mtime_ns)
-        return file
+        return self._recall_link(file)
+
+    def _recall_link(self, file: FileObservation) -> FileObservation:
+        """Note whose place it takes, where the manager of a link has written over our file."""
+        if file.link is not None:
+            self._taken = None
+        if file.trouble is not None or file.link is not None:
+            return file
+        self._taken = links.replaced_link(file) or self._taken
+        if self._taken is None or links.replaced_link(file) is not None:
+            return file
+        behind = resolvfile.observe_link_target(self._find_target(self._taken))
+        return replace(file, place_of=self._taken) if links.is_its_managers(file, behind) else file
+
+    def _find_target(self, link: str) -> Path:
+        """Return where a link in the file's place would lead; below the root that it is of."""
+        if link.startswith("/"):
+            return self.path.parents[1] / link.lstrip("/")
+        return self.path.parent / link
 
     def observe_link_target(self, file: FileObservation) -> FileObservation | None:
         """Look where the link leads whose place our file has taken."""
         link = links.replaced_link(file)
-        return None if link is None else resolvfile.observe_link_target(self.path.parent / link)
+        return None if link is None else resolvfile.observe_link_target(self._find_target(link))
 
     def find_managed_link(self, file: FileObservation) -> Path | None:
         """Return where the link leads that belongs to its manager, in its place or not."""
         link = links.managers_link(file)
-        return None if link is None else self.path.parent / link
+        return None if link is None else self._find_target(link)
 
     def apply_prepared(self) -> tuple[FileObservation, bytes] | None:
         """Repair it at once, if it says what a repair lies ready for."""
@@ -74,6 +97,7 @@ class ResolvConf:
         else:
             content, seen = action.content, action.seen
             outcome = resolvfile.replace(self.path, content, seen, after=self._latest)
+            self._taken = guarded_resolvconf.read_link_marker(content) or self._taken
         if outcome.result is Replaced.FAILED:
             delay = back_off(RETRY_FIRST, self.failures, RETRY_LATEST)
             self.failures, self.retry_at = self.failures + 1, time.monotonic() + delay
@@ -83,13 +107,29 @@ class ResolvConf:
         """Take note of a look after which nothing is left to be written."""
         self.failures, self.retry_at = 0, math.inf
 
-    def give_link_back(self) -> None:
-        """Put the link back whose place our file has taken, wherever it leads: we are leaving."""
-        file = resolvfile.observe(self.path)
+    def give_link_back(self, cluster: frozenset[IPAddress]) -> str | None:
+        """Put the link back whose place our file has taken: we are leaving.
+
+        Where it leads to a dead end, that gets our text first, and the node resolves until its
+        manager writes it anew. Return the link, if that was done.
+        """
+        file = self.observe()
         link = links.replaced_link(file)
-        if link is not None:
-            outcome = resolvfile.put_link(self.path, link, file)
-            self.failure = None if outcome.error is None else Problem(str(outcome.error))
+        if link is None:
+            return None
+        cured = self._cure_target(link, file, cluster)
+        outcome = resolvfile.put_link(self.path, link, file)
+        self.failure = None if outcome.error is None else Problem(str(outcome.error))
+        return link if cured else None
+
+    def _cure_target(self, link: str, file: FileObservation, cluster: frozenset[IPAddress]) -> bool:
+        target = self._find_target(link)
+        behind = resolvfile.observe_link_target(target)
+        if not links.needs_cure(file, behind, cluster):
+            return False
+        content = guarded_resolvconf.drop_link_marker(file.content)
+        outcome = resolvfile.replace_behind(target, content, behind)
+        return outcome.result is Replaced.DONE
 
     def describe(self, outcome: Replacement, plan: Plan) -> Iterator[Event]:
         """Yield what is to be told of a write: what it made, what it lost, or why it failed."""

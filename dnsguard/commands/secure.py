@@ -43,13 +43,20 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
         time.sleep(max(0.0, min(plan.look_at, deadline) - time.monotonic()))
         plan = guard.look()
     guard.apply_deferred()
-    if not gives_link_back:
-        _await_resolved(guard)
+    cured = None
+    if gives_link_back:
+        cured = guard.give_link_back()
     else:
-        guard.give_link_back()
+        _await_resolved(guard)
     guard.sync()
     guard.sweep()
     if gives_link_back:
+        if cured is not None:
+            terminal.complain(
+                f"{paths.resolv_conf} is a link to {cured} again. That named no real server, and"
+                " does now, until the program that keeps it writes it anew, at the next boot for"
+                " one: tell that program a real server"
+            )
         warn(paths, guard.policy)
     _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:

@@ -8,10 +8,11 @@ systemd-resolved, NetworkManager and resolvconf keep what the link leads to:
     clean again   what it leads to is read at every look                   the link is put back
 
 The file's first line names the link whose place it takes, so that any later daemon, and the
-removal, can give it back; whoever writes another file there has done away with the link.
+removal, can give it back; whoever writes another file there has done away with the link. But
+not its manager: NetworkManager writes what its link has led to, and over our file as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from dnsguard.core.backoff import FlapDamping
 from dnsguard.core.exclusions import Exclusions
@@ -31,7 +32,32 @@ def replaced_link(file: FileObservation) -> str | None:
     """Return the link whose place a file of ours has taken."""
     if file.trouble is not None or file.link is not None:
         return None
-    return guarded_resolvconf.read_link_marker(file.content)
+    return guarded_resolvconf.read_link_marker(file.content) or file.place_of
+
+
+def is_its_managers(file: FileObservation, behind: FileObservation) -> bool:
+    """Tell whether whoever keeps what a taken link leads to has written over our file, too.
+
+    The same text, or one with the same comment at its head: NetworkManager writes resolv.conf
+    first, and what its link leads to a moment later.
+    """
+    if file.trouble is not None or behind.trouble is not None or not file.content:
+        return False
+    theirs = guarded_resolvconf.unguard(file.content)
+    head = theirs.partition(b"\n")[0]
+    has_head = head.startswith(b"#") and head == behind.content.partition(b"\n")[0]
+    return has_head or theirs == behind.content
+
+
+def needs_cure(
+    file: FileObservation, behind: FileObservation, cluster: Container[IPAddress]
+) -> bool:
+    """Tell whether our file has real servers, and what its link leads to is a dead end."""
+    if behind.trouble not in (None, Trouble.MISSING):
+        return False
+    named = resolvconf.read_addresses(behind.content)
+    has_real = any(one not in cluster for one in resolvconf.read_addresses(file.content))
+    return has_real and (not named or any(one in cluster for one in named))
 
 
 def managers_link(file: FileObservation) -> str | None:

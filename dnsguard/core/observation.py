@@ -118,6 +118,8 @@ class FileObservation:
     """readlink(2) of the path, where it is a symbolic link."""
     leads_away: bool = False
     """The link leads out of resolv.conf's own directory: into another program's place."""
+    place_of: str | None = None
+    """The link whose place a file of ours had taken, which its manager has now written over."""
     is_readable: bool = True
     """Whether every user may read it (mode 0444)."""
 

@@ -97,6 +97,8 @@ def rewrite(  # noqa: PLR0913 -- the three at the end are facts of the look
     else:
         # What is only left as it is because nothing better is known is never written.
         content = judged.content if named.real else file.content
+        if file.place_of is not None and named.real:
+            content = guarded_resolvconf.mark_link(content, file.place_of)
     decision = Rewrite(
         wanted=named.usual if wanted is None else wanted,
         action=None,

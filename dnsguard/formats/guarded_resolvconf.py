@@ -95,6 +95,18 @@ def read_link_marker(content: bytes) -> str | None:
     return next(lines, b"").decode("utf-8", "surrogateescape") or None
 
 
+def mark_link(content: bytes, link: str) -> bytes:
+    """Return the file with the link named whose place it takes, if it names none."""
+    if read_link_marker(content) is not None:
+        return content
+    return LINK + link.encode("utf-8", "surrogateescape") + b"\n" + content
+
+
+def drop_link_marker(content: bytes) -> bytes:
+    """Return the file as it is to stand where the link leads to."""
+    return b"\n".join(line for line in content.split(b"\n") if not line.startswith(LINK))
+
+
 def guard(
     foreign: bytes,
     wanted: Sequence[IPAddress],

@@ -167,6 +167,25 @@ def connection(content: bytes) -> NamedServersList:
     return _from(_make(_from_endpoints(said.servers), said.interface))
 
 
+def device(content: bytes) -> NamedServersList:
+    """Read what NetworkManager knows of a device: what DHCP has told it."""
+    return _from(
+        *(
+            _from_lease(
+                Lease(
+                    version=said.version,
+                    line=0,
+                    address=said.address,
+                    nameservers=said.nameservers,
+                    routers=said.routers,
+                    server=said.server,
+                )
+            )
+            for said in networkmanager.parse_device(content)
+        )
+    )
+
+
 def corefile(content: bytes) -> NamedServersList:
     return _from(_make(_from_endpoints(corefiles.find_upstreams(corefiles.parse(content)))))
 

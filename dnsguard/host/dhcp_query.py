@@ -1,8 +1,13 @@
 """Ask the DHCP server of an interface with DHCPINFORM (RFC 2131, 3.4), beside its client.
 
-A plain UDP socket, open only while asking. The DHCP client is not disturbed: the question
+Plain UDP sockets, open only while asking. The DHCP client is not disturbed: the question
 says nothing of its lease, and dhclient reads its own replies from a packet socket. What
-the network and the kernel do is an `Informed`, never an exception.
+the network and the kernel do is a `DhcpAnswer`, never an exception.
+
+The kernel gives an answer to the most specific socket alone (net/ipv4/udp.c: compute_score()),
+and of two alike to the later one. Measured, in booted nodes: networkd and dhcpcd have bound
+theirs to the lease's address, NetworkManager has connected its own to the server as well, and
+what was bound to any address heard nothing beside them.
 
 Needs CAP_NET_BIND_SERVICE for port 68 and nothing else (Linux 5.7 and later; before it,
 SO_BINDTODEVICE needed CAP_NET_RAW).
@@ -14,6 +19,8 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from fcntl import ioctl
 from ipaddress import IPv4Address
 from struct import Struct
@@ -26,6 +33,8 @@ from dnsguard.formats import dhcp
 WAITS = (0.3, 0.6, float("inf"))
 """Seconds from each sending to the next. They double as RFC 2131, 4.1, says, but don't begin
 with its 4 s: a node waits for the answer, and dnsmasq gives it in 3 ms (measured)."""
+MOST_SERVERS = 4
+"""Of one lease; each has a socket of its own."""
 MOST_AT_ONCE = 64
 BREATH = 0.05
 """Seconds of rest after so many datagrams. A flood costs little, and it may fill the socket's
@@ -54,7 +63,7 @@ TIMEOUT = 2.0
 async def query(
     lease: CurrentLease,
     *,
-    timeout: float,  # noqa: ASYNC109 - a lapsed timeout is an Informed here, no TimeoutError
+    timeout: float,  # noqa: ASYNC109 - a lapsed timeout is a DhcpAnswer here, no TimeoutError
 ) -> DhcpAnswer:
     """Ask about a lease on its interface, and wait at most ``timeout`` seconds.
 
@@ -63,8 +72,8 @@ async def query(
     """
     reply = None
     try:
-        with _bind(lease.interface) as sock:
-            got = await _exchange(sock, _expect(sock, lease), timeout)
+        with _open_sockets(lease) as (sockets, expected):
+            got = await _exchange(sockets, expected, timeout)
     except OSError as error:
         outcome, detail = Outcome.UNREACHABLE, f"can't be asked: {_explain(error)}"
     else:
@@ -72,6 +81,10 @@ async def query(
             outcome, detail, reply = Outcome.ANSWERED, _read_reply(got), got
         elif got is None:
             outcome, detail = Outcome.TIMED_OUT, f"no DHCP server answers in {timeout:g} s"
+            # NetworkManager's lease file of a node that has just booted.
+            detail += (
+                "" if lease.servers else ", or its client alone hears it: the server is unknown"
+            )
         else:
             detail = f"no DHCP server's answer can be taken; the last was refused: {got.reason}"
             outcome = Outcome.MALFORMED
@@ -79,40 +92,57 @@ async def query(
 
 
 async def _exchange(
-    sock: socket.socket, expected: dhcp.Expected, patience: float
+    sockets: Sequence[socket.socket], expected: dhcp.Expected, patience: float
 ) -> dhcp.Reply | dhcp.Refused | None:
     """Return the answer, else the last one that was refused, else None.
 
     :raises OSError: the kernel won't send the question.
     """
-    judge = _Judge(sock, expected)
+    judge = _Judge(expected)
     wire = dhcp.make_inform(expected)
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
     for wait in WAITS:
-        sock.sendto(wire, ("255.255.255.255", dhcp.SERVER_PORT))
+        sockets[0].sendto(wire, ("255.255.255.255", dhcp.SERVER_PORT))
         try:
             async with asyncio.timeout_at(min(end, loop.time() + wait)):
-                return await judge.reply()
+                return await _hear_first(judge, sockets)
         except TimeoutError:
             if loop.time() >= end:
                 break
     return judge.refused
 
 
-class _Judge:
-    """What comes in through one socket, until it is the answer."""
+async def _hear_first(judge: "_Judge", sockets: Sequence[socket.socket]) -> dhcp.Reply:
+    """Return the answer, whichever socket the kernel gives it to."""
+    listeners = [asyncio.ensure_future(judge.hear(one)) for one in sockets]
+    try:
+        done, _ = await asyncio.wait(listeners, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for one in listeners:
+            one.cancel()
+        # Until they have heard of it, the loop still watches their sockets.
+        await asyncio.gather(*listeners, return_exceptions=True)
 
-    def __init__(self, sock: socket.socket, expected: dhcp.Expected) -> None:
-        self._sock = sock
+
+class _Judge:
+    """What comes in through the sockets, until it is the answer."""
+
+    def __init__(self, expected: dhcp.Expected) -> None:
         self._expected = expected
         self._seen = 0
         self.refused: dhcp.Refused | None = None
 
-    async def reply(self) -> dhcp.Reply:
+    async def hear(self, sock: socket.socket) -> dhcp.Reply:
         loop = asyncio.get_running_loop()
         while True:
-            datagram = await loop.sock_recv(self._sock, dhcp.LONGEST_REPLY + 1)
+            try:
+                datagram = await loop.sock_recv(sock, dhcp.LONGEST_REPLY + 1)
+            except OSError:
+                # A connected socket hears of the ICMP errors that its client's packets meet, too.
+                await asyncio.sleep(BREATH)
+                continue
             got = dhcp.accept(datagram, self._expected)
             if isinstance(got, dhcp.Reply):
                 return got
@@ -124,10 +154,35 @@ class _Judge:
             await asyncio.sleep(0 if self._seen % MOST_AT_ONCE else BREATH)
 
 
-def _bind(interface: str) -> socket.socket:
+@contextmanager
+def _open_sockets(
+    lease: CurrentLease,
+) -> Iterator[tuple[Sequence[socket.socket], dhcp.Expected]]:
+    """Give the sockets to listen at, the first of them to send from, and what answers must match.
+
+    :raises OSError: the interface can't be asked on, or the port is taken.
+    """
+    with ExitStack() as stack:
+        # Any address: some servers broadcast their answer, which no other socket here gets.
+        at_any = stack.enter_context(_bind(lease.interface))
+        expected = _expect(at_any, lease)
+        specific = []
+        # Whatever the kernel has against these, the first one may do.
+        with suppress(OSError):
+            # A server that answers from another address than its identifier's, through a relay
+            # for one, beside networkd and dhcpcd.
+            specific.append(stack.enter_context(_bind(lease.interface, expected.address)))
+            for server in sorted(map(str, lease.servers))[:MOST_SERVERS]:
+                sock = stack.enter_context(_bind(lease.interface, expected.address))
+                sock.connect((server, dhcp.SERVER_PORT))
+                specific.append(sock)
+        yield (at_any, *specific), expected
+
+
+def _bind(interface: str, address: IPv4Address | None = None) -> socket.socket:
     """Return a non-blocking socket on the client's port of this interface only.
 
-    :raises OSError: no such interface, no capability, or the port is taken.
+    :raises OSError: no such interface or address, no capability, or the port is taken.
     """
     name = os.fsencode(interface)
     # The kernel would cut a longer name off, and take it for another interface.
@@ -140,8 +195,7 @@ def _bind(interface: str) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         # Before the port, so that nothing of another interface ever comes in.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name)
-        # Any address: some servers broadcast their answer.
-        sock.bind(("", dhcp.CLIENT_PORT))
+        sock.bind(("" if address is None else str(address), dhcp.CLIENT_PORT))
     except OSError:
         sock.close()
         raise

@@ -107,6 +107,7 @@ PLACES = (
     _place(Source.NETWORKD, nameservers.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
     _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/no-stub-resolv.conf"),
     _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/resolv.conf", tier=1),
+    _place(Source.NETWORK_MANAGER, nameservers.device, f"run/{_NM}/devices/*", tier=2, names=r"([0-9]+)"),
     _place(Source.NETWORK_MANAGER, nameservers.networkd_lease, f"var/lib/{_NM}/internal*.lease", tier=2,
            names=rf"internal6?-{_UUID}-(.+)\.lease"),
     _place(Source.NETWORK_MANAGER, nameservers.global_dns, f"etc/{_NM}/conf.d/*.conf", f"run/{_NM}/conf.d/*.conf",

@@ -265,16 +265,29 @@ def _replace_link_target(
 def _replace_target(path: Path, content: bytes, seen: FileObservation, after: int) -> Replacement:
     """Replace what a link leads to, where root alone decides what that is."""
     is_text = seen.trouble in (None, Trouble.MISSING)
+    reason = None if is_text else seen.detail
+    if _leads_away(path):
+        reason = f"{os.path.realpath(path)} is another program's"
+    if reason is not None:
+        return Replacement(result=Replaced.FAILED, error=path_walk.ForeignPlaceError(reason))
+    return replace_behind(path, content, seen, after=after)
+
+
+def replace_behind(
+    path: Path, content: bytes, seen: FileObservation, *, after: int = 0
+) -> Replacement:
+    """Make what a path leads to say ``content``, whoever's program that is.
+
+    Only where root alone decides what it leads to. Never raises OSError.
+    """
     try:
         with path_walk.end_of(path) as end:
-            reason = end.foreign or (None if is_text else seen.detail)
-            if _leads_away(path):
-                reason = f"{os.path.realpath(path)} is another program's"
-            if reason is None:
+            if end.foreign is None:
                 return _Swap(path, end.directory, end.name, seen, after).make(content)
-    except OSError as error:
-        return Replacement(result=Replaced.FAILED, error=error)
-    return Replacement(result=Replaced.FAILED, error=path_walk.ForeignPlaceError(reason))
+            error: OSError = path_walk.ForeignPlaceError(end.foreign)
+    except OSError as raised:
+        error = raised
+    return Replacement(result=Replaced.FAILED, error=error)
 
 
 @contextmanager

@@ -164,6 +164,36 @@ def test_one_capability_is_enough(
     assert detail in said
 
 
+@pytest.mark.parametrize("is_connected", [False, True], ids=["bound", "connected"])
+@pytest.mark.parametrize("names_servers", [True, False], ids=["server known", "server unknown"])
+def test_a_client_with_a_more_specific_socket_keeps_no_answer(
+    poisoned: World,
+    is_connected: bool,  # noqa: FBT001 -- drawn
+    names_servers: bool,  # noqa: FBT001 -- drawn
+) -> None:
+    """Networkd's and dhcpcd's is bound to the lease's address, NetworkManager's connected, too.
+
+    The kernel gives a datagram to the most specific socket alone, and of two alike to the later.
+    """
+    lease = held(poisoned.machine)
+    if not names_servers:
+        lease = replace(lease, servers=frozenset())
+    with poisoned.machine.where.inside(), socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        client.bind((str(lease.address), dhcp.CLIENT_PORT))
+        if is_connected:
+            client.connect((str(SERVER), dhcp.SERVER_PORT))
+        before = time.monotonic()
+        got = asked(poisoned.machine.where, lease, timeout=0.5)
+        print(f"{got.outcome} in {1e3 * (got.at - before):.1f} ms")
+    if is_connected and not names_servers:
+        assert got.outcome is Outcome.TIMED_OUT
+        assert got.detail.endswith("or its client alone hears it: the server is unknown")
+    else:
+        assert named(got) == REAL
+
+
 def test_without_a_server_the_time_runs_out(poisoned: World) -> None:
     """It is asked three times, and that is a value."""
     lease = held(poisoned.machine)

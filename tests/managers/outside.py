@@ -4,6 +4,7 @@ All are dnsmasq, one process each, so that each log says who was asked what. The
 can be told to hand out the other nameserver from now on; the retired one goes on answering.
 """
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ FIRST6, SECOND6 = "2001:db8:1::53", "2001:db8:1::54"
 DOMAIN = "lab.test"
 ZONE = "ask.test"
 """Every name in it exists, so that each question can be a new one: caches tell nothing."""
+_INFORM = re.compile(r"(\d+) DHCPINFORM\(")
+_ACK = re.compile(r"(\d+) DHCPACK\(")
+"""By transaction, as ``log-dhcp`` has it."""
 ADDRESS, ADDRESS6 = "203.0.113.7", "2001:db8:7::7"
 
 
@@ -93,9 +97,14 @@ class Outside:
         self._reread()
 
     def leases_given(self) -> int:
-        """Return how often the node was told who its nameserver is."""
+        """Return how often the node's client was told who its nameserver is.
+
+        What the guard asks of itself (DHCPINFORM) is acknowledged as well, and no lease.
+        """
         log = self._dhcp.log()
-        return sum(log.count(word) for word in ("DHCPACK(", "DHCPREPLY(", "RTR-ADVERT("))
+        informs = set(_INFORM.findall(log))
+        acknowledged = sum(one not in informs for one in _ACK.findall(log))
+        return acknowledged + sum(log.count(word) for word in ("DHCPREPLY(", "RTR-ADVERT("))
 
     # The nameservers
 

@@ -64,6 +64,20 @@ def test_unguarding_gives_back_noise(
 
 
 @given(foreign_files(), servers())
+def test_the_link_is_named_once_and_dropped_without_a_trace(
+    content: bytes, wanted: tuple[IPAddress, ...]
+) -> None:
+    """Beside all that is guarded in the text."""
+    guarded = guarded_resolvconf.guard(content, wanted)
+    marked = guarded_resolvconf.mark_link(guarded, "../run/x")
+    assert guarded_resolvconf.read_link_marker(marked) == "../run/x"
+    assert marked == guarded_resolvconf.guard(content, wanted, "../run/x")
+    assert guarded_resolvconf.mark_link(marked, "../run/y") == marked
+    assert guarded_resolvconf.drop_link_marker(marked) == guarded
+    assert guarded_resolvconf.unguard(marked) == content
+
+
+@given(foreign_files(), servers())
 def test_in_order_nobody_is_asked_in_turn(content: bytes, wanted: tuple[IPAddress, ...]) -> None:
     """No reader finds ``rotate``, and every other option stays where it was."""
     guarded = guarded_resolvconf.guard(content, wanted, in_order=True)

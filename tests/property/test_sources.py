@@ -16,6 +16,7 @@ from unit.formats.test_dhclient_hooks import KUBESPRAY as HOOK
 from unit.formats.test_dhclient_leases import HONEST, LEASE6, POISONED
 from unit.formats.test_dhcp import OPTIONS, OURS, reply
 from unit.formats.test_networkd import LEASE
+from unit.formats.test_networkmanager import DEVICE
 
 from dnsguard.formats import (
     cloudinit,
@@ -61,6 +62,7 @@ READERS: tuple[tuple[Callable[[bytes], object], tuple[bytes, ...]], ...] = (
     (networkd.parse_resolved, (NETWORK.replace(b"Network", b"Resolve"),)),
     (networkmanager.parse, (NM,)),
     (networkmanager.parse_connection, (NMCONNECTION,)),
+    (networkmanager.parse_device, (DEVICE,)),
     (corefile.parse, (COREFILE,)),
     (lambda content: corefile.parse_configmap(yaml_text.load(content)), (NODELOCALDNS, COREDNS)),
     (cloudinit.parse_json, (json.dumps(OPENSTACK).encode(),)),

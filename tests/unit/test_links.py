@@ -18,6 +18,7 @@ from dnsguard.core.observation import Resolved
 from dnsguard.core.policy import Policy
 from dnsguard.formats.address import parse_address
 from dnsguard.formats.guarded_resolvconf import read_link_marker
+from dnsguard.formats.resolvconf import read_addresses
 from dnsguard.formats.resolved import Configuration
 from dnsguard.guard import Guard
 from dnsguard.paths import Paths
@@ -252,6 +253,85 @@ def test_the_removal_gives_it_back_in_any_case(etc: Etc, content: bytes | None) 
     assert not etc.file.is_symlink()
     secure(etc.paths, gives_link_back=True)
     assert str(etc.file.readlink()) == LINK
+
+
+@pytest.mark.parametrize("content", [POISON, b"# nobody yet\n", b"", None])
+def test_removed_leaves_a_link_that_resolves(
+    etc: Etc, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the manager's link leads to gets the real servers, and that is said."""
+    etc.manager.write_bytes(POISON)
+    etc.start()
+    if content is None:
+        etc.manager.unlink()
+    else:
+        etc.manager.write_bytes(content)
+    secure(etc.paths, gives_link_back=True)
+    assert str(etc.file.readlink()) == LINK
+    left = etc.manager.read_bytes()
+    assert read_addresses(left) == (REAL,)
+    assert read_link_marker(left) is None
+    assert "until the program that keeps it writes it anew" in capsys.readouterr().err
+    assert os.listdir(etc.manager.parent) == ["resolv.conf"]  # noqa: PTH208
+
+
+@pytest.mark.parametrize("content", [CLEAN, STUB])
+def test_removed_leaves_a_manager_that_is_no_dead_end_alone(etc: Etc, content: bytes) -> None:
+    """It knows its network."""
+    etc.manager.write_bytes(POISON)
+    etc.start()
+    etc.manager.write_bytes(content)
+    secure(etc.paths, gives_link_back=True)
+    assert (str(etc.file.readlink()), etc.manager.read_bytes()) == (LINK, content)
+
+
+def test_removed_leaves_a_place_alone_that_another_user_decides_of(etc: Etc) -> None:
+    """The link is given back all the same."""
+    etc.manager.write_bytes(POISON)
+    etc.start()
+    os.chown(etc.manager.parent, 1000, 1000)
+    secure(etc.paths, gives_link_back=True)
+    assert (str(etc.file.readlink()), etc.manager.read_bytes()) == (LINK, POISON)
+
+
+def test_a_manager_that_writes_over_our_file_has_its_link_still(etc: Etc) -> None:
+    """NetworkManager with rc-manager=symlink writes a plain file that it finds in its place."""
+    etc.manager.write_bytes(POISON)
+    guard = etc.start()
+    etc.file.write_bytes(POISON)
+    etc.turn(guard)
+    assert read_link_marker(etc.file.read_bytes()) == LINK
+    # The file first, what the link leads to behind it.
+    etc.file.write_bytes(CLEAN)
+    etc.turn(guard)
+    assert read_link_marker(etc.file.read_bytes()) == LINK
+    etc.manager.write_bytes(CLEAN)
+    etc.turn(guard)
+    assert b"nameserver 192.0.2.7" in etc.file.read_bytes()
+    secure(etc.paths)
+    assert (str(etc.file.readlink()), etc.manager.read_bytes()) == (LINK, CLEAN)
+
+
+def test_an_absolute_link_leads_below_the_root(etc: Etc) -> None:
+    """As NetworkManager makes it; a tree that is not at / has its own /run."""
+    etc.file.unlink()
+    etc.file.symlink_to(f"/{LINK.removeprefix('../')}")
+    outside = Path(f"/{LINK.removeprefix('../')}")
+    before = outside.read_bytes() if outside.exists() else None
+    etc.manager.write_bytes(POISON)
+    guard = Guard(etc.paths, config.defaults().policy, lambda _: None)
+    target = guard.file._find_target(str(etc.file.readlink()))
+    assert target == etc.manager
+    assert before == (outside.read_bytes() if outside.exists() else None)
+
+
+def test_whoever_else_writes_over_our_file_has_done_away_with_the_link(etc: Etc) -> None:
+    """An admin's text is no manager's."""
+    etc.manager.write_bytes(POISON)
+    guard = etc.start()
+    etc.file.write_bytes(b"# mine\nnameserver 10.0.0.2\n")
+    etc.turn(guard)
+    assert etc.file.read_bytes() == b"# mine\nnameserver 10.0.0.2\n"
 
 
 def test_an_operator_restores_the_link(etc: Etc, capsys: pytest.CaptureFixture[str]) -> None:

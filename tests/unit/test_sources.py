@@ -105,6 +105,7 @@ KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
         ("run/net6-eth0.conf", "IPV6DNS0='10.0.0.2'\n", "lease 49 eth0"),
         ("proc/net/pnp", "#DHCP\nnameserver 10.0.0.2\nbootserver 10.0.0.1\n", "lease 49 -"),
         ("run/systemd/netif/links/7", "ADMIN_STATE=configured\nDNS=10.0.0.2\n", "networkd 1 -"),
+        ("run/NetworkManager/devices/7", "[dhcp4]\ndhcp4.domain_name_servers=10.0.0.2\n", "NetworkManager 2 -"),
         ("etc/dhcpcd.conf", "interface eth0\nstatic domain_name_servers=10.0.0.2\n", "dhcpcd 1 eth0 :2"),
         ("run/dhcpcd/hook-state/resolv.conf/eth0.dhcp", SERVERS, "dhcpcd 1 eth0"),
         ("run/dhcpcd/resolv.conf/eth0.ra", SERVERS, "dhcpcd 1 eth0"),

@@ -35,6 +35,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "ifupdown": ifupdown.parse,
     "networkd network": networkd.parse_network,
     "networkmanager": networkmanager.parse,
+    "networkmanager device": networkmanager.parse_device,
     "networkmanager connection": networkmanager.parse_connection,
     "corefile": corefile.parse,
     "cloudinit json": cloudinit.parse_json,
