@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from dnsguard.core import links, upstreams
-from dnsguard.core.attribution import BY_HAND, DHCLIENT, Trample, Writer, attribute
+from dnsguard.core.attribution import BY_HAND, Trample, Writer, attribute
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import Candidate, HookRecord, Source
 from dnsguard.core.observation import FileObservation, Observation
@@ -18,6 +18,7 @@ from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient import script
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
+from dnsguard.formats.writers import DHCLIENT
 
 RESOLV_CONF = "/etc/resolv.conf"
 EXPIRED = 100

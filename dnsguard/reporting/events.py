@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dnsguard.core.attribution import UNKNOWN
 from dnsguard.core.blocker import BlockerKind
 from dnsguard.core.model import Doubt, NodeLocal, UpstreamState
 from dnsguard.core.plan import Plan, Unused
 from dnsguard.formats.address import IPAddress
+from dnsguard.formats.writers import UNKNOWN
 
 BURST = 5
 """Lines about the same thing that are written within WINDOW."""

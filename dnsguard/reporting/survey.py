@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dnsguard import __version__
 from dnsguard.core import links, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
-from dnsguard.core.attribution import UNKNOWN, Tramples
+from dnsguard.core.attribution import Tramples
 from dnsguard.core.eligibility import find_exclusions, rank
 from dnsguard.core.handover import next_steps
 from dnsguard.core.health import Health, ProbeStreak, list_targets
@@ -19,6 +19,7 @@ from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.resolved import read_configuration
+from dnsguard.formats.writers import UNKNOWN
 from dnsguard.reporting.degraded import find_degraded
 from dnsguard.reporting.problem import Problem
 from dnsguard.reporting.status import (

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsguard.core.attribution import NAMES, FileTouch, attribute
+from dnsguard.core.attribution import FileTouch, attribute
+from dnsguard.formats.writers import NAMES
 from property.text import foreign_files
 
 texts = st.one_of(st.binary(max_size=200), foreign_files())

@@ -3,15 +3,14 @@
 import pytest
 
 from dnsguard.core.attribution import (
-    NAMES,
     RECENT,
-    UNKNOWN,
     FileTouch,
     Trample,
     Tramples,
     Writer,
     attribute,
 )
+from dnsguard.formats.writers import NAMES, UNKNOWN
 
 NOW = 100.0
 GUARDED = b"# added by dnsguard: 10.0.0.2\nnameserver 10.0.0.2\n"

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dnsguard.core.attribution import find_keeper
 from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.files import DhclientFiles
 from dnsguard.formats.dhclient.leases import Lease
 from dnsguard.formats.dhclient.offer import Offer
+from dnsguard.formats.writers import find_keeper
 from dnsguard.host.dhclient_processes import DhclientProcess
 
 Pairs = tuple[tuple[str, str], ...]
