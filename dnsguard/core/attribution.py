@@ -29,7 +29,7 @@ class Writer:
     """Who it was, and how that is known."""
 
     name: str
-    """One of NAMES: a label for metrics and the journal."""
+    """One of formats.writers.NAMES: a label for metrics and the journal."""
     evidence: str
     """For people."""
 
@@ -84,7 +84,7 @@ class Tramples:
     """All since the daemon started."""
 
     by_writer: Mapping[str, int] = field(default_factory=dict)
-    """How many by each; the names are :data:`NAMES`."""
+    """How many by each; the names are those of the writers."""
     last: Trample | None = None
 
     @property

@@ -10,7 +10,6 @@ not end one. A hold (dnsguard hold) takes the place of what is judged, but not o
 out of a loop, unless the operator has said that they are (``handover.mode = "always"``).
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -25,9 +24,9 @@ from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.observation import Observation, PodsFile
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import Pool
-from dnsguard.formats.timespan import describe
 
-_PROOF = frozenset({BlockerKind.UNPROVEN, BlockerKind.DISPROVEN})
+PROOF = frozenset({BlockerKind.UNPROVEN, BlockerKind.DISPROVEN})
+"""Asked for by the guard itself, once nothing else is missing."""
 
 
 def find_blockers(
@@ -115,7 +114,7 @@ def _explain_inheritance(
 
 def needs_only_proof(blockers: tuple[Blocker, ...]) -> bool:
     """Tell whether an answer to a one-time name would hand the node over."""
-    return bool(blockers) and all(one.kind in _PROOF for one in blockers)
+    return bool(blockers) and all(one.kind in PROOF for one in blockers)
 
 
 def is_kept_from_pods(memory: Memory, seen: Observation, policy: Policy) -> bool:
@@ -167,22 +166,3 @@ def explain(memory: Memory, blockers: tuple[Blocker, ...]) -> str:
     if hold is None or blockers[0].kind is BlockerKind.HELD:
         return blockers[0].describe()
     return f"{hold.describe()}, but {blockers[0].describe()}"
-
-
-def next_steps(
-    memory: Memory, seen: Observation, policy: Policy, blockers: tuple[Blocker, ...]
-) -> tuple[str, ...]:
-    """Return the ways out of the mode, each a line; all are needed where several are open."""
-    if memory.hold is not None:
-        left = memory.hold.until - seen.now
-        span = "" if left == math.inf else f", or by itself in {describe(left)}"
-        return (f"dnsguard release ends the hold{span}",)
-    if memory.serves is Serves.NODELOCAL:
-        why = "back to the upstream at once if NodeLocalDNS loses its address or its last socket,"
-        return (
-            f"{why} and once it fails {policy.failures} times in a row at one thing it is asked",
-        )
-    # The proof is asked for by itself once nothing else is missing.
-    is_alone = needs_only_proof(blockers)
-    told = [one for one in blockers if is_alone or one.kind not in _PROOF]
-    return tuple(f"handover: {one.describe()}" for one in told)

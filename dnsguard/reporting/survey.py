@@ -8,7 +8,6 @@ from dnsguard.core import links, upstreams
 from dnsguard.core.answers import ProbeKind, ProbeTarget
 from dnsguard.core.attribution import Tramples
 from dnsguard.core.eligibility import find_exclusions, rank
-from dnsguard.core.handover import next_steps
 from dnsguard.core.health import Health, ProbeStreak, list_targets
 from dnsguard.core.hold import Hold
 from dnsguard.core.memory import Memory
@@ -21,6 +20,7 @@ from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.resolved import read_configuration
 from dnsguard.formats.writers import UNKNOWN
 from dnsguard.reporting.degraded import find_degraded
+from dnsguard.reporting.next_steps import next_steps
 from dnsguard.reporting.problem import Problem
 from dnsguard.reporting.status import (
     Addresses,
