@@ -22,7 +22,7 @@ POD_FILE = "/var/lib/dnsguard/resolv.conf"
 LOCALHOST = IPv4Address("127.0.0.1")
 """What pods get where there is no file for them (kubelet, GetPodDNS): themselves."""
 LOOPING = 2
-"""The exit status where pods may get a cluster address as their upstream."""
+"""The exit status where pods may get a cluster address as their upstream, or nobody."""
 CANT_TELL = 1
 
 _MOST = 1 << 16
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what kubelet does; 2 if a pod may get a cluster address as its upstream.
+    """Print what kubelet does; 2 if a pod may get a cluster address as its upstream, or none.
 
     1 where nobody can tell.
     """
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         terminal.say_json(data)
     else:
         terminal.say(*render(data, terminal.find_page()))
-    if data["can_loop"]:
+    if data["can_loop"] or data.get("names_nobody"):
         return LOOPING
     return CANT_TELL if data.get("doubt") else 0
 
@@ -54,8 +54,10 @@ def _look(paths: Paths) -> Json:
     if kubelet is None:
         return {"kubelet": None, "can_loop": False, "doubt": lookout.explain_doubt()}
     named = _list_servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
-    cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster | {LOCALHOST}
-    dead_ends = [str(one) for one in named if one in cluster]
+    cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster
+    dead_ends = [
+        str(one) for one in named if one in cluster or one.is_loopback or one.is_unspecified
+    ]
     return {
         "kubelet": {
             "pid": kubelet.pid,
@@ -71,6 +73,7 @@ def _look(paths: Paths) -> Json:
         "pods_file": kubelet.pods_file,
         "nameservers": [str(one) for one in named],
         "cluster_addresses": dead_ends,
+        "names_nobody": not named,
         "can_loop": kubelet.pods_file == DEFAULT or bool(dead_ends),
     }
 
@@ -123,10 +126,12 @@ def _judge(data: Json) -> Iterator[str]:
     kubelet = data["kubelet"]
     if kubelet["stale"] and kubelet["resolv_conf"]["value"] != DEFAULT:
         yield f"kubelet was started before this was configured: {kubelet['restart']}"
-    if not data["can_loop"]:
+    if data["names_nobody"]:
+        yield f"Pods get {data['pods_file']}, which names nobody: a CoreDNS does not even start."
+    elif not data["can_loop"]:
         yield "Pods can't inherit a loop."
         return
-    if data["cluster_addresses"]:
+    elif data["cluster_addresses"]:
         named = ", ".join(data["cluster_addresses"])
         yield f"Pods get {named} as their upstream: CoreDNS and NodeLocalDNS would ask themselves."
     else:

@@ -43,11 +43,15 @@ class ManagedNode(Node):
 
     def reboot_poisoned(self) -> None:
         """Boot once and shut down, unguarded: what clients and managers keep is poisoned, too."""
+        self.start_unasked()
+        self.shut_down()
+
+    def start_unasked(self) -> None:
+        """Boot and ask nobody: that all ways are dead is the control's to tell, and takes time."""
         ways = self._records / "ways"
         kept = ways.read_text()
-        ways.write_text("")  # that all are dead is the control's to tell, and takes its time
+        ways.write_text("")
         self.power_on(seconds=_BOOT_SECONDS)
-        self.shut_down()
         ways.write_text(kept)
 
     # Power

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
-from boot.kubespray import CLUSTER_ADDRESSES, POD_FILE
+from boot.kubespray import CLUSTER_ADDRESSES, NODE_LOCAL, POD_FILE
 from boot.machine import nameservers
 from boot.waiting import wait_for
 
-from managers import asking, belongings, claims, truth
+from managers import asking, belongings, claims, setups, truth
 from managers.asking import Answer, Way
 from managers.conftest import Table
 from managers.lab import Lab
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.managers
 STARTS = int(os.environ.get("DNSGUARD_COREDNS_STARTS", "20"))
 _RENEWAL_SECONDS = 2.0
 """From the DHCP server's answer until nobody asks the retired server (issue 15)."""
+_CASE = "/etc/lab/for-pods.conf"
 _DEATH_SECONDS = 2.0
 _HANG_SECONDS = 10.0
 """A silent server takes longer to tell from a slow one than a dead one."""
@@ -171,10 +172,50 @@ def test_a_stopped_guard_leaves_a_node_that_resolves(node: ManagedNode, table: T
         claims.nothing("dead", asking.dead(answers))
 
 
+def test_the_forecast_comes_true(node: ManagedNode) -> None:
+    """What resolv.conf says after a reboot is what was said before; or nothing was."""
+    told = truth.foresee(node, "with")
+    node.shut_down()
+    node.start()
+    lies: list[str] = []
+
+    def is_so() -> bool:
+        lies[:] = told.find_lies(node.reread(RESOLV_CONF))
+        return not lies
+
+    with suppress(TimeoutError):
+        wait_for("what was foreseen", is_so, seconds=10)
+    claims.nothing("untrue", lies)
+
+
+def test_doctor_knows_the_files_that_kill_coredns(guarded: Lab, node: ManagedNode) -> None:
+    """Cluster DNS alone and beside a real server, the pod itself, nobody; and not the real one."""
+    if guarded.setup is not setups.STATIC:
+        pytest.skip("any node tells: static does")
+    real = f"nameserver {guarded.setup.first}\n"
+    poison = f"nameserver {NODE_LOCAL}\n"
+    texts = (real, poison, poison + real, "nameserver 127.0.0.1\n", "search lab.test\n")
+    try:
+        for text in texts:
+            node.run("sh", "-c", f"printf '%s' '{text}' > {_CASE}")
+            node.give_pods(_CASE)
+            doctor, kubelet = (node.try_("dnsguard", one) for one in ("doctor", "kubelet"))
+            starts = node.restart_coredns(text, STARTS)
+            said = f"{text!r}: {starts}\n{doctor.stdout}\n{kubelet.stdout}\n{starts.log}"
+            lives = starts.deaths == starts.undecided == 0
+            assert (doctor.returncode == 0, kubelet.returncode == 0) == (lives, lives), said
+    finally:
+        node.give_pods(guarded.setup.kubelet_reads)
+
+
 def test_a_purge_gives_the_manager_its_node_back(
     guarded: Lab, node: ManagedNode, table: Table
 ) -> None:
-    """The link is there again, nothing of ours is, and names resolve."""
+    """The link is there again, nothing of ours is, and names resolve.
+
+    The next boot brings what the forecast has said of one without dnsguard.
+    """
+    told = truth.foresee(node, "without")
     node.run("dpkg", "--purge", "dnsguard")
     answers = node.ask()
     table("purged", answers)
@@ -182,6 +223,9 @@ def test_a_purge_gives_the_manager_its_node_back(
     link = guarded.setup.resolv_conf.link
     assert node.try_("readlink", RESOLV_CONF).stdout.strip() == (link or "")
     claims.nothing("dead", asking.dead(answers))
+    node.shut_down()
+    node.start_unasked()
+    claims.nothing("untrue", told.find_lies(node.reread(RESOLV_CONF)))
 
 
 @contextmanager

@@ -211,11 +211,11 @@ def test_hooks_are_told() -> None:
 
 
 def test_without_dhclient_nothing_moves() -> None:
-    """No process and no lease: the file stays, what dnsguard added taken away."""
+    """No process and no lease: the file stays, and with it what dnsguard added, removed or not."""
     content = guarded_resolvconf.guard(b"nameserver 169.254.25.10\n", (ip_address("10.0.0.2"),))
     node = ForecastInput(dhclient=DhclientFiles(conf=SUPERSEDE), content=content)
-    assert _one(foresee_renewals(node)).text == b"nameserver 169.254.25.10\n"
-    assert _one(foresee_reboots(node)).text == b"nameserver 169.254.25.10\n"
+    assert _one(foresee_renewals(node)).text == content
+    assert _one(foresee_reboots(node)).text == content
 
 
 @pytest.mark.parametrize(
@@ -324,3 +324,17 @@ def test_what_ifupdown_starts_is_in_use() -> None:
     assert _servers(_one(foresee_reboots(node))) == ("fd00:25::10",)
     offered = replace(node, dhclient=DhclientFiles())
     assert _one(foresee_reboots(offered)).text is None
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("supersede domain-name-servers 169.254.25.10;", ("169.254.25.10",)),
+        ('supersede domain-name "cluster.local";', ("10.9.9.9",)),  # the file's own are kept
+    ],
+)
+def test_dhcpv6_obeys_what_is_said_of_dhcpv4(text: str, outcome: tuple[str, ...]) -> None:
+    """dhclient-script takes DHCPv4's variables first, whoever hands them over (issue 15)."""
+    files = DhclientFiles(conf=text.encode())
+    node = ForecastInput(dhclient=files, content=FILE, configured=(("eth0", 6),))
+    assert _servers(_one(foresee_reboots(node))) == outcome

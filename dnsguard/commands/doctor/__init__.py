@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     is_found = data["loops"] or data["poisoned"] or data["looped"]
     if is_found or any(one["is_convicted"] for one in data["pods"]):
         return FOUND
-    if data["kubelet"] is not None and data["kubelet"]["poison"]:
+    given = data["kubelet"]
+    if given is not None and (given["poison"] or given["names_nobody"]):
         return FOUND
     return CANT_TELL if data["unread"] else 0

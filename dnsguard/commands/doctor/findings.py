@@ -140,8 +140,18 @@ def _describe_file(node: NodeSnapshot) -> Json | None:
         for endpoint in server.endpoints
         if not endpoint.network
     }
-    poison = [str(one) for one in nameservers if one in node.cluster or one in here]
-    return {"file": file, "nameservers": [str(one) for one in nameservers], "poison": poison}
+    # On loopback, or at no address, a pod finds itself.
+    poison = [
+        str(one)
+        for one in nameservers
+        if one in node.cluster or one in here or one.is_loopback or one.is_unspecified
+    ]
+    return {
+        "file": file,
+        "nameservers": [str(one) for one in nameservers],
+        "poison": poison,
+        "names_nobody": not nameservers,
+    }
 
 
 def _describe_pod(node: NodeSnapshot, one: PodFile) -> Json:

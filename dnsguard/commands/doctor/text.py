@@ -61,6 +61,8 @@ def _kubelet_lines(given: Mapping[str, Any] | None) -> Iterator[str]:
     if given is None:
         return
     verdict = f"POISONED by {', '.join(given['poison'])}" if given["poison"] else "fine"
+    if given["names_nobody"]:
+        verdict = "USELESS, a CoreDNS does not even start with it"
     servers = ", ".join(given["nameservers"]) or "no nameserver"
     yield f"kubelet gives new pods {given['file']} ({servers}): {verdict}"
 
@@ -77,7 +79,8 @@ def _pod_notes(pods: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _remedy(data: Mapping[str, Any]) -> Iterator[str]:
     steps = []
-    if data["kubelet"] is not None and data["kubelet"]["poison"]:
+    given = data["kubelet"]
+    if given is not None and (given["poison"] or given["names_nobody"]):
         first = data["means"]["pods_file"]
         steps.append(f"{first}    # first: new pods would get the same")
     steps += _deletions(data)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.files import DhclientFiles
 from dnsguard.formats.dhclient.leases import Lease
@@ -81,7 +80,8 @@ def leave_unchanged(node: ForecastInput, reason: str) -> Future:
         because = (("dhclient", reason), ("resolv.conf", f"belongs to {maker}: see there"))
         return Future(interface=None, text=None, because=because)
     because = (("dhclient", reason), ("resolv.conf", "stays as it is"))
-    return Future(interface=None, text=guarded_resolvconf.unguard(node.content), because=because)
+    # With what dnsguard has put into it, also if that is removed: nobody takes it out.
+    return Future(interface=None, text=node.content, because=because)
 
 
 def find_newest_lease(

@@ -29,7 +29,7 @@ from dnsguard.formats.dhclient.offer import (
     needs_offer,
 )
 from dnsguard.formats.dhclient.options import DOMAIN
-from dnsguard.formats.dhclient.records import Reason
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from dnsguard.formats.dhclient.statements import (
     Conf,
     Statement,
@@ -57,6 +57,14 @@ def foresee_reboots(node: ForecastInput) -> tuple[Future, ...]:
 def _foresee_reboot(node: ForecastInput, parsed: Conf, interface: str, version: int) -> Future:
     option, _ = OPTIONS[version]
     statements = parsed.statements
+    other = find_replaced_script(parsed, interface)
+    if version == 6 and (own := _find_dhcp4_values(statements, interface)):
+        said = (
+            *_describe_statements(statements, interface, OPTIONS[4][0]),
+            ("dhclient -6", "hands DHCPv4's over, too, and dhclient-script takes them first"),
+        )
+        runs = [replace(own, reason=one) for one in _list_reasons(node, interface, 6)]
+        return run_script(node, runs, said, script_instead=other)
     offer, source = _find_offer(node, parsed, interface, version)
     is_needed = needs_offer(statements, interface, version)
     because: Pairs = (
@@ -69,7 +77,6 @@ def _foresee_reboot(node: ForecastInput, parsed: Conf, interface: str, version: 
     if is_needed and offer.nameservers is None:
         return Future(interface=interface, text=None, because=because)
     told = apply_at_boot(offer, statements, interface, version)
-    other = find_replaced_script(parsed, interface)
     runs = [replace(told, reason=reason) for reason in _list_reasons(node, interface, version)]
     future = run_script(node, runs, because, script_instead=other)
     caveats = (
@@ -78,6 +85,16 @@ def _foresee_reboot(node: ForecastInput, parsed: Conf, interface: str, version: 
         *_explain_no_server(node, interface, version, told.nameservers),
     )
     return replace(future, caveats=caveats)
+
+
+def _find_dhcp4_values(statements: tuple[Statement, ...], interface: str) -> DhclientEvent | None:
+    """Return what dhclient.conf says of DHCPv4's options; None where that is nothing.
+
+    With Kubespray's ``supersede domain-name-servers`` a node of IPv6 alone died of it, with
+    stateless DHCPv6, and "fine" was said (issue 15).
+    """
+    own = replace(apply_at_boot(Offer(), statements, interface, 4), is_of_dhcp4=True)
+    return own if own.nameservers or own.domain or own.search else None
 
 
 def _list_reasons(node: ForecastInput, interface: str, version: int) -> tuple[Reason, ...]:

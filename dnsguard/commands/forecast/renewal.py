@@ -15,7 +15,6 @@ from dnsguard.commands.forecast.future import (
     leave_unchanged,
 )
 from dnsguard.commands.forecast.script_run import run_script
-from dnsguard.formats import guarded_resolvconf
 from dnsguard.formats.dhclient.files import CONF
 from dnsguard.formats.dhclient.records import Reason, from_lease
 from dnsguard.formats.dhclient.statements import find_replaced_script
@@ -49,9 +48,7 @@ def _foresee_renewal(node: ForecastInput, running: DhclientProcess) -> Future:
     if lease is None or running.version == 6:
         # dhclient-script writes for RENEW6 only if the server says something new.
         because = (*because, ("dhclient-script", "writes when it is new, so the file stays"))
-        return Future(
-            interface=interface, text=guarded_resolvconf.unguard(node.content), because=because
-        )
+        return Future(interface=interface, text=node.content, because=because)
     told = from_lease(lease[1], reason=Reason.RENEW)
     return run_script(node, (told,), because, script_instead=other)
 

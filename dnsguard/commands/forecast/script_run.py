@@ -12,7 +12,7 @@ from dnsguard.commands.forecast.future import (
     Pairs,
     format_servers,
 )
-from dnsguard.formats import guarded_resolvconf, resolvconf
+from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, plain
 from dnsguard.formats.dhclient import script
 from dnsguard.formats.dhclient.files import DhclientFiles
@@ -39,8 +39,7 @@ def run_script(
         return Future(interface=interface, text=None, because=because)
     if node.unwritable is not None and not _can_unlock(node.dhclient):
         because = (*because, ("resolv.conf", f"stays as it is: {node.unwritable}"))
-        kept = guarded_resolvconf.unguard(node.content)
-        return Future(interface=interface, text=kept, because=because)
+        return Future(interface=interface, text=node.content, because=because)
     outcomes = [(told, _rehearse(node, told)) for told in runs]
     told, outcome = max(outcomes, key=lambda pair: _rate_harm(node, pair[1]))
     because = (*because, *_describe_deeds(node, told, outcome))
@@ -58,7 +57,7 @@ def _rehearse(node: ForecastInput, told: DhclientEvent) -> Outcome:
         made = script.make_resolv_conf(script.apply_changes(told, changed), _encode(text))
         return None if made is None else _decode(made)
 
-    current = _decode(guarded_resolvconf.unguard(node.content))
+    current = _decode(node.content)
     return rehearse_files(node.dhclient, script.list_variables(told), current, own)
 
 

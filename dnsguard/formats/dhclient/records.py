@@ -63,11 +63,19 @@ class DhclientEvent:
     server: IPAddress | None = None
     expires: float | None = None
     """Seconds since the epoch; None where it isn't told, as for IPv6."""
+    is_of_dhcp4: bool = False
+    """It is about DHCPv6, and what it says are DHCPv4's options, of dhclient.conf: dhclient -6
+    hands those over as well, and dhclient-script takes them first."""
 
     @property
     def version(self) -> int:
         """Of IP."""
         return 6 if self.reason.endswith("6") else 4
+
+    @property
+    def options_version(self) -> int:
+        """Of DHCP: whose options these are."""
+        return 4 if self.is_of_dhcp4 else self.version
 
     @property
     def is_gone(self) -> bool:

@@ -41,7 +41,7 @@ def make_resolv_conf(told: DhclientEvent, current: bytes) -> bytes | None:
     """
     if told.reason not in _WRITES:
         return None
-    head = _list_head4(told) if told.version == 4 else _list_head6(told)
+    head = _list_head4(told) if told.options_version == 4 else _list_head6(told)
     if not head and not told.nameservers:
         return None
     lines = "".join(f"{line}\n" for line in (*head, *_list_nameservers(told)))
@@ -51,19 +51,19 @@ def make_resolv_conf(told: DhclientEvent, current: bytes) -> bytes | None:
 
 def apply_changes(told: DhclientEvent, values: Mapping[str, str]) -> DhclientEvent:
     """Return what the script is told where hooks have set its variables to something else."""
-    prefix, servers = _VARIABLES[told.version]
+    prefix, servers = _VARIABLES[told.options_version]
     if (text := values.get(prefix + servers)) is not None:
         told = replace(told, nameservers=add_zones(parse_addresses(text), told.interface))
     if (text := values.get(f"{prefix}domain_search")) is not None:
         told = replace(told, search=tuple(text.split()))
-    if (text := values.get("new_domain_name")) is not None and told.version == 4:
+    if (text := values.get("new_domain_name")) is not None and told.options_version == 4:
         told = replace(told, domain=text or None)
     return told
 
 
 def list_variables(told: DhclientEvent) -> dict[str, str]:
     """Return the variables that its hooks find, as far as they are known."""
-    prefix, servers = _VARIABLES[told.version]
+    prefix, servers = _VARIABLES[told.options_version]
     known = {
         "reason": str(told.reason),
         "interface": told.interface,
@@ -96,7 +96,7 @@ def _list_head6(told: DhclientEvent) -> Sequence[str]:
 def _list_nameservers(told: DhclientEvent) -> Iterator[str]:
     for address in told.nameservers:
         text = _format_address(address)
-        if told.version == 6 and text.startswith("fe80::"):
+        if told.options_version == 6 and text.startswith("fe80::"):
             text += f"%{told.interface}"
         yield f"nameserver {text}"
 

@@ -162,3 +162,12 @@ def test_ipv6_is_read_as_dhclient_reads_it(lab: Lab, text: str) -> None:
     assert str(lease.address) == environ["new_ip6_address"]
     assert lease.expires is not None
     assert time.time() + 3000 < lease.expires < time.time() + 4000
+
+
+def test_dhclient_for_ipv6_hands_over_dhcpv4s_options(lab: Lab) -> None:
+    """Those that dhclient.conf supersedes; dhclient-script takes them before DHCPv6's own."""
+    environ = lab.client.ask(b"supersede domain-name-servers 169.254.25.10;", version=6)
+    assert servers_of(environ, "new_domain_name_servers") == ("169.254.25.10",)
+    assert servers_of(environ, "new_dhcp6_name_servers") == REAL6
+    environ = lab.client.ask(b"supersede dhcp6.name-servers ::1;", version=4)
+    assert servers_of(environ, "new_domain_name_servers") == REAL

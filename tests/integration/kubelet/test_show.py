@@ -59,11 +59,11 @@ class TestShow:
         assert "adopt" not in text
 
     def test_bytes_that_are_no_text(self, node: Node, capsys: pytest.CaptureFixture[str]) -> None:
-        """A flag may hold any."""
+        """A flag may hold any; nothing is there, so that names nobody."""
         (node.root / "etc/default").mkdir()
         (node.root / "etc/default/kubelet").write_bytes(b"A=--resolv-conf=/\xff\n")
-        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == 0
-        assert "\\xff" in capsys.readouterr().out
+        assert command.run(argparse.Namespace(root=node.paths.root, json=False)) == command.LOOPING
+        assert "\\xff, which names nobody" in capsys.readouterr().out
 
     def test_no_kubelet(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Nothing to say, and nothing wrong."""
