@@ -283,13 +283,17 @@ def test_idle_connections_shut_out_no_scraper(guard: Node) -> None:
 
 @pytest.mark.parametrize("kind", ["say_half", "trickle"])
 def test_a_scraper_gets_through_a_crowd(guard: Node, kind: str) -> None:
-    """And the file is repaired meanwhile."""
+    """And the file is repaired meanwhile.
+
+    At another try, where the scraper was not run between its connecting and its asking, while
+    sixteen others came: nobody can be told apart there.
+    """
     _listen(guard)
     with guard.guarded(), crowded(kind, PORT, [NOBODY]):
         guard.wait_for(UPSTREAM)
         until(lambda: _connects(PORT))
         for _ in range(5):
-            assert _scrape().startswith(b"HTTP/1.1 200 OK")
+            until(lambda: _scrape().startswith(b"HTTP/1.1 200 OK"), within=30)
             _repair(guard)
 
 
