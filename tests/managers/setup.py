@@ -12,6 +12,8 @@ from managers.outside import FIRST, FIRST6, SECOND, SECOND6
 
 RESOLV_CONF = "/etc/resolv.conf"
 STUB = "127.0.0.53"
+UPLINK = "/run/systemd/resolve/resolv.conf"
+"""Whom the stub asks."""
 """systemd-resolved's."""
 
 

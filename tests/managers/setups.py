@@ -7,10 +7,9 @@ from boot.kubespray import NODE_LOCAL
 from managers import kubespray, trees
 from managers.asking import BY_FILE, BY_RESOLVED, Way
 from managers.outside import DOMAIN, FIRST, FIRST6, GATEWAY
-from managers.setup import RESOLV_CONF, STUB, Control, File, Setup
+from managers.setup import RESOLV_CONF, STUB, UPLINK, Control, File, Setup
 
 _STUB = "/run/systemd/resolve/stub-resolv.conf"
-_UPLINK = "/run/systemd/resolve/resolv.conf"
 _ALL = BY_FILE | BY_RESOLVED
 _LO = "auto lo\niface lo inet loopback\n"
 _NOBODY: frozenset[Way] = frozenset()
@@ -41,7 +40,7 @@ addr-gen-mode=eui64
 
 _OWNED_RESOLVED = (
     _STUB,
-    _UPLINK,
+    UPLINK,
     "/etc/systemd/resolved.conf",
     "/etc/systemd/resolved.conf.d/*",
     "/run/systemd/resolved.conf.d/*",
@@ -56,7 +55,7 @@ NETWORKD_STUB = Setup(
     files=(_IFUPDOWN_OFF, _NETWORKD),
     enabled=("systemd-networkd.service",),
     poison=kubespray.resolved(),
-    kubelet_reads=_UPLINK,  # kubeadm's choice where resolved is active
+    kubelet_reads=UPLINK,  # kubeadm's choice where resolved is active
     owned=(*_OWNED_RESOLVED, "/etc/systemd/network/*"),
     ways=_ALL,
     nameservers=(STUB,),
@@ -67,7 +66,7 @@ NETWORKD_STUB = Setup(
 NETWORKD_UPLINK = Setup(
     name="networkd-resolved-uplink",
     tree=trees.RESOLVED,
-    resolv_conf=File(RESOLV_CONF, link=f"..{_UPLINK}"),
+    resolv_conf=File(RESOLV_CONF, link=f"..{UPLINK}"),
     files=(_IFUPDOWN_OFF, _NETWORKD),
     enabled=("systemd-networkd.service",),
     poison=kubespray.resolved(),
@@ -126,7 +125,7 @@ NETWORK_MANAGER_RESOLVED = replace(
         File("/etc/NetworkManager/conf.d/dns-resolved.conf", "[main]\ndns=systemd-resolved\n"),
     ),
     poison=(*kubespray.resolved(), *kubespray.network_manager()),
-    kubelet_reads=_UPLINK,
+    kubelet_reads=UPLINK,
     owned=(*_OWNED_RESOLVED, *NETWORK_MANAGER.owned),
     ways=_ALL,
     nameservers=(STUB,),

@@ -11,6 +11,7 @@ from boot.machine import nameservers
 from managers import asking
 from managers.asking import Answer, Way
 from managers.node import ManagedNode
+from managers.setup import RESOLV_CONF, STUB, UPLINK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,8 @@ class Forecast:
 
     futures: tuple[dict[str, Any], ...]
 
-    def find_lies(self, content: str) -> list[str]:
-        """Return where it parts from what the file came to say; nothing is said, no lie."""
-        named = nameservers(content)
+    def find_lies(self, named: list[str]) -> list[str]:
+        """Return where it parts from whom the node came to ask; nothing is said, no lie."""
         is_poisoned = not named or any(one in CLUSTER_ADDRESSES for one in named)
         told = [one for one in self.futures if one["poisoned"] is not None]
         if told != list(self.futures) or any(
@@ -67,6 +67,14 @@ class Forecast:
         ):
             return []
         return [f"forecast: {one['nameservers']}, yet it is {named}" for one in told]
+
+
+def whom_it_asks(node: ManagedNode) -> list[str]:
+    """Return whom the running node's resolv.conf names; for a stub, whom that asks."""
+    asked = list[str]()
+    for one in node.named_by(RESOLV_CONF):
+        asked += node.named_by(UPLINK) if one == STUB else [one]
+    return list(dict.fromkeys(asked))
 
 
 def foresee(node: ManagedNode, key: str) -> Forecast:
