@@ -292,6 +292,7 @@ class Daemon:
             return
         if self._files.cover(self._guard.managed_link):
             # What happened there before the watch gave no event.
+            self._reread_soon()
             self._loop.call_soon(self.look)
         for path, error in self._files.failures:
             tell_unavailable(self._journal, path, error)

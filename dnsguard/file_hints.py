@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsguard.host import resolvfile
-from dnsguard.host.places import DIRECTORIES
+from dnsguard.host.places import APPENDED, DIRECTORIES
 from dnsguard.host.watch import FileEvents, Watch, places
 from dnsguard.paths import Paths
 
@@ -36,6 +36,7 @@ class FileHints:
         self._sources = frozenset(
             (*paths.dhclient_hooks, *(paths.root / place for place in DIRECTORIES))
         )
+        self._appended = frozenset(paths.root / place for place in APPENDED)
         self._names: frozenset[str] = frozenset()
         self._covered: frozenset[Path] = frozenset()
         self._collected = FileEvents()
@@ -94,11 +95,23 @@ class FileHints:
             *places(Path("/etc/resolv.conf"), root=paths.root),
             *(place for link in links for place in places(link)),
             paths.dhclient_hooks[0].parent,
-            *self._sources,
+            *(place for source in self._sources for place in self._find_steps(source)),
             paths.hook_records,
         )
         self._covered = frozenset(wanted)
-        return self._watch.cover(wanted)
+        return self._watch.cover(wanted, self._appended)
+
+    def _find_steps(self, directory: Path) -> tuple[Path, ...]:
+        """Return the directory, and where it is missing, what to watch for its coming.
+
+        Managers make theirs in /run when they start, which may be after the daemon's start.
+        """
+        if os.path.lexists(directory):
+            return (directory,)
+        step = directory
+        while not os.path.lexists(step.parent) and step.parent != self._paths.root:
+            step = step.parent
+        return directory, step, step.parent
 
     @property
     def failures(self) -> tuple[tuple[str, str], ...]:

@@ -12,7 +12,7 @@ An event is a hint to look again. It carries no truth about what is there now.
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -96,8 +96,10 @@ class Watch:
         """
         return self._unwatched
 
-    def cover(self, paths: Iterable[Path]) -> bool:
+    def cover(self, paths: Iterable[Path], appended: Container[Path] = ()) -> bool:
         """Watch exactly these directories and files, and say whether a watch is new.
+
+        :param appended: those in which each write(2) counts: what writes there closes nothing.
 
         True means: what happened there until now gave no event, so look once more.
 
@@ -108,7 +110,8 @@ class Watch:
         watched: dict[Path, int] = {}
         unwatched: list[tuple[Path, int]] = []
         for path in dict.fromkeys(paths):
-            wd = _add_watch(self._fd, os.fsencode(path), _MASK)
+            mask = _MASK | InotifyConstants.IN_MODIFY if path in appended else _MASK
+            wd = _add_watch(self._fd, os.fsencode(path), mask)
             if wd == -1:
                 number = ctypes.get_errno()
                 unwatched.append((path, number))
