@@ -247,6 +247,7 @@ class Daemon:
         is_watched = self._files is not None and not self._files.failures
         if now + EARLY < self._reread_at and is_watched and self._guard.is_at_rest:
             self._guard.refresh_kubelet()
+            self._refresh_at = min(self._refresh_at, self._reread_at)
         else:
             self._read_at, self._reread_at = now, now + REREAD
             self._guard.refresh()
