@@ -31,8 +31,9 @@ STATUS, SAFE = 4, 6
 their own moved 1.8 times between two machines."""
 IDLE = 0.3
 """Percent of a CPU, on a quiet node that is handed over (issue 13)."""
-IDLE_STARTS = 6
-"""The same a minute, in starts of a bare python3: those are as much slower on a slow machine."""
+IDLE_STARTS = 7
+"""The same a minute, in starts of a bare python3, which took 26 ms where it was measured: those are
+as much slower on a slow machine."""
 
 
 def measure(lab: Lab, *, runs: int, settle_s: float, idle_s: float) -> list[Figure]:
