@@ -98,5 +98,8 @@ def test_a_removed_address_is_looked_at_twice(counted: Counted) -> None:
         until(lambda: bool(counted.count("_look_at_everything")))
         until(lambda: bool(counted.status()["nodelocal"]["state"] == "absent"))
     made = counted.count("_on_addresses")
-    assert (made["repair"], made["follow_up"]) == (1, 1)
-    assert (made["find_bound"], made["find_listening"]) == (1, 1)
+    # On a busy machine the kernel's messages may be read in two turns: two hints.
+    hints = made["find_bound"]
+    assert hints in (1, 2)
+    assert (made["repair"], made["follow_up"]) == (hints, hints)
+    assert made["find_listening"] == hints
