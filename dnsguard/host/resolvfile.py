@@ -408,7 +408,7 @@ class _Swap:
     def _overwrite(self, content: bytes, reason: OSError) -> Replacement:
         """Overwrite in place: all that is left on a bind mount (EBUSY) or a full disk.
 
-        Readers can see new text with the old tail, never an empty file.
+        Readers can see the new text with blank lines behind it, never an empty file.
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
@@ -457,13 +457,14 @@ def _write_over(descriptor: int, content: bytes, old: bytes) -> None:
         if not atomic.reserve(descriptor, len(content)):
             # Blank lines mean nothing to any reader.
             atomic.write_all(descriptor, b"\n" * (len(content) - len(old)), at=len(old))
-        atomic.write_all(descriptor, content, at=0)
+        # No old tail behind it for a reader to see before the cut.
+        atomic.write_all(descriptor, content.ljust(len(old), b"\n"), at=0)
         os.ftruncate(descriptor, len(content))
         if os.pread(descriptor, len(content) + 1, 0) != content:
             raise OSError(errno.EIO, "what was written is not what is read back")  # noqa: TRY301
     except OSError:
         with suppress(OSError):
-            atomic.write_all(descriptor, old, at=0)
+            atomic.write_all(descriptor, old.ljust(len(content), b"\n"), at=0)
         with suppress(OSError):
             os.ftruncate(descriptor, len(old))
         raise
