@@ -44,7 +44,7 @@ from dnsguard.reporting.survey import headline
 from dnsguard.requests import Requests
 from dnsguard.service import Service
 
-REREAD = 15.0
+REREAD = 30.0
 """The same, of the files that name servers, while nothing is out of order: they are watched."""
 HINTED = 1.0
 """Seconds between two readings of those at most: networkd keeps a file a link, so a file a pod."""
