@@ -242,14 +242,15 @@ class Daemon:
     def _look_at_everything(self) -> None:
         """Look up what changes seldom, and look."""
         now = time.monotonic()
-        self._refresh_at = now + REFRESH
-        self._update_dhclient_lock()
         is_watched = self._files is not None and not self._files.failures
-        if now + EARLY < self._reread_at and is_watched and self._guard.is_at_rest:
-            self._guard.refresh_kubelet()
-            self._refresh_at = min(self._refresh_at, self._reread_at)
-        else:
+        is_read = now + EARLY < self._reread_at and is_watched and self._guard.is_at_rest
+        if not is_read:
             self._read_at, self._reread_at = now, now + REREAD
+        self._refresh_at = min(now + REFRESH, self._reread_at)
+        self._update_dhclient_lock()
+        if is_read:
+            self._guard.refresh_kubelet()
+        else:
             self._guard.refresh()
             self._cover()
             self._dhclient.judge(self._guard.policy.cluster)

@@ -12,7 +12,7 @@ from typing import Any
 from dnsguard import config, page, terminal
 from dnsguard.core.policy import fill_policy
 from dnsguard.formats import resolvconf
-from dnsguard.formats.address import IPAddress
+from dnsguard.formats.address import IPAddress, is_asker
 from dnsguard.formats.kubelet import DEFAULT, Setting
 from dnsguard.host import kubelet as host
 from dnsguard.host.files import read_bounded
@@ -55,9 +55,7 @@ def _look(paths: Paths) -> Json:
         return {"kubelet": None, "can_loop": False, "doubt": lookout.explain_doubt()}
     named = _list_servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
     cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster
-    dead_ends = [
-        str(one) for one in named if one in cluster or one.is_loopback or one.is_unspecified
-    ]
+    dead_ends = [str(one) for one in named if one in cluster or is_asker(one)]
     return {
         "kubelet": {
             "pid": kubelet.pid,

@@ -51,13 +51,7 @@ def secure(paths: Paths, *, gives_link_back: bool = False) -> int:
     guard.sync()
     guard.sweep()
     if gives_link_back:
-        if cured is not None:
-            terminal.complain(
-                f"{paths.resolv_conf} is a link to {cured} again. That named no real server, and"
-                " does now, until the program that keeps it writes it anew, at the next boot for"
-                " one: tell that program a real server"
-            )
-        warn(paths, guard.policy)
+        warn(paths, guard.policy, cured)
     _write_events([line for line in lines if line.level is not Level.INFO or line.name == _WRITTEN])
     if not plan.is_settled:
         why = plan.explain("write") or "see dnsguard plan"
@@ -112,12 +106,21 @@ _MOST = 3
 _REMEDY = "take that out before you reboot (Kubespray: resolvconf_mode: none)"
 
 
-def warn(paths: Paths, policy: Policy) -> None:
-    """Say on stderr what sends the node to cluster addresses from now on, if anything does."""
+def warn(paths: Paths, policy: Policy, cured: str | None) -> None:
+    """Say on stderr what sends the node to cluster addresses from now on, if anything does.
+
+    :param cured: the link that is back, and resolves for the time being.
+    """
     from dnsguard.formats import resolvconf  # only now: the file is safe
     from dnsguard.formats.dhclient.hazards import HazardKind, judge
     from dnsguard.host import dhclient, resolvfile
 
+    if cured is not None:
+        terminal.complain(
+            f"{paths.resolv_conf} is a link to {cured} again. That named no real server, and"
+            " does now, until the program that keeps it writes it anew, at the next boot for"
+            " one: tell that program a real server"
+        )
     file = resolvfile.observe(paths.resolv_conf)
     left = resolvconf.read_addresses(file.content)
     if file.link is not None and left and policy.cluster.issuperset(left):

@@ -9,7 +9,7 @@ from dnsguard.core.attribution import FileTouch
 from dnsguard.core.hold import Hold
 from dnsguard.core.model import CurrentLease, Found, HookRecord
 from dnsguard.formats.address import IPAddress
-from dnsguard.formats.resolved import Configuration
+from dnsguard.formats.resolved import Configuration, read_configuration
 
 if TYPE_CHECKING:  # 3 ms that the first look need not wait for
     from dnsguard.formats.dhcp import Reply
@@ -69,6 +69,11 @@ class Resolved:
     """Those that systemd-networkd gives it for its links."""
     is_asked: bool = False
     """nsswitch.conf or dhclient.conf sends this node's programs to it."""
+
+    @property
+    def told(self) -> tuple[IPAddress, ...]:
+        """Whom our part of its configuration names."""
+        return read_configuration([self.drop_in or b""]).servers
 
 
 class Trouble(StrEnum):

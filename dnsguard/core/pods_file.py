@@ -16,7 +16,7 @@ from dnsguard.core.plan import ReplacePodFile
 from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool
 from dnsguard.formats import resolvconf
-from dnsguard.formats.address import IPAddress
+from dnsguard.formats.address import IPAddress, is_asker
 
 
 def find_dead_end(pods: PodsFile, exclusions: Exclusions) -> str | None:
@@ -26,7 +26,7 @@ def find_dead_end(pods: PodsFile, exclusions: Exclusions) -> str | None:
     for address in pods.nameservers:
         if address in exclusions.cluster or address in exclusions.cluster_resolvers:
             return f"kubelet gives pods {pods.path}, which names {address}: cluster DNS"
-        if address.is_loopback or address.is_unspecified:
+        if is_asker(address):
             return f"kubelet gives pods {pods.path}, which names {address}: the pod itself"
     if not pods.nameservers:
         return f"kubelet gives pods {pods.path}, which names no nameserver"

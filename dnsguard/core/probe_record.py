@@ -130,11 +130,20 @@ def confirm(
     after = apply_answers(records, answers, services)
     for address in {answer.address for answer in answers}:
         record = after[address]
-        needed = frozenset(needed_probes(record.round, services, is_stub=address.is_loopback))
         was_in_order = records.get(address, _UNKNOWN).is_in_order
-        if not (was_in_order and record.is_in_order) or record.is_waiting or needed - record.asked:
+        if not (was_in_order and record.is_in_order) or record.is_waiting:
+            return None
+        if find_missing(record, address, services):
             return None
     return after
+
+
+def find_missing(
+    record: ProbeRecord, address: IPAddress, services: Services
+) -> frozenset[ProbeKind]:
+    """Return what has to be asked in addition for the round under way to show something."""
+    needed = needed_probes(record.round, services, is_stub=address.is_loopback)
+    return frozenset(needed) - record.asked
 
 
 def _apply_outside_answer(record: ProbeRecord, answer: Answer) -> ProbeRecord:

@@ -3,7 +3,6 @@
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from dnsguard.core import evidence
 from dnsguard.core.answers import Probe, ProbeKind, ProbeTarget, Question
 from dnsguard.core.backoff import back_off
 from dnsguard.core.evidence import Services
@@ -11,7 +10,7 @@ from dnsguard.core.health import HEARTBEAT, ONE_TIME, Health, ProbeStreak, list_
 from dnsguard.core.memory import Memory
 from dnsguard.core.model import RANK, NodeLocal
 from dnsguard.core.policy import Policy
-from dnsguard.core.probe_record import ProbeRecord
+from dnsguard.core.probe_record import ProbeRecord, find_missing
 from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
@@ -107,7 +106,7 @@ def due_probes(  # noqa: PLR0913 -- each a fact of one look
             at = now  # it tells whose fault it is
         if failing is not None and one.is_usable and not is_in_use and asked_at <= failing:
             at = now  # it tells whether it is any better, before it is written
-        more = _more(one, services)
+        more = find_missing(one.record, one.address, services)
         if more and at > soon:
             due += (Probe(one.address, ProbeTarget(ask, tcp)) for ask in sorted(more))
             records[one.address] = replace(one.record, asked=one.record.asked | more)
@@ -163,13 +162,6 @@ def _first(record: ProbeRecord, now: float) -> tuple[ProbeKind, ...]:
     """Return what a round begins with."""
     is_cleared = record.cleared_at is not None and now - record.cleared_at < CLEARANCE
     return (ProbeKind.UPSTREAM,) if is_cleared else (ProbeKind.CLUSTER, ProbeKind.UPSTREAM)
-
-
-def _more(upstream: Upstream, services: Services) -> frozenset[ProbeKind]:
-    """Return what has to be asked in addition for the round under way to show something."""
-    record = upstream.record
-    is_stub = upstream.address.is_loopback
-    return frozenset(evidence.needed_probes(record.round, services, is_stub=is_stub)) - record.asked
 
 
 def _under_way(records: Iterable[ProbeRecord], now: float) -> int:

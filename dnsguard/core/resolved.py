@@ -121,18 +121,14 @@ def _learn_links(cure: Cure, own: Resolved, now: float, exclusions: Exclusions) 
 def _brought(own: Resolved) -> Iterator[IPAddress]:
     """Yield whom its links have: those that neither its configuration names nor our part."""
     yield from own.links
-    named = {*own.configured.addresses, *_named_by_us(own)}
+    named = {*own.configured.addresses, *own.told}
     yield from (one for one in own.asks or () if own.is_current and one not in named)
-
-
-def _named_by_us(own: Resolved) -> tuple[IPAddress, ...]:
-    return configuration.read_configuration([own.drop_in or b""]).servers
 
 
 def echoes(seen: Observation) -> frozenset[IPAddress]:
     """Return whom it names because we do: our own writing teaches nothing."""
     own = seen.resolved
-    return frozenset() if own is None else frozenset(_named_by_us(own)).difference(own.links)
+    return frozenset() if own is None else frozenset(own.told).difference(own.links)
 
 
 def _choose(
@@ -140,7 +136,7 @@ def _choose(
 ) -> tuple[IPAddress, ...] | None:
     """Return whom our part is to name, None to leave it as it is."""
     reachable = tuple(one for one in pool if not one.address.is_loopback)
-    current = tuple(one for one in _named_by_us(own) if exclusions.allows(one))
+    current = tuple(one for one in own.told if exclusions.allows(one))
     if memory.serves is Serves.NODELOCAL and memory.nodelocal is not None:
         most = 0 if memory.cure.links_bring else resolvconf.MAXNS - 1
         return (memory.nodelocal, *upstreams.choose(reachable, current, most))

@@ -81,6 +81,11 @@ def zoned(address: IPAddress) -> IPAddress:
     return address
 
 
+def is_asker(address: IPAddress) -> bool:
+    """Tell whether whoever asks this address asks itself: a pod the pod, the node the node."""
+    return address.is_loopback or address.is_unspecified
+
+
 def is_unique_local(address: IPAddress) -> bool:
     """Tell whether it is one of fc00::/7 (RFC 4193)."""
     return address.version == 6 and address.packed[0] & 0xFE == 0xFC

@@ -1,6 +1,6 @@
 """Files of sections and keys, as systemd and NetworkManager have them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 MAX_BYTES = 1 << 16
 """Read from the top; what stands behind is not."""
@@ -28,3 +28,18 @@ def read_entries(content: bytes) -> Iterator[tuple[str, str, str]]:
         key, is_assignment, value = line.partition("=")
         if is_assignment:
             yield section, key.strip(), value.strip()
+
+
+def read_lists(contents: Iterable[bytes]) -> dict[tuple[str, str], list[str]]:
+    """Return the words of each section's key over files that are read one after the other.
+
+    Several assignments add up, an empty one clears (systemd.syntax(7)).
+    """
+    lists: dict[tuple[str, str], list[str]] = {}
+    for content in contents:
+        for section, key, value in read_entries(content):
+            if value:
+                lists.setdefault((section, key), []).extend(value.split())
+            else:
+                lists.pop((section, key), None)
+    return lists

@@ -103,6 +103,25 @@ def _from_lease(lease: Lease) -> NamedServers:
     )
 
 
+def _from_client(
+    said: networkd.Lease | networkmanager.Lease | dhcp.Reply,
+    *,
+    version: int,
+    address: IPAddress | None,
+) -> NamedServers:
+    """Return what a client has written down of the lease that it holds."""
+    return _from_lease(
+        Lease(
+            version=version,
+            line=0,
+            address=address,
+            nameservers=said.nameservers,
+            routers=said.routers,
+            server=said.server,
+        )
+    )
+
+
 def dhclient_conf(content: bytes) -> NamedServersList:
     """Read what a dhclient.conf names itself, whatever dhclient makes of it."""
     said = conf.parse(content)
@@ -123,18 +142,7 @@ def interfaces(content: bytes) -> NamedServersList:
 
 def networkd_lease(content: bytes) -> NamedServersList:
     said = networkd.parse_lease(content)
-    return _from(
-        _from_lease(
-            Lease(
-                version=4,
-                line=0,
-                address=said.address,
-                nameservers=said.nameservers,
-                routers=said.routers,
-                server=said.server,
-            )
-        )
-    )
+    return _from(_from_client(said, version=4, address=said.address))
 
 
 def networkd_link(content: bytes) -> NamedServersList:
@@ -169,21 +177,8 @@ def connection(content: bytes) -> NamedServersList:
 
 def device(content: bytes) -> NamedServersList:
     """Read what NetworkManager knows of a device: what DHCP has told it."""
-    return _from(
-        *(
-            _from_lease(
-                Lease(
-                    version=said.version,
-                    line=0,
-                    address=said.address,
-                    nameservers=said.nameservers,
-                    routers=said.routers,
-                    server=said.server,
-                )
-            )
-            for said in networkmanager.parse_device(content)
-        )
-    )
+    told = networkmanager.parse_device(content)
+    return _from(*(_from_client(one, version=one.version, address=one.address) for one in told))
 
 
 def corefile(content: bytes) -> NamedServersList:
@@ -201,18 +196,7 @@ def dhcpcd_lease(content: bytes) -> NamedServersList:
     said = dhcp.read_offer(message)
     if isinstance(said, dhcp.Refused):
         return NamedServersList()
-    return _from(
-        _from_lease(
-            Lease(
-                version=4,
-                line=0,
-                address=message.offered,
-                nameservers=said.nameservers,
-                routers=said.routers,
-                server=said.server,
-            )
-        )
-    )
+    return _from(_from_client(said, version=4, address=message.offered))
 
 
 def dhcpcd_lease6(content: bytes) -> NamedServersList:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import Endpoint, parse_endpoints
-from dnsguard.formats.ini import read_entries
+from dnsguard.formats.ini import read_entries, read_lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ def parse_lease(content: bytes) -> Lease:
 
 def parse_network(content: bytes) -> Network:
     """Read a .network file or a drop-in of one; any bytes will do."""
-    lists = _read_lists(content)
+    lists = read_lists([content])
     return Network(
         interfaces=tuple(lists.get(("Match", "Name"), ())),
         servers=parse_endpoints(lists.get(("Network", "DNS"), ())),
@@ -60,19 +60,8 @@ def parse_network(content: bytes) -> Network:
 
 def parse_resolved(content: bytes) -> Resolved:
     """Read a resolved.conf or a drop-in of it; any bytes will do."""
-    lists = _read_lists(content)
+    lists = read_lists([content])
     return Resolved(
         servers=parse_endpoints(lists.get(("Resolve", "DNS"), ())),
         fallback=parse_endpoints(lists.get(("Resolve", "FallbackDNS"), ())),
     )
-
-
-def _read_lists(content: bytes) -> dict[tuple[str, str], list[str]]:
-    """Return the words of each key; several assignments add up, an empty one clears."""
-    lists: dict[tuple[str, str], list[str]] = {}
-    for section, key, value in read_entries(content):
-        if value:
-            lists.setdefault((section, key), []).extend(value.split())
-        else:
-            lists.pop((section, key), None)
-    return lists

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import parse_endpoints
-from dnsguard.formats.ini import read_entries
+from dnsguard.formats.ini import read_lists
 
 _HEADER = """\
 # Kept by dnsguard(8) while another file of this configuration names cluster DNS; a reboot
@@ -22,7 +22,6 @@ class Configuration:
     """``DNS=``: asked beside those that its links have."""
     fallback: tuple[IPAddress, ...] = ()
     """``FallbackDNS=``: asked where there are no others."""
-    domains: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[IPAddress, ...]:
@@ -31,16 +30,12 @@ class Configuration:
 
 def read_configuration(files: Iterable[bytes]) -> Configuration:
     """Read all its files, in their order: assignments add up, an empty one clears."""
-    lists: dict[str, list[str]] = {"DNS": [], "FallbackDNS": [], "Domains": []}
-    for content in files:
-        for section, key, value in read_entries(content):
-            if section == "Resolve" and key in lists:
-                lists[key] = [*lists[key], *value.split()] if value else []
-    return Configuration(
-        servers=tuple(one.address for one in parse_endpoints(lists["DNS"])),
-        fallback=tuple(one.address for one in parse_endpoints(lists["FallbackDNS"])),
-        domains=tuple(lists["Domains"]),
-    )
+    lists = read_lists(files)
+
+    def addresses(key: str) -> tuple[IPAddress, ...]:
+        return tuple(one.address for one in parse_endpoints(lists.get(("Resolve", key), ())))
+
+    return Configuration(servers=addresses("DNS"), fallback=addresses("FallbackDNS"))
 
 
 def write_drop_in(

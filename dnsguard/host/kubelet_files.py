@@ -6,7 +6,6 @@ Nothing here raises: what can't be read is a trouble of the :class:`Survey`.
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from dnsguard.formats import kubelet
 from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
 from dnsguard.host.kubelet_unit import PLACES
+from dnsguard.host.patterns import find_drop_ins
 from dnsguard.host.processes import Process
 
 _READ_AT_START = 0.02
@@ -88,14 +88,8 @@ class KubeletFiles:
 
     def _find_files_of(self, unit: str) -> list[str]:
         files = [f"{place}/{unit}" for place in PLACES if self.is_there(f"{place}/{unit}")][:1]
-        drop_ins: dict[str, str] = {}
-        for place in PLACES:
-            directory = f"{place}/{unit}.d"
-            with suppress(OSError):
-                for name in os.listdir(self._prefix + directory):  # noqa: PTH208
-                    if name.endswith(".conf"):
-                        drop_ins.setdefault(name, f"{directory}/{name}")
-        return files + [drop_ins[name] for name in sorted(drop_ins)][:_MOST_FILES]
+        drop_ins = find_drop_ins(self._prefix, (f"{place}/{unit}.d" for place in PLACES))
+        return files + drop_ins[:_MOST_FILES]
 
     def is_there(self, name: str) -> bool:
         try:

@@ -46,6 +46,19 @@ def _split_pattern(pattern: str) -> tuple[tuple[str, bool], ...]:
     )
 
 
+def find_drop_ins(root: str, directories: Iterable[str]) -> list[str]:
+    """Return the drop-ins of a file of systemd's, below the root, in the order they are read in.
+
+    Of one name the first directory's counts (systemd.unit(5), resolved.conf(5)).
+    """
+    found: dict[str, str] = {}
+    for directory in directories:
+        for name in list_names(f"{root}/{directory.lstrip('/')}"):
+            if name.endswith(".conf"):
+                found.setdefault(name, f"{directory}/{name}")
+    return [found[name] for name in sorted(found)]
+
+
 def list_names(directory: str) -> list[str]:
     with suppress(OSError, ValueError):  # a NUL in an include's name
         return sorted(os.listdir(directory))  # noqa: PTH208 -- new in ruff, older ones don't know

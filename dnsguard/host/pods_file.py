@@ -4,11 +4,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from dnsguard.core.observation import MAX_FILE, Identity, PodsFile
+from dnsguard.core.observation import MAX_FILE, PodsFile
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress
 from dnsguard.host.files import read_bounded
-from dnsguard.host.resolvfile import identity_at
+from dnsguard.host.resolvfile import try_identity
 
 _RESOLVED = "run/systemd/resolve/"
 
@@ -29,8 +29,8 @@ class PodsFileReader:
         path = self._path
         version = (
             name,
-            _find_version(path),
-            _find_version(self._resolv_conf),
+            try_identity(path),
+            try_identity(self._resolv_conf),
             _read_link(self._resolv_conf),
         )
         if self._last is None or self._last[0] != version:
@@ -60,12 +60,6 @@ class PodsFileReader:
 def _find_nameservers(path: Path) -> tuple[IPAddress, ...] | None:
     content = read_bounded(path, MAX_FILE + 1)
     return None if content is None else resolvconf.read_addresses(content)
-
-
-def _find_version(path: Path) -> Identity | None:
-    with suppress(OSError):
-        return identity_at(path)
-    return None
 
 
 def _read_link(path: Path) -> str | None:

@@ -13,8 +13,8 @@ from dnsguard.formats import resolved as configuration
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.resolved import Configuration
 from dnsguard.host.files import read_bounded
-from dnsguard.host.patterns import list_names
-from dnsguard.host.resolvfile import identity_at
+from dnsguard.host.patterns import find_drop_ins, list_names
+from dnsguard.host.resolvfile import try_identity
 from dnsguard.paths import Paths
 
 _PLACES = tuple(f"{one}/systemd" for one in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
@@ -53,7 +53,7 @@ class ResolvedReader:
         if self._known is None:
             return None
         asks, drop_in = self._paths.root / _ASKS, self._paths.resolved_drop_in
-        version = (_find_version(asks), _find_version(drop_in))
+        version = (try_identity(asks), try_identity(drop_in))
         if version != self._last:
             is_running = self._is_running()
             said = read_bounded(asks, MAX_FILE) if is_running else None
@@ -86,7 +86,7 @@ class ResolvedReader:
 
     def _read_configuration(self) -> Configuration:
         files = tuple(self._find_files())
-        versions = (_find_version(path) for path in files)
+        versions = (try_identity(path) for path in files)
         self._changed_at = max((one.mtime_ns for one in versions if one is not None), default=0)
         return configuration.read_configuration(read_bounded(one, MAX_FILE) or b"" for one in files)
 
@@ -95,14 +95,9 @@ class ResolvedReader:
         root = self._paths.root
         mains = (root / place / "resolved.conf" for place in _PLACES)
         yield from [one for one in mains if one.exists()][:1]
-        found: dict[str, Path] = {}
-        for place in _PLACES:
-            directory = root / place / "resolved.conf.d"
-            for name in list_names(str(directory)):
-                if name.endswith(".conf"):
-                    found.setdefault(name, directory / name)
-        found.pop(self._paths.resolved_drop_in.name, None)
-        yield from (path for _, path in sorted(found.items()))
+        drop_ins = find_drop_ins(str(root), (f"{place}/resolved.conf.d" for place in _PLACES))
+        found = (root / one for one in drop_ins)
+        yield from (one for one in found if one.name != self._paths.resolved_drop_in.name)
 
 
 def update_stubs(found: Found, seen: Resolved) -> Found:
@@ -129,9 +124,3 @@ def _is_asked(root: Path) -> bool:
         return True
     files = ("etc/dhcp/dhclient.conf", "etc/dhclient.conf", "etc/resolv.conf")
     return any(_STUB in (read_bounded(root / one, MAX_FILE) or b"") for one in files)
-
-
-def _find_version(path: Path) -> Identity | None:
-    with suppress(OSError):
-        return identity_at(path)
-    return None

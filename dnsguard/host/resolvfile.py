@@ -80,6 +80,13 @@ def identity_at(path: Path) -> Identity | None:
         raise
 
 
+def try_identity(path: Path) -> Identity | None:
+    """Return the same, and None as well where it can't be told. Never raises OSError."""
+    with suppress(OSError):
+        return identity_at(path)
+    return None
+
+
 def chain(path: Path) -> tuple[Path, ...]:
     """Return the path and every name its last links lead through, the file's own last."""
     names = [path]
@@ -223,9 +230,7 @@ def _ignore_breaks() -> None:
 def _unreadable(path: Path, error: OSError) -> FileObservation:
     if isinstance(error, FileNotFoundError):
         return FileObservation(trouble=Trouble.MISSING, detail=error.strerror or "")
-    identity = None
-    with suppress(OSError):
-        identity = identity_at(path)
+    identity = try_identity(path)
     trouble = Trouble.NOT_READ if error.errno in _PASSING else Trouble.UNREADABLE
     detail = error.strerror or str(error)
     return FileObservation(trouble=trouble, detail=detail, identity=identity)

@@ -99,13 +99,13 @@ class Watch:
     def cover(self, paths: Iterable[Path], appended: Container[Path] = ()) -> bool:
         """Watch exactly these directories and files, and say whether a watch is new.
 
-        :param appended: those in which each write(2) counts: what writes there closes nothing.
-
         True means: what happened there until now gave no event, so look once more.
 
         Every path is armed anew at every call. For one that still names the same inode
         this changes nothing and costs 3 µs, and it puts right what gives no event at
         all, such as a parent directory that was replaced.
+
+        :param appended: those in which each write(2) counts: what writes there closes nothing.
         """
         watched: dict[Path, int] = {}
         unwatched: list[tuple[Path, int]] = []

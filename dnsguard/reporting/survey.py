@@ -17,7 +17,6 @@ from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
 from dnsguard.core.upstreams import Pool, Upstream
 from dnsguard.formats import guarded_resolvconf, resolvconf
-from dnsguard.formats.resolved import read_configuration
 from dnsguard.formats.writers import UNKNOWN
 from dnsguard.reporting.degraded import find_degraded
 from dnsguard.reporting.next_steps import next_steps
@@ -180,8 +179,7 @@ def _describe_file(memory: Memory, seen: Observation) -> ResolvConf:
 
 def _describe_resolved(own: Resolved, plan: Plan) -> ResolvedStatus:
     is_told = plan.cures_resolved and own.drop_in is not None
-    told = read_configuration([own.drop_in or b""]).servers
-    return ResolvedStatus(told=told if is_told else None, hears=plan.is_heard, asks=own.asks)
+    return ResolvedStatus(told=own.told if is_told else None, hears=plan.is_heard, asks=own.asks)
 
 
 def _list_held_back_options(content: bytes) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ echo $? > lookup-status
 """
 
 # Ordered as the real ones are: after the container runtime and the network, no further.
-_KUBELET_SERVICE = """\
+KUBELET_SERVICE = """\
 [Unit]
 Description=A stand-in for kubelet
 Wants=network-online.target
@@ -103,7 +103,7 @@ def furnish(tree: Path) -> None:
         "etc/hostname": "node1\n",
         "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 node1\n",
         "etc/network/interfaces": _INTERFACES,
-        "etc/systemd/system/kubelet.service": _KUBELET_SERVICE,
+        "etc/systemd/system/kubelet.service": KUBELET_SERVICE,
         "etc/systemd/system/nodelocaldns.service": _NODELOCALDNS_SERVICE,
         f"etc/systemd/system/{END}": _END_SERVICE,
         "usr/local/bin/kubelet": _KUBELET,

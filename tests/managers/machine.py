@@ -7,6 +7,7 @@ from pathlib import Path
 
 from boot import kubespray
 from boot.kubespray import CLUSTER_DNS, NODE_LOCAL
+from boot.machine import KUBELET_SERVICE
 
 from managers.asking import CLUSTER_ZONE, LIBRARY
 from managers.setup import File, Setup
@@ -32,22 +33,6 @@ for way in $(cat ways); do
     echo $? > "$way.status") &
 done
 wait
-"""
-
-_KUBELET_SERVICE = """\
-[Unit]
-Description=A stand-in for kubelet
-Wants=network-online.target
-After=network-online.target containerd.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/local/bin/kubelet
-TimeoutStartSec=60
-
-[Install]
-WantedBy=multi-user.target
 """
 
 # NodeLocalDNS as Kubespray configures it, and cluster DNS beside it: whichever cluster address
@@ -109,7 +94,7 @@ def furnish(tree: Path, setup: Setup) -> None:
         File("/etc/machine-id", "6d6b1f0b3c2e4f6aa1d5c0ffee000010\n"),
         File("/etc/hostname", "node1\n"),
         File("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 node1\n"),
-        File("/etc/systemd/system/kubelet.service", _KUBELET_SERVICE),
+        File("/etc/systemd/system/kubelet.service", KUBELET_SERVICE),
         File(f"/etc/systemd/system/{NODELOCALDNS}", _NODELOCALDNS_SERVICE),
         File("/usr/local/bin/kubelet", _KUBELET, mode=0o755),
         File(COREFILE, corefile(RESOLV_CONF_OF_NODELOCALDNS)),

@@ -90,16 +90,21 @@ def test_handing_over_puts_nodelocal_first(node: Node, data: st.DataObject) -> N
         assert not set(behind) & node.policy.cluster
 
 
-@given(nodes(), st.data())
-def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
-    node: Node, data: st.DataObject
-) -> None:
-    """What a look at it would decide and remember is what the next look does."""
+def _warm_up(node: Node) -> None:
+    """Have NodeLocalDNS and an upstream answer, as often as health asks for."""
     node.bound = frozenset({NODELOCAL})
     for _ in range(node.policy.successes):
         node.answer(NODELOCAL, Outcome.ANSWERED)
         node.answer(UPSTREAMS[0], Outcome.ANSWERED)
         node.look()
+
+
+@given(nodes(), st.data())
+def test_an_answer_that_is_taken_in_without_a_look_changes_no_decision(
+    node: Node, data: st.DataObject
+) -> None:
+    """What a look at it would decide and remember is what the next look does."""
+    _warm_up(node)
     for _ in range(data.draw(st.integers(0, 2))):
         _live(data, node)
         node.look()
@@ -119,11 +124,7 @@ def test_an_upstreams_answer_that_is_taken_in_without_a_look_calls_for_none(
     node: Node, data: st.DataObject
 ) -> None:
     """The next look decides as one at it would have done, and nothing that could not wait."""
-    node.bound = frozenset({NODELOCAL})
-    for _ in range(node.policy.successes):
-        node.answer(NODELOCAL, Outcome.ANSWERED)
-        node.answer(UPSTREAMS[0], Outcome.ANSWERED)
-        node.look()
+    _warm_up(node)
     if data.draw(st.booleans()):
         _live(data, node)
     before = node.quiet(within=1.0)

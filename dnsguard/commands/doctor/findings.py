@@ -11,7 +11,7 @@ from dnsguard.commands.doctor import loops
 from dnsguard.commands.doctor.loops import Hop, Loop
 from dnsguard.commands.doctor.server_process import PROGRAMS, ServerProcess
 from dnsguard.commands.doctor.snapshot import NodeSnapshot
-from dnsguard.formats.address import IPAddress
+from dnsguard.formats.address import IPAddress, is_asker
 from dnsguard.host import pods
 from dnsguard.host.pod_resolv_confs import PodFile
 from dnsguard.host.trust import SYSTEM
@@ -140,12 +140,7 @@ def _describe_file(node: NodeSnapshot) -> Json | None:
         for endpoint in server.endpoints
         if not endpoint.network
     }
-    # On loopback, or at no address, a pod finds itself.
-    poison = [
-        str(one)
-        for one in nameservers
-        if one in node.cluster or one in here or one.is_loopback or one.is_unspecified
-    ]
+    poison = [str(one) for one in nameservers if one in node.cluster | here or is_asker(one)]
     return {
         "file": file,
         "nameservers": [str(one) for one in nameservers],

@@ -37,7 +37,6 @@ from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.hazards import judge
 from dnsguard.formats.dhclient.offer import Offer
 from dnsguard.formats.dhcp import Reply
-from dnsguard.formats.resolved import read_configuration
 from dnsguard.guard import Guard
 from dnsguard.host import dhclient, dhclient_processes, units
 from dnsguard.host.files import explain_unwritable
@@ -139,8 +138,7 @@ def _collect(guard: Guard, known: DryRun) -> ForecastInput:
 
 
 def _find_asked(own: Resolved) -> tuple[IPAddress, ...]:
-    ours = read_configuration([own.drop_in or b""]).servers
-    brought = (one for one in own.asks or () if one not in ours)
+    brought = (one for one in own.asks or () if one not in own.told)
     return tuple(dict.fromkeys((*own.configured.servers, *own.links, *brought)))
 
 
