@@ -24,6 +24,7 @@ from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.observation import Observation, PodsFile
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import Pool
+from dnsguard.formats import resolvconf
 
 PROOF = frozenset({BlockerKind.UNPROVEN, BlockerKind.DISPROVEN})
 """Asked for by the guard itself, once nothing else is missing."""
@@ -91,9 +92,11 @@ def _find_blockers_of_others(
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)
     link = links.managers_link(seen.file)
-    is_managed = link is not None and (seen.file.leads_away or links.is_clean(seen, exclusions))
+    # One that leads to cluster DNS gives way to a file of ours at once, whoever serves.
+    stays = not links.is_poisoned(resolvconf.read_addresses(seen.file.content), exclusions)
+    is_kept = stays if seen.file.leads_away else links.is_clean(seen, exclusions)
     is_curable = seen.file.leads_away and is_in_hand and links.leads_to_resolved(link)
-    if is_managed and not is_held and not is_curable:
+    if link is not None and is_kept and not is_held and not is_curable:
         now = "is" if seen.file.leads_away else "will soon be"
         why = f"{RESOLV_CONF} {now} a link to {link}, which another program keeps"
         yield Blocker(BlockerKind.LINK, why)
