@@ -43,15 +43,16 @@ def _find(name: str) -> str:
 class Prometheus:
     """A server that scrapes; the thread that asks is in its namespace."""
 
-    def ask(self, what: str, **parameters: str) -> Any:
+    def ask(self, what: str, **parameters: str) -> dict[str, Any]:
         """Ask its HTTP API and return the data.
 
         :raises OSError: it does not serve (yet), or refuses the question.
         """
         query = urllib.parse.urlencode(parameters)
         url = f"http://127.0.0.1:{_PORT}/api/v1/{what}?{query}"
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 -- http
-            return json.load(answer)["data"]
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            data: dict[str, Any] = json.load(answer)["data"]
+        return data
 
     def query(self, expression: str) -> Vector:
         """Evaluate an expression now; without the metrics' names."""

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from lab import needs
@@ -19,7 +19,7 @@ AGAIN = "dot -Tsvg docs/incident.dot -o docs/incident.svg"
 
 def _read(picture: str) -> list[tuple[str, ...]]:
     """Return each part of a picture with its texts and colours; where it stands is the font's."""
-    root = ElementTree.fromstring(picture)  # noqa: S314 -- our own file, or dot's output
+    root = ET.fromstring(picture)  # noqa: S314 -- our own file, or dot's output
     parts = []
     for group in root.iter(f"{SVG}g"):
         title = group.findtext(f"{SVG}title", default="")

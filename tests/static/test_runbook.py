@@ -97,7 +97,7 @@ def _commands() -> list[str]:
 @pytest.mark.parametrize("command", _commands())
 def test_the_commands_are_those_of_the_command_line(command: str) -> None:
     """Each one parses: no option of another day."""
-    options = cli._make_parser().parse_args(shlex.split(command)[1:])  # noqa: SLF001
+    options = cli._make_parser().parse_args(shlex.split(command)[1:])
     assert options.command == command.split()[1]
 
 

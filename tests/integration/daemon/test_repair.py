@@ -104,6 +104,6 @@ def test_a_fight_is_slowed_down_said_once_and_won(guard: Node) -> None:
         guard.wait_for_line("resolv_conf_fought_over")
         guard.wait_for(UPSTREAM, within=15)
         # With nobody who tramples again, it is over all the same.
-        until(lambda: guard.status()["degraded"] == [], within=30)
+        until(lambda: bool(guard.status()["degraded"] == []), within=30)
     lines = guard.log.read_text().count("resolv_conf")
     assert lines < 50
