@@ -25,6 +25,7 @@ def trixie(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.xdist_group("trixie-build")
 def test_the_package_builds_and_installs_on_debian_13_without_a_warning(trixie: Path) -> None:
+    """Its setuptools deprecates what Debian 12's demands, and its dpkg is stricter."""
     copy = trixie / "root/dnsguard"
     subprocess.run(["cp", "--recursive", "--no-target-directory", _SOURCE, copy], check=True)
     built = _run_in(trixie, "/root/dnsguard/packaging/build", "/root")
