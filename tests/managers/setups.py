@@ -106,6 +106,7 @@ NETWORK_MANAGER = Setup(
         "/run/NetworkManager/conf.d/*",
     ),
     control=Control(dead=BY_FILE, loops=True),
+    needs_gate=True,
 )
 NETWORK_MANAGER_LINK = replace(
     NETWORK_MANAGER,
@@ -132,7 +133,6 @@ NETWORK_MANAGER_RESOLVED = replace(
     nameservers=(STUB,),
     control=Control(dead=_ALL, loops=True),
     # With global DNS in its configuration NetworkManager gives resolved's links nothing.
-    needs_gate=True,
 )
 RESOLVCONF = Setup(
     name="resolvconf",
@@ -173,6 +173,7 @@ DHCPCD = Setup(
     poison=kubespray.resolv_conf(kubespray.HEALTHY),
     owned=("/etc/dhcpcd.conf", "/run/dhcpcd/hook-state/resolv.conf/*", "/etc/resolv.conf.*"),
     control=Control(dead=_NOBODY, loops=False),
+    needs_gate=True,
     renew=("dhcpcd", "--rebind", "eth0"),
 )
 STATIC = Setup(
@@ -238,6 +239,7 @@ TRIXIE_DHCPCD = Setup(
     poison=kubespray.resolv_conf(kubespray.HEALTHY),
     owned=(*DHCPCD.owned, "/etc/network/interfaces"),
     control=Control(dead=_NOBODY, loops=False),
+    needs_gate=True,
     renew=("dhcpcd", "--rebind", "eth0"),
 )
 TRIXIE_NETWORKD = replace(
