@@ -91,14 +91,39 @@ def lookup() -> Path:
 
     :raises MissingError: there is none.
     """
-    source = Path(__file__).with_name("lookup.go")
+    return of_file(Path(__file__).with_name("lookup.go"))
+
+
+def of_file(source: Path) -> Path:
+    """Return the program of one of the tests' own files; it is called like the file.
+
+    :raises MissingError: there is none.
+    """
     version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
 
     def build(work: Path) -> Path:
-        _run_go(work, "build", *_FLAGS, "-o", str(work / "lookup"), str(source), within=work)
-        return work / "lookup"
+        built = work / source.stem
+        run_go(work, "build", *_FLAGS, "-o", str(built), str(source), within=work)
+        return built
 
-    return _kept("lookup", version, build)
+    return _kept(source.stem, version, build)
+
+
+def of_module(name: str, module: str, version: str, package: str) -> Path:
+    """Return a program of a module that ``go install`` does not take.
+
+    :param package: its folder in the module.
+    :raises MissingError: there is none.
+    """
+
+    def build(work: Path) -> Path:
+        (work / "go.mod").write_text(f"module dnsguard.test/{name}\nrequire {module} {version}\n")
+        built = work / name
+        target = f"{module}/{package}"
+        run_go(work, "build", "-mod=mod", *_FLAGS, "-o", str(built), target, within=work)
+        return built
+
+    return _kept(name, version, build)
 
 
 @cache
@@ -138,7 +163,7 @@ def _kept(name: str, version: str, build: Callable[[Path], Path]) -> Path:
     if place.exists():
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place.with_suffix(".lock")):
+    with locked(place.with_suffix(".lock")):
         if not place.exists():
             # Go's own caches, too, are a gigabyte that nobody needs twice.
             with tempfile.TemporaryDirectory(dir=place.parent) as work:
@@ -147,7 +172,7 @@ def _kept(name: str, version: str, build: Callable[[Path], Path]) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Let one process at a time build; the kernel drops the lock of a killed one."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -155,7 +180,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _install_coredns(work: Path) -> Path:
-    _run_go(work, "install", *_FLAGS, f"github.com/coredns/coredns@{COREDNS}", within=work)
+    run_go(work, "install", *_FLAGS, f"github.com/coredns/coredns@{COREDNS}", within=work)
     return work / "bin/coredns"
 
 
@@ -165,7 +190,7 @@ def _build_node_cache(work: Path) -> Path:
     # A clone has all that it needs in vendor/, a module never has.
     mode = "vendor" if clone else "mod"
     built = work / "node-cache"
-    _run_go(
+    run_go(
         work, "build", f"-mod={mode}", *_FLAGS, "-o", str(built), "./cmd/node-cache", within=tree
     )
     return built
@@ -183,11 +208,11 @@ def _check_out(clone: Path, work: Path) -> Path:
 def _download(work: Path) -> Path:
     # Without -json the reason stands on stderr; with it, once here, comes the directory.
     module = f"{_MODULE}@{NODE_CACHE}"
-    _run_go(work, "mod", "download", module, within=work)
-    return Path(json.loads(_run_go(work, "mod", "download", "-json", module, within=work))["Dir"])
+    run_go(work, "mod", "download", module, within=work)
+    return Path(json.loads(run_go(work, "mod", "download", "-json", module, within=work))["Dir"])
 
 
-def _run_go(work: Path, *command: str, within: Path) -> str:
+def run_go(work: Path, *command: str, within: Path) -> str:
     program = go()
     if program is None:
         raise MissingError(f"no Go >= {'.'.join(map(str, LEAST_GO))}")
