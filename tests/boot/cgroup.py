@@ -23,7 +23,7 @@ class ControlGroup:
 
     def __init__(self, *, has_controllers: bool = False) -> None:
         name = f"dnsguard-lab-{uuid4().hex[:12]}"  # no PID: a test may run in a PID namespace
-        self._directories = [parent / name for parent in _own_groups(has_controllers)]
+        self._directories = [parent / name for parent in _own_groups(has_controllers=has_controllers)]
         for directory in self._directories:
             directory.mkdir()
             _take_over_cpus(directory)
@@ -55,14 +55,14 @@ def _take_over_cpus(group: Path) -> None:
             (group / name).write_text((group.parent / name).read_text())
 
 
-def _own_groups(has_controllers: bool) -> list[Path]:
+def _own_groups(*, has_controllers: bool) -> list[Path]:
     """Return this process's group in cgroup v2 and, where systemd still uses it, in v1."""
-    mounts = dict(_hierarchies(has_controllers))
+    mounts = dict(_hierarchies(has_controllers=has_controllers))
     groups = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
     return [mounts[name] / path.lstrip("/") for _, name, path in groups if name in mounts]
 
 
-def _hierarchies(has_controllers: bool) -> list[tuple[str, Path]]:
+def _hierarchies(*, has_controllers: bool) -> list[tuple[str, Path]]:
     """Return where they are mounted, by the names that /proc/self/cgroup has for them."""
     found = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():

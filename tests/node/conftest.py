@@ -62,8 +62,8 @@ def start(shared: Path, tools: Programs) -> Golden:
 @pytest.fixture(scope="module")
 def shape(request: pytest.FixtureRequest) -> Shape:
     """Return the kind of node of a file of tests, which it calls ``SHAPE``."""
-    param: Shape | None = getattr(request, "param", None)
-    chosen: Shape = param or getattr(request.module, "SHAPE", KUBESPRAY)
+    default = getattr(request.module, "SHAPE", KUBESPRAY)
+    chosen: Shape = getattr(request, "param", default)
     return chosen
 
 

@@ -99,7 +99,7 @@ class ControlPlane:
         assert not dead, f"{dead}\n{self.log()}"
         return self._kubectl("get", "--raw=/readyz").returncode == 0
 
-    def _kubectl(self, *arguments: str, data: object) -> "subprocess.CompletedProcess[str]":
+    def _kubectl(self, *arguments: str, data: object = None) -> "subprocess.CompletedProcess[str]":
         config = f"--kubeconfig={self._directory / 'admin.conf'}"
         return subprocess.run(
             self._where.inside(str(self._kubernetes / "kubectl"), config, *arguments),

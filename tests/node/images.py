@@ -6,10 +6,10 @@ specification.
 """
 
 import hashlib
+import http.client
 import io
 import json
 import tarfile
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Image:
 def push(image: Image, registry: str, tags: tuple[str, ...] = ()) -> None:
     """Push an image under its tag and others.
 
-    :param registry: its URL.
+    :param registry: its address.
     """
     layer = image.layer()
     configuration = json.dumps(_configuration(image, layer)).encode()
@@ -57,8 +57,17 @@ def push(image: Image, registry: str, tags: tuple[str, ...] = ()) -> None:
         _push_blob(registry, image.name, blob)
     manifest = json.dumps(_manifest(configuration, layer)).encode()
     for tag in (image.tag, *tags):
-        url = f"{registry}/v2/{image.name}/manifests/{tag}"
-        _request("PUT", url, manifest, f"{_OCI}.manifest.v1+json")
+        path = f"/v2/{image.name}/manifests/{tag}"
+        _request(registry, "PUT", path, manifest, f"{_OCI}.manifest.v1+json")
+
+
+def answers(registry: str) -> bool:
+    """Tell whether a registry is there."""
+    try:
+        _request(registry, "GET", "/v2/", b"", "")
+    except OSError:
+        return False
+    return True
 
 
 def _configuration(image: Image, layer: bytes) -> dict[str, object]:
@@ -88,14 +97,20 @@ def _digest(blob: bytes) -> str:
 
 
 def _push_blob(registry: str, name: str, blob: bytes) -> None:
-    place = _request("POST", f"{registry}/v2/{name}/blobs/uploads/", b"", "")
+    place = _request(registry, "POST", f"/v2/{name}/blobs/uploads/", b"", "")
     mark = "&" if "?" in place else "?"
-    _request("PUT", f"{place}{mark}digest={_digest(blob)}", blob, "application/octet-stream")
+    path = f"{place}{mark}digest={_digest(blob)}".removeprefix(f"http://{registry}")
+    _request(registry, "PUT", path, blob, "application/octet-stream")
 
 
-def _request(method: str, url: str, body: bytes, kind: str) -> str:
+def _request(registry: str, method: str, path: str, body: bytes, kind: str) -> str:
     """Return where the answer says to go on."""
-    headers = {"Content-Type": kind} if kind else {}
-    request = urllib.request.Request(url, data=body, method=method, headers=headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return str(answer.headers.get("Location", ""))
+    connection = http.client.HTTPConnection(registry, timeout=30)
+    try:
+        connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+        answer = connection.getresponse()
+        said = answer.read()
+    finally:
+        connection.close()
+    assert answer.status < 300, f"{method} {path}: {answer.status} {said!r}"
+    return answer.headers.get("Location", "")

@@ -9,6 +9,7 @@ from lab.gobin import NodeLocal
 
 from node.images import REGISTRY
 
+Body = dict[str, object]
 APP_NAMES = ("kubernetes.default.svc.cluster.local", REGISTRY)
 """What the app looks up every second: a name of the cluster, and one outside."""
 
@@ -63,7 +64,7 @@ _CLUSTER_COREFILE = """
 """
 
 
-def manifests(nodelocal: NodeLocal) -> list[dict[str, object]]:
+def manifests(nodelocal: NodeLocal) -> list[Body]:
     """Return all of them, for ``kubectl apply``."""
     return [
         _config_map("nodelocaldns", _NODELOCAL_COREFILE),
@@ -76,7 +77,7 @@ def manifests(nodelocal: NodeLocal) -> list[dict[str, object]]:
     ]
 
 
-def app(name: str = "app", tag: str = "1") -> dict[str, object]:
+def app(name: str = "app", tag: str = "1") -> Body:
     """Return a workload as anybody has it: ClusterFirst; it sees the node's file by hostPath."""
     file, directory = "/etc/resolv.conf", "/etc"
     container = {
@@ -92,18 +93,18 @@ def app(name: str = "app", tag: str = "1") -> dict[str, object]:
         {"name": "file", "hostPath": {"path": file, "type": "File"}},
         {"name": "directory", "hostPath": {"path": directory, "type": "Directory"}},
     ]
-    pod = {"dnsPolicy": "ClusterFirst", "containers": [container], "volumes": volumes}
+    pod: Body = {"dnsPolicy": "ClusterFirst", "containers": [container], "volumes": volumes}
     return _workload("Deployment", name, pod, namespace="default", spec={"replicas": 1})
 
 
-def pod(name: str, image: str, *, policy: str = "Always") -> dict[str, object]:
+def pod(name: str, image: str, *, policy: str = "Always") -> Body:
     """Return a bare pod of an image that the node may have to pull."""
     container = {"name": "pod", "image": image, "args": ["pause"], "imagePullPolicy": policy}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
     return _named("v1", "Pod", name, {"spec": spec}, namespace="default")
 
 
-def _nodelocaldns(nodelocal: NodeLocal) -> dict[str, object]:
+def _nodelocaldns(nodelocal: NodeLocal) -> Body:
     flags = ["-conf", "/etc/coredns/Corefile"]
     if nodelocal.is_node_cache:
         flags = ["-localip", NODE_LOCAL, *flags, "-upstreamsvc", "coredns"]
@@ -122,7 +123,7 @@ def _nodelocaldns(nodelocal: NodeLocal) -> dict[str, object]:
         "readinessProbe": probe,
         "volumeMounts": [{"name": "config-volume", "mountPath": "/etc/coredns"}],
     }
-    pod = {
+    pod: Body = {
         "priorityClassName": "system-cluster-critical",
         "serviceAccountName": "coredns",
         "hostNetwork": True,
@@ -136,7 +137,7 @@ def _nodelocaldns(nodelocal: NodeLocal) -> dict[str, object]:
     return _workload("DaemonSet", "nodelocaldns", pod)
 
 
-def _coredns() -> dict[str, object]:
+def _coredns() -> Body:
     container = {
         "name": "coredns",
         "image": f"{REGISTRY}/coredns:1",
@@ -145,7 +146,7 @@ def _coredns() -> dict[str, object]:
         "readinessProbe": _http(8181, "/ready", failureThreshold=10, timeoutSeconds=5),
         "volumeMounts": [{"name": "config-volume", "mountPath": "/etc/coredns"}],
     }
-    pod = {
+    pod: Body = {
         "priorityClassName": "system-cluster-critical",
         "serviceAccountName": "coredns",
         "dnsPolicy": "Default",
@@ -156,7 +157,7 @@ def _coredns() -> dict[str, object]:
     return _workload("Deployment", "coredns", pod, spec={"replicas": 1})
 
 
-def _cluster_service() -> dict[str, object]:
+def _cluster_service() -> Body:
     ports = [
         {"name": "dns", "port": 53, "protocol": "UDP"},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
@@ -165,35 +166,33 @@ def _cluster_service() -> dict[str, object]:
     return _named("v1", "Service", "coredns", {"spec": spec})
 
 
-def _http(port: int, path: str, **more: int) -> dict[str, object]:
+def _http(port: int, path: str, **more: int) -> Body:
     return {"httpGet": {"path": path, "port": port, "scheme": "HTTP"}, **more}
 
 
-def _config_volume(name: str) -> dict[str, object]:
+def _config_volume(name: str) -> Body:
     items = [{"key": "Corefile", "path": "Corefile"}]
     return {"name": "config-volume", "configMap": {"name": name, "items": items}}
 
 
-def _config_map(name: str, corefile: str) -> dict[str, object]:
+def _config_map(name: str, corefile: str) -> Body:
     return _named("v1", "ConfigMap", name, {"data": {"Corefile": corefile}})
 
 
 def _workload(
     kind: str,
     name: str,
-    pod: dict[str, object],
+    pod: Body,
     *,
     namespace: str = "kube-system",
-    spec: dict[str, object] | None = None,
-) -> dict[str, object]:
+    spec: Body | None = None,
+) -> Body:
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": pod}
     body = {"selector": {"matchLabels": labels}, "template": template, **(spec or {})}
     return _named("apps/v1", kind, name, {"spec": body}, namespace=namespace)
 
 
-def _named(
-    api: str, kind: str, name: str, body: dict[str, object], *, namespace: str = "kube-system"
-) -> dict[str, object]:
+def _named(api: str, kind: str, name: str, body: Body, *, namespace: str = "kube-system") -> Body:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}

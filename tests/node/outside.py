@@ -6,8 +6,6 @@ nothing.
 
 import os
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +14,10 @@ from boot.waiting import wait_for
 from lab import netns
 from managers.outside import GATEWAY, Outside
 
+from node import images
 from node.control_plane import ControlPlane
-from node.images import REGISTRY, Image, push
+from node.images import REGISTRY, Image
 from node.programs import Programs
-
-REGISTRY_URL = f"http://{GATEWAY}"
 
 _REGISTRY_CONFIG = """\
 version: 0.1
@@ -58,7 +55,7 @@ class Cluster(Outside):
     def push(self, image: Image, *tags: str) -> None:
         """Push an image, under more tags than its own."""
         with self._inside():
-            push(image, REGISTRY_URL, tags)
+            images.push(image, GATEWAY, tags)
 
     def close(self) -> None:
         self.control_plane.close()
@@ -71,11 +68,7 @@ class Cluster(Outside):
 
     def _serves_images(self) -> bool:
         with self._inside():
-            try:
-                with urllib.request.urlopen(f"{REGISTRY_URL}/v2/", timeout=2):
-                    return True
-            except (OSError, urllib.error.URLError):
-                return False
+            return images.answers(GATEWAY)
 
     @contextmanager
     def _inside(self) -> Iterator[None]:

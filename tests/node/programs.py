@@ -5,9 +5,9 @@ before the ring's time begins, and beside other rings.
 """
 
 import os
+import shutil
 import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,12 +92,11 @@ def find() -> Programs:
 def _unpacked(tar: Path) -> Path:
     """Return the folder of a tar of programs, unpacked beside the trees."""
     place = tree.cache() / "trees" / tar.stem
-    with tree.locked(place.with_suffix(".unpack-lock")):
+    with tree.locked(place.with_name(f"{place.name}.lock")):
         if not place.exists():
-            partial = place.with_suffix(".partial")
-            partial.mkdir(parents=True, exist_ok=True)
-            with tarfile.open(tar) as archive:
-                archive.extractall(partial)
+            partial = place.with_name(f"{place.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            tree.unpack(tar, partial)
             partial.rename(place)
     return place
 
