@@ -23,7 +23,9 @@ class ControlGroup:
 
     def __init__(self, *, has_controllers: bool = False) -> None:
         name = f"dnsguard-lab-{uuid4().hex[:12]}"  # no PID: a test may run in a PID namespace
-        self._directories = [parent / name for parent in _own_groups(has_controllers=has_controllers)]
+        self._directories = [
+            parent / name for parent in _own_groups(has_controllers=has_controllers)
+        ]
         for directory in self._directories:
             directory.mkdir()
             _take_over_cpus(directory)

@@ -143,7 +143,12 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "/etc/containerd/certs.d"
 """
-_HOSTS = f'server = "http://{REGISTRY}"\n'
+_HOSTS = f"""\
+server = "http://{REGISTRY}"
+
+[host."http://{REGISTRY}"]
+  capabilities = ["pull", "resolve"]
+"""
 _CNI = {
     "cniVersion": "0.4.0",
     "name": "pods",

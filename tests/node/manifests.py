@@ -23,7 +23,7 @@ cluster.local:53 {{
     reload
     loop
     bind {NODE_LOCAL}
-    forward . {CLUSTER_DNS} {{
+    forward . CLUSTER_DNS {{
         force_tcp
     }}
     prometheus :9253
@@ -67,13 +67,20 @@ _CLUSTER_COREFILE = """
 def manifests(nodelocal: NodeLocal) -> list[Body]:
     """Return all of them, for ``kubectl apply``."""
     return [
-        _config_map("nodelocaldns", _NODELOCAL_COREFILE),
+        *cluster_dns("coredns", CLUSTER_DNS),
         _config_map("coredns", _CLUSTER_COREFILE),
         _named("v1", "ServiceAccount", "coredns", {}),
         _nodelocaldns(nodelocal),
         _coredns(),
-        _cluster_service(),
         app(),
+    ]
+
+
+def cluster_dns(service: str, address: str) -> list[Body]:
+    """Return what puts cluster DNS at an address: its service, and NodeLocalDNS's Corefile."""
+    return [
+        _config_map("nodelocaldns", _NODELOCAL_COREFILE.replace("CLUSTER_DNS", address)),
+        _cluster_service(service, address),
     ]
 
 
@@ -157,13 +164,13 @@ def _coredns() -> Body:
     return _workload("Deployment", "coredns", pod, spec={"replicas": 1})
 
 
-def _cluster_service() -> Body:
+def _cluster_service(name: str, address: str) -> Body:
     ports = [
         {"name": "dns", "port": 53, "protocol": "UDP"},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
     ]
-    spec = {"selector": {"app": "coredns"}, "clusterIP": CLUSTER_DNS, "ports": ports}
-    return _named("v1", "Service", "coredns", {"spec": spec})
+    spec = {"selector": {"app": "coredns"}, "clusterIP": address, "ports": ports}
+    return _named("v1", "Service", name, {"spec": spec})
 
 
 def _http(port: int, path: str, **more: int) -> Body:

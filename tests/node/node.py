@@ -63,14 +63,20 @@ class KubernetesNode(Node):
     # Power
 
     def switch_on(self) -> None:
-        """Give it power, and don't wait."""
+        """Give it power; return as soon as commands can be run in it."""
         self.powered_on = time.monotonic()
         self._power_on()
+        wait_for("the node's init", lambda: self.has_init, seconds=30)
 
     def start(self) -> None:
         """Boot; return when systemd has run all its start jobs."""
         self.switch_on()
         wait_until_up(self._running, seconds=_UP_SECONDS)
+
+    @property
+    def has_init(self) -> bool:
+        """Whether commands can be run in it by now."""
+        return bool(self._running.init)
 
     def since_power_on(self) -> float:
         """Return the seconds."""
@@ -113,6 +119,11 @@ class KubernetesNode(Node):
         """Return the nameservers that a restarted container would see."""
         sandbox = self.container(name).sandbox
         return nameservers(self.run("cat", f"{_SANDBOXES}/{sandbox}/resolv.conf"))
+
+    def sandbox_files(self) -> list[Path]:
+        """Return the resolv.conf of all sandboxes that there are, where the host sees them."""
+        place = self._containerd / _SANDBOXES.removeprefix("/var/lib/containerd/")
+        return list(place.glob("*/resolv.conf"))
 
     def ask_from(self, name: str, question: str) -> str:
         """Look a name up from inside a container; return what it said."""

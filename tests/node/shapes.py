@@ -10,7 +10,7 @@ from managers.setup import UPLINK, File
 from node import files
 
 RESOLV_CONF = "/etc/resolv.conf"
-UNKNOWN = "10.233.128.3"
+UNKNOWN = "10.233.50.53"
 """Cluster DNS where nobody looks for it: of a ``kube_service_addresses`` of one's own."""
 
 POISON = (*kubespray.dhclient(), *kubespray.resolv_conf(kubespray.HEALTHY))
