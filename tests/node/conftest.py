@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from boot import package, tree
-from lab import gobin, needs
+from lab import gobuild, needs
 from managers.overlay import enter_private_mounts
 
 from node import golden, programs
@@ -40,7 +40,7 @@ def deb(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def tools() -> Programs:
     """Return the programs of the ring."""
-    if gobin.go() is None:
+    if gobuild.go() is None:
         needs.leave_out("Go, for Kubernetes and its DNS servers")
     return programs.find()
 

@@ -9,6 +9,7 @@ import json
 from boot.kubespray import NODE_LOCAL
 from managers.setup import File
 
+from node import hardware
 from node.control_plane import SERVER, kubeconfig
 from node.images import REGISTRY
 
@@ -188,74 +189,7 @@ RestartSec=1s
 WantedBy=multi-user.target
 """
 
-# kubelet insists on these (protectKernelDefaults), and they are not the container's to change.
-_SYSCTLS = {
-    "vm/overcommit_memory": "1",
-    "vm/panic_on_oom": "0",
-    "kernel/panic": "10",
-    "kernel/panic_on_oops": "1",
-    "kernel/keys/root_maxkeys": "1000000",
-    "kernel/keys/root_maxbytes": "25000000",
-}
-_BIND_SYSCTLS = "\n".join(
-    f"echo {value} > /run/lab/{name.replace('/', '.')}"
-    f" && mount --bind /run/lab/{name.replace('/', '.')} /proc/sys/{name}"
-    for name, value in _SYSCTLS.items()
-)
-# What a machine has and a container hasn't: control groups to write to, shared mounts, a
-# kernel log. And a link for node-cache: where the kernel has no dummy links, a bridge has to do,
-# there before it and again after it has taken it down.
-_LAB_NODE = f"""\
-#!/bin/sh
-mkdir -p /run/lab
-mount --make-rshared /
-for group in /sys/fs/cgroup/*/; do
-    mount -o remount,rw,bind "$group"
-done
-ln -sf /dev/null /dev/kmsg
-{_BIND_SYSCTLS}
-for one in bridge-nf-call-iptables; do
-    echo 1 > /proc/sys/net/bridge/$one
-done
-echo 1 > /proc/sys/net/ipv4/ip_forward
-exit 0
-"""
-_LAB_NODE_SERVICE = """\
-[Unit]
-Description=What a machine has and a container has not
-DefaultDependencies=no
-After=local-fs.target
-Before=sysinit.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/local/lib/lab/node
-
-[Install]
-WantedBy=sysinit.target
-"""
-_LINK = """\
-#!/bin/sh
-make() {
-    ip link show nodelocaldns >/dev/null 2>&1 || ip link add nodelocaldns type dummy ||
-        ip link add nodelocaldns type bridge
-}
-make
-ip monitor link | while read -r _; do make; done
-"""
-_LINK_SERVICE = """\
-[Unit]
-Description=A link for node-cache
-Before=kubelet.service
-
-[Service]
-ExecStart=/usr/local/lib/lab/link
-
-[Install]
-WantedBy=multi-user.target
-"""
-ENABLED = ("lab-node.service", "lab-link.service", "kube-proxy.service", "kubelet.service")
+ENABLED = (*hardware.UNITS, "kube-proxy.service", "kubelet.service")
 OFF = (
     "etcd.service",
     "docker-registry.service",
@@ -288,10 +222,7 @@ def common(certificate: str) -> tuple[File, ...]:
         File("/etc/kubernetes/kubelet.conf", json.dumps(kubeconfig(certificate)), mode=0o600),
         File("/etc/kubernetes/manifests/.keep"),
         File(f"{unit}/kube-proxy.service", _KUBE_PROXY_SERVICE),
-        File(f"{unit}/lab-node.service", _LAB_NODE_SERVICE),
-        File(f"{unit}/lab-link.service", _LINK_SERVICE),
-        File("/usr/local/lib/lab/node", _LAB_NODE, mode=0o755),
-        File("/usr/local/lib/lab/link", _LINK, mode=0o755),
+        *hardware.FILES,
     )
 
 

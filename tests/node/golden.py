@@ -77,7 +77,7 @@ def make(directory: Path, programs: Programs) -> Golden:
             console = directory / "console.log"
             node = KubernetesNode(overlay, golden.containerd, console, cluster, programs)
             with told_on_failure(node):
-                _run_until_ready(node, programs)
+                _run_until_ready(node)
         cluster.control_plane.stop()
     return golden
 
@@ -118,9 +118,9 @@ def _fill_registry(cluster: Cluster, programs: Programs) -> None:
         cluster.push(image, *(f"new-{number}" for number in range(20)))
 
 
-def _run_until_ready(node: KubernetesNode, programs: Programs) -> None:
+def _run_until_ready(node: KubernetesNode) -> None:
     plane = node.cluster.control_plane
-    plane.apply(manifests(programs.nodelocal))
+    plane.apply(manifests())
     try:
         node.start()
         wait_for("all pods are ready", lambda: is_ready(node), seconds=_READY_SECONDS, every=0.5)

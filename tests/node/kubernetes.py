@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from lab import gobin
+from lab import gobuild
 
 VERSION = "1.28.15"
 """The ring's, unless ``DNSGUARD_TEST_KUBERNETES`` names another."""
@@ -47,14 +47,14 @@ def version() -> str:
 def programs(cache: Path) -> Path:
     """Return the tar with the programs of :func:`version`, made where it is missing.
 
-    :raises gobin.MissingError: it can't be made on this machine.
+    :raises gobuild.MissingError: it can't be made on this machine.
     """
     cache.mkdir(parents=True, exist_ok=True)
     release = version()
     kept = cache / f"kubernetes-{release}-go{_go_version()}.tar"
     if kept.exists():
         return kept
-    with gobin.locked(kept.with_suffix(".lock")):
+    with gobuild.locked(kept.with_suffix(".lock")):
         if not kept.exists():
             # Go's own caches are four gigabytes that nobody needs twice.
             with tempfile.TemporaryDirectory(dir=cache, prefix="kubernetes-") as work:
@@ -63,9 +63,9 @@ def programs(cache: Path) -> Path:
 
 
 def _go_version() -> str:
-    program = gobin.go()
+    program = gobuild.go()
     if program is None:
-        raise gobin.MissingError("no Go to compile Kubernetes with")
+        raise gobuild.MissingError("no Go to compile Kubernetes with")
     told = subprocess.run([program, "version"], capture_output=True, text=True, check=True)
     found = re.search(r"\bgo(\d[\w.]*)", told.stdout)
     return found[1] if found else "-unknown"
@@ -79,7 +79,7 @@ def _compile(work: Path, release: str) -> Path:
     built.mkdir()
     (module / "go.mod").write_text(_go_mod(work, release), encoding="utf-8")
     stated = " ".join(f"-X {package}.gitVersion=v{release}" for package in _STATED_IN)
-    gobin.run_go(
+    gobuild.run_go(
         work,
         "build",
         "-mod=mod",
@@ -96,7 +96,7 @@ def _compile(work: Path, release: str) -> Path:
 def _go_mod(work: Path, release: str) -> str:
     """Return a module that requires the release with the staging modules of its number."""
     told = json.loads(
-        gobin.run_go(work, "mod", "download", "-json", f"{_MODULE}@v{release}", within=work)
+        gobuild.run_go(work, "mod", "download", "-json", f"{_MODULE}@v{release}", within=work)
     )
     theirs = Path(told["GoMod"]).read_text(encoding="utf-8")
     # Go's defaults (GODEBUG) are those of the main module's Go: the release's own.
@@ -137,7 +137,7 @@ def main() -> int:
     cache = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
     try:
         print(f"Kubernetes {version()}: {programs(cache)}")
-    except gobin.MissingError as missing:
+    except gobuild.MissingError as missing:
         print(missing, file=sys.stderr)
         return 1
     return 0

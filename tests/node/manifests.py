@@ -5,7 +5,6 @@ which is a copy of the node's file, and both forward to it what is not the clust
 """
 
 from boot.kubespray import CLUSTER_DNS, NODE_LOCAL
-from lab.gobin import NodeLocal
 
 from node.images import REGISTRY
 
@@ -64,13 +63,13 @@ _CLUSTER_COREFILE = """
 """
 
 
-def manifests(nodelocal: NodeLocal) -> list[Body]:
+def manifests() -> list[Body]:
     """Return all of them, for ``kubectl apply``."""
     return [
         *cluster_dns("coredns", CLUSTER_DNS),
         _config_map("coredns", _CLUSTER_COREFILE),
         _named("v1", "ServiceAccount", "coredns", {}),
-        _nodelocaldns(nodelocal),
+        _nodelocaldns(),
         _coredns(),
         app(),
     ]
@@ -111,10 +110,8 @@ def pod(name: str, image: str, *, policy: str = "Always") -> Body:
     return _named("v1", "Pod", name, {"spec": spec}, namespace="default")
 
 
-def _nodelocaldns(nodelocal: NodeLocal) -> Body:
-    flags = ["-conf", "/etc/coredns/Corefile"]
-    if nodelocal.is_node_cache:
-        flags = ["-localip", NODE_LOCAL, *flags, "-upstreamsvc", "coredns"]
+def _nodelocaldns() -> Body:
+    corefile = ["-conf", "/etc/coredns/Corefile"]
     probe = {
         "httpGet": {"host": NODE_LOCAL, "path": "/health", "port": 9254, "scheme": "HTTP"},
         "timeoutSeconds": 5,
@@ -124,7 +121,7 @@ def _nodelocaldns(nodelocal: NodeLocal) -> Body:
     container = {
         "name": "node-cache",
         "image": f"{REGISTRY}/node-cache:1",
-        "args": flags,
+        "args": ["-localip", NODE_LOCAL, *corefile, "-upstreamsvc", "coredns"],
         "securityContext": {"privileged": True},
         "livenessProbe": probe,
         "readinessProbe": probe,

@@ -8,12 +8,12 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boot import tree
 from boot.tree import Recipe
-from lab import gobin
+from lab import gobin, gobuild
 from lab.gobin import NodeLocal
 from managers import trees
 
@@ -22,6 +22,11 @@ from node.images import Image
 
 CRICTL = "v1.34.0"
 """Of the few versions that the module proxy serves; it speaks to every containerd with CRI v1."""
+
+_OF_STAND_IN = (
+    f"github.com/coredns/coredns {gobin.COREDNS}",
+    "github.com/vishvananda/netlink v1.3.0",
+)
 
 TREE = Recipe(
     name="bookworm-node",
@@ -77,16 +82,25 @@ class Programs:
 def find() -> Programs:
     """Return everything, made where it is missing.
 
-    :raises gobin.MissingError: it can't be made on this machine.
+    :raises gobuild.MissingError: it can't be made on this machine.
     """
     return Programs(
         tree=trees.unpacked(TREE),
         kubernetes=_unpacked(kubernetes.programs(tree.cache())),
-        nodelocal=gobin.nodelocal(),
+        nodelocal=_nodelocal(),
         coredns=gobin.coredns(),
-        crictl=gobin.of_module("crictl", "sigs.k8s.io/cri-tools", CRICTL, "cmd/crictl"),
-        pod=gobin.of_file(Path(__file__).with_name("pod.go")),
+        crictl=gobuild.of_module("crictl", "sigs.k8s.io/cri-tools", CRICTL, "cmd/crictl"),
+        pod=gobuild.of_file(Path(__file__).with_name("pod.go")),
     )
+
+
+def _nodelocal() -> NodeLocal:
+    """Return node-cache, or CoreDNS in a frame like its own."""
+    found = gobin.nodelocal()
+    if found.is_node_cache:
+        return found
+    source = Path(__file__).with_name("node-cache.go")
+    return replace(found, program=gobuild.of_file(source, *_OF_STAND_IN))
 
 
 def _unpacked(tar: Path) -> Path:
@@ -110,12 +124,12 @@ def _debians(root: Path) -> str:
 
 def main() -> int:
     """Make what is missing and say what there is."""
-    if gobin.go() is None and "DNSGUARD_NEEDS_ALL" not in os.environ:
+    if gobuild.go() is None and "DNSGUARD_NEEDS_ALL" not in os.environ:
         print("no Go: the ring of the real node will be left out")
         return 0
     try:
         print(find())
-    except gobin.MissingError as missing:
+    except gobuild.MissingError as missing:
         print(missing, file=sys.stderr)
         return 1
     return 0
