@@ -81,6 +81,15 @@ def lab(
 
 
 # pytest 7.2 has no types for its decorator.
+@pytest.hookimpl(tryfirst=True)  # type: ignore[misc] # before xdist, which reads the marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a node on one worker."""
+    for item in items:
+        call = getattr(item, "callspec", None)
+        shape = call.params.get("shape", "") if call is not None else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{shape}"))
+
+
 @pytest.hookimpl(hookwrapper=True)  # type: ignore[misc]
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Show beside a failure what the node and its outside say."""
