@@ -90,6 +90,7 @@ IFUPDOWN_RESOLVED = Setup(
     raced=(_STUB,),  # measured: dhclient was last at the first boot, resolved at four others
     ways=_ALL,
     control=Control(dead=_ALL, loops=True),
+    needs_gate=True,
 )
 NETWORK_MANAGER = Setup(
     name="network-manager",
@@ -130,6 +131,8 @@ NETWORK_MANAGER_RESOLVED = replace(
     ways=_ALL,
     nameservers=(STUB,),
     control=Control(dead=_ALL, loops=True),
+    # With global DNS in its configuration NetworkManager gives resolved's links nothing.
+    needs_gate=True,
 )
 RESOLVCONF = Setup(
     name="resolvconf",
