@@ -15,7 +15,11 @@ from boot.waiting import wait_for
 _NETWORK = "/run/network"
 _END_SECONDS = 60
 _COMMAND_SECONDS = 60
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+}
+"""Root's on Debian."""
 
 
 class Container:

@@ -99,4 +99,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call" and report.failed and isinstance(lab, Lab):
         with contextlib.suppress(Exception):
             report.sections.append((f"node {lab.shape}", lab.node.account_of_pods()))
-        report.sections.append((f"outside of {lab.shape}", lab.cluster.log()[-8000:]))
+        report.sections.append((f"outside of {lab.shape}", lab.cluster.log()[-3000:]))

@@ -54,6 +54,10 @@ _KUBELET_ARGS = (
 )
 
 
+NSSWITCH = File("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
+"""Debian's own; with libnss-resolve installed it has another one."""
+
+
 def kubelet_flags(config: str) -> str:
     """Return the flags of a kubelet that has no kubelet.env."""
     return " ".join((f"--config={config}", *_KUBELET_ARGS, f"--hostname-override={NODE}"))
@@ -215,6 +219,7 @@ def common(certificate: str) -> tuple[File, ...]:
             "/etc/network/interfaces",
             "auto lo\niface lo inet loopback\n\nauto eth0\niface eth0 inet dhcp\n",
         ),
+        NSSWITCH,
         File("/etc/containerd/config.toml", _CONTAINERD),
         File(f"/etc/containerd/certs.d/{REGISTRY}/hosts.toml", _HOSTS),
         File("/etc/cni/net.d/10-pods.conflist", json.dumps(_CNI)),

@@ -56,8 +56,9 @@ class Golden:
     def lay_out(self, directory: Path, programs: Programs) -> tuple[Overlay, Path, Path]:
         """Return a node's tree, its ``/var/lib/containerd`` and its cluster's data, copied."""
         containerd, state = directory / "containerd", directory / "state"
-        for source, target in ((self.containerd, containerd), (self.state, state)):
-            subprocess.run(["cp", "--archive", str(source), str(target)], check=True)
+        # The DHCP server remembers the node, or it would say nothing to its first question.
+        kept = (self.containerd, self.state, self.directory / "leases")
+        subprocess.run(["cp", "--archive", *map(str, kept), str(directory)], check=True)
         overlay = Overlay(programs.tree, directory, above=self.written)
         return overlay, containerd, state
 

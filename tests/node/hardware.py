@@ -26,7 +26,8 @@ mount --make-rshared /
 for group in /sys/fs/cgroup/*/; do
     mount -o remount,rw,bind "$group"
 done
-ln -sf /dev/null /dev/kmsg
+# No link to /dev/null: units with ProtectKernelLogs= would lose that instead.
+mknod /dev/kmsg c 1 3
 {_BIND_SYSCTLS}
 echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
 echo 1 > /proc/sys/net/ipv4/ip_forward

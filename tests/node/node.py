@@ -163,6 +163,7 @@ class KubernetesNode(Node):
             ("cat", "/etc/resolv.conf"),
             ("dnsguard", "status", "--verbose"),
             ("dnsguard", "events"),
+            ("journalctl", "--no-pager", "--boot", "--unit=dnsguard", "--lines=40"),
             ("journalctl", "--no-pager", "--boot", "--unit=kubelet", "--lines=60"),
             ("journalctl", "--no-pager", "--boot", "--unit=containerd", "--lines=30"),
         )

@@ -79,6 +79,10 @@ KUBEADM = Shape(
     name="kubeadm",
     files=(
         File("/etc/resolv.conf", link="../run/systemd/resolve/stub-resolv.conf"),
+        File(
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files resolve [!UNAVAIL=return] dns\n",
+        ),
         File("/etc/network/interfaces", "auto lo\niface lo inet loopback\n"),
         File("/etc/systemd/network/10-eth0.network", "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n"),
         File("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", _DROP_IN),
