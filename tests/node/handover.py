@@ -31,7 +31,8 @@ def adopt(lab: Lab, deb: Path, set_in: str) -> None:
     node.install(deb)
     (node.tree / "etc/dnsguard/dnsguard.toml").write_text(_CONFIG)
     node.start()
-    assert set_in in node.try_("dnsguard", "kubelet").stdout
+    told = node.try_("dnsguard", "kubelet").stdout
+    assert set_in in told, told
     adopted = node.try_("dnsguard", "kubelet", "adopt", "--restart")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
     wait_for("kubelet gives the file", lambda: _pods_file(node) == POD_FILE, seconds=60)
@@ -76,6 +77,7 @@ def survive_restart(lab: Lab, unit: str) -> None:
     wait_until_done(node)
     before = [node.container(name).id for name in claims.BOTH]
     node.run("systemctl", "restart", unit)
+    wait_for("somebody to ask for a pull", lambda: node.has_runtime, seconds=30)
     with Puller(node, _IMAGE) as puller:
         wait_for("some pulls", lambda: len(puller.pulls) >= 5, seconds=90)
     print(f"{unit} restarted: {puller}")

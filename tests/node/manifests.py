@@ -12,6 +12,7 @@ Body = dict[str, object]
 APP_NAMES = ("kubernetes.default.svc.cluster.local", REGISTRY)
 """What the app looks up every second: a name of the cluster, and one outside."""
 
+_CLUSTER_DNS = {"k8s-app": "kube-dns"}
 _NODELOCAL_COREFILE = f"""
 cluster.local:53 {{
     errors
@@ -100,7 +101,8 @@ def app(name: str = "app", tag: str = "1") -> Body:
         {"name": "directory", "hostPath": {"path": directory, "type": "Directory"}},
     ]
     pod: Body = {"dnsPolicy": "ClusterFirst", "containers": [container], "volumes": volumes}
-    return _workload("Deployment", name, pod, namespace="default", spec={"replicas": 1})
+    one: Body = {"replicas": 1}
+    return _workload("Deployment", name, pod, namespace="default", labels={"app": name}, spec=one)
 
 
 def pod(name: str, image: str, *, policy: str = "Always") -> Body:
@@ -138,7 +140,7 @@ def _nodelocaldns() -> Body:
         # As Kubespray has it: a new one may start at once.
         "terminationGracePeriodSeconds": 0,
     }
-    return _workload("DaemonSet", "nodelocaldns", pod)
+    return _workload("DaemonSet", "nodelocaldns", pod, labels={"k8s-app": "node-local-dns"})
 
 
 def _coredns() -> Body:
@@ -158,7 +160,7 @@ def _coredns() -> Body:
         "containers": [container],
         "volumes": [_config_volume("coredns")],
     }
-    return _workload("Deployment", "coredns", pod, spec={"replicas": 1})
+    return _workload("Deployment", "coredns", pod, labels=_CLUSTER_DNS, spec={"replicas": 1})
 
 
 def _cluster_service(name: str, address: str) -> Body:
@@ -166,7 +168,7 @@ def _cluster_service(name: str, address: str) -> Body:
         {"name": "dns", "port": 53, "protocol": "UDP"},
         {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
     ]
-    spec = {"selector": {"app": "coredns"}, "clusterIP": address, "ports": ports}
+    spec = {"selector": _CLUSTER_DNS, "clusterIP": address, "ports": ports}
     return _named("v1", "Service", name, {"spec": spec})
 
 
@@ -188,10 +190,10 @@ def _workload(
     name: str,
     pod: Body,
     *,
+    labels: dict[str, str],
     namespace: str = "kube-system",
     spec: Body | None = None,
 ) -> Body:
-    labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": pod}
     body = {"selector": {"matchLabels": labels}, "template": template, **(spec or {})}
     return _named("apps/v1", kind, name, {"spec": body}, namespace=namespace)

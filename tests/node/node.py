@@ -78,6 +78,11 @@ class KubernetesNode(Node):
         """Whether commands can be run in it by now."""
         return bool(self._running.init)
 
+    @property
+    def has_runtime(self) -> bool:
+        """Whether containerd answers."""
+        return self.try_("crictl", "info").returncode == 0
+
     def since_power_on(self) -> float:
         """Return the seconds."""
         return time.monotonic() - self.powered_on

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.node
 
 def test_it_is_found_and_adopted(lab: Lab, deb: Path) -> None:
     """In the YAML, where Kubespray says what pods get."""
-    handover.adopt(lab, deb, f"resolvConf in {files.KUBELET_CONFIG}")
+    handover.adopt(lab, deb, f"{files.KUBELET_CONFIG}: resolvConf")
 
 
 def test_the_reboot_is_handed_over(lab: Lab) -> None:
@@ -39,7 +39,9 @@ def _hang(lab: Lab) -> None:
 
 
 def _delete(lab: Lab) -> None:
-    lab.kubectl("delete", "pod", "--namespace=kube-system", "-l=app=nodelocaldns", "--wait=false")
+    lab.kubectl(
+        "delete", "pod", "--namespace=kube-system", "-l=k8s-app=node-local-dns", "--wait=false"
+    )
 
 
 @pytest.mark.parametrize("fault", [_kill, _hang, _delete])

@@ -39,7 +39,7 @@ def test_the_incident(lab: Lab) -> None:
     )
     looping = node.wait_for_power_on(
         "NodeLocalDNS is in CrashLoopBackOff",
-        lambda: "CrashLoopBackOff" in _why_not(lab, "-l=app=nodelocaldns", "kube-system"),
+        lambda: "CrashLoopBackOff" in _why_not(lab, "-l=k8s-app=node-local-dns", "kube-system"),
         seconds=120,
     )
     loop = _LOOP.search(node.logs("node-cache"))
