@@ -9,7 +9,7 @@ import json
 from boot.kubespray import NODE_LOCAL
 from managers.setup import File
 
-from node import hardware
+from node import hardware, kubernetes
 from node.control_plane import SERVER, kubeconfig
 from node.images import REGISTRY
 
@@ -83,6 +83,8 @@ def kubelet_config(
     :param resolv_conf: None: it is said elsewhere.
     """
     line = f'resolvConf: "{resolv_conf}"\n' if resolv_conf else ""
+    # Since 1.35 kubelet refuses cgroup v1, which the machine that runs this may have.
+    cgroups = "failCgroupV1: false\n" if kubernetes.minor() >= 31 else ""
     text = f"""\
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -109,7 +111,7 @@ clusterDomain: cluster.local
 protectKernelDefaults: true
 clusterDNS:
 - {NODE_LOCAL}
-{line}# Not Kubespray's: the disk is that of the machine that runs the tests.
+{line}{cgroups}# Not Kubespray's: the disk is that of the machine that runs the tests.
 evictionHard:
   memory.available: "1%"
   nodefs.available: "0%"

@@ -18,12 +18,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from functools import cache
 from pathlib import Path
 
+from boot import tree
 from lab import gobuild
 
 VERSION = "1.28.15"
-"""The ring's, unless ``DNSGUARD_TEST_KUBERNETES`` names another."""
+"""The ring's, unless ``DNSGUARD_TEST_KUBERNETES`` names another: 1.35.4, or the newest 1.35."""
 PROGRAMS = (
     "kubelet",
     "kube-apiserver",
@@ -39,25 +41,45 @@ _STATED_IN = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 """Where a program has its version from, set by the linker in a release's build, too."""
 
 
+@cache
 def version() -> str:
-    """Return the release that the ring runs, such as 1.28.15."""
-    return os.environ.get("DNSGUARD_TEST_KUBERNETES") or VERSION
+    """Return the release that the ring runs, such as 1.28.15.
+
+    :raises gobuild.MissingError: only a series is named, and none of it is served.
+    """
+    named = os.environ.get("DNSGUARD_TEST_KUBERNETES") or VERSION
+    return named if named.count(".") == 2 else _newest_of(named)
 
 
-def programs(cache: Path) -> Path:
+def minor() -> int:
+    """Return the release's second number."""
+    return int(version().split(".")[1])
+
+
+def _newest_of(series: str) -> str:
+    with tempfile.TemporaryDirectory() as work:
+        place = Path(work)
+        listed = gobuild.run_go(place, "list", "-m", "-versions", _MODULE, within=place).split()
+    final = [one for one in listed if re.fullmatch(rf"v{re.escape(series)}\.\d+", one)]
+    if not final:
+        raise gobuild.MissingError(f"the module proxy serves no Kubernetes {series}")
+    return max(final, key=lambda one: int(one.rpartition(".")[2])).removeprefix("v")
+
+
+def programs(keep: Path) -> Path:
     """Return the tar with the programs of :func:`version`, made where it is missing.
 
     :raises gobuild.MissingError: it can't be made on this machine.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    keep.mkdir(parents=True, exist_ok=True)
     release = version()
-    kept = cache / f"kubernetes-{release}-go{_go_version()}.tar"
+    kept = keep / f"kubernetes-{release}-go{_go_version()}.tar"
     if kept.exists():
         return kept
     with gobuild.locked(kept.with_suffix(".lock")):
         if not kept.exists():
             # Go's own caches are four gigabytes that nobody needs twice.
-            with tempfile.TemporaryDirectory(dir=cache, prefix="kubernetes-") as work:
+            with tempfile.TemporaryDirectory(dir=keep, prefix="kubernetes-") as work:
                 _pack(_compile(Path(work), release), kept)
     return kept
 
@@ -134,9 +156,8 @@ def main() -> int:
     """Make what is missing and say what there is."""
     if len(sys.argv) > 1:
         os.environ["DNSGUARD_TEST_KUBERNETES"] = sys.argv[1]
-    cache = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
     try:
-        print(f"Kubernetes {version()}: {programs(cache)}")
+        print(f"Kubernetes {version()}: {programs(tree.cache())}")
     except gobuild.MissingError as missing:
         print(missing, file=sys.stderr)
         return 1

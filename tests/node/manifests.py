@@ -101,8 +101,7 @@ def app(name: str = "app", tag: str = "1") -> Body:
         {"name": "directory", "hostPath": {"path": directory, "type": "Directory"}},
     ]
     pod: Body = {"dnsPolicy": "ClusterFirst", "containers": [container], "volumes": volumes}
-    one: Body = {"replicas": 1}
-    return _workload("Deployment", name, pod, namespace="default", labels={"app": name}, spec=one)
+    return _workload("Deployment", name, pod, namespace="default", labels={"app": name})
 
 
 def pod(name: str, image: str, *, policy: str = "Always") -> Body:
@@ -160,7 +159,7 @@ def _coredns() -> Body:
         "containers": [container],
         "volumes": [_config_volume("coredns")],
     }
-    return _workload("Deployment", "coredns", pod, labels=_CLUSTER_DNS, spec={"replicas": 1})
+    return _workload("Deployment", "coredns", pod, labels=_CLUSTER_DNS)
 
 
 def _cluster_service(name: str, address: str) -> Body:
@@ -192,10 +191,9 @@ def _workload(
     *,
     labels: dict[str, str],
     namespace: str = "kube-system",
-    spec: Body | None = None,
 ) -> Body:
     template = {"metadata": {"labels": labels}, "spec": pod}
-    body = {"selector": {"matchLabels": labels}, "template": template, **(spec or {})}
+    body = {"selector": {"matchLabels": labels}, "template": template}
     return _named("apps/v1", kind, name, {"spec": body}, namespace=namespace)
 
 

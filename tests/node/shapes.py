@@ -125,7 +125,7 @@ WantedBy=multi-user.target
         ),
         enabled=(unit,),
         disabled=("kubelet.service",),
-        removed=_KUBESPRAYS,
+        removed=(*_KUBESPRAYS, "/etc/systemd/system/kubelet.service"),
         programs=((Part.KUBELET, _HIDDEN), (Part.POD, program)),
     )
 
