@@ -13,6 +13,12 @@ from node.shapes import K3S, MICROK8S, Shape
 
 pytestmark = pytest.mark.node
 
+_ITS_SETTING = {
+    K3S.name: f"set resolv-conf to {POD_FILE} in /etc/rancher/k3s/config.yaml",
+    MICROK8S.name: f"set --resolv-conf={POD_FILE} in /var/snap/microk8s/current/args/kubelet",
+}
+"""What kubelet adopt has no line for."""
+
 
 @pytest.fixture(scope="module", params=[K3S, MICROK8S], ids=str)
 def shape(request: pytest.FixtureRequest) -> Shape:
@@ -35,6 +41,7 @@ def test_nothing_is_handed_over_into_pods(lab: Lab, deb: Path) -> None:
     print("\n".join(status["next"]))
     assert status["mode"] == "guarding"
     assert any("/etc/resolv.conf to pods" in one for one in status["next"])
+    assert any(_ITS_SETTING[lab.shape.name] in one for one in status["next"])
     told = node.try_("dnsguard", "kubelet").stdout
     print(told)
     assert POD_FILE in told
@@ -53,4 +60,5 @@ def test_what_cannot_be_told_is_said(lab: Lab) -> None:
     print("\n".join(status["next"]))
     assert status["mode"] == "guarding"
     assert node.nameservers() == [FIRST]
-    assert any("pods" in one for one in status["next"])
+    assert any("nobody can tell which resolv.conf pods get" in one for one in status["next"])
+    claims.have_upstream(node, FIRST)
