@@ -34,6 +34,15 @@ class ControlGroup:
         """Return the shell command by which a process enters."""
         return " && ".join(f"echo $$ > {directory}/cgroup.procs" for directory in self._directories)
 
+    def thaw(self) -> None:
+        """Let go of frozen processes: under cgroup v1 a kill waits until they are thawed.
+
+        runc freezes a container for the moment in which it changes it.
+        """
+        for directory in self._directories:
+            for state in directory.rglob("freezer.state"):
+                state.write_text("THAWED")
+
     def close(self) -> None:
         """Remove the group. Raises TimeoutError while a process is still in it."""
         for directory in self._directories:

@@ -119,6 +119,7 @@ class Container:
         if self.is_running:
             with suppress(ProcessLookupError):  # it may end by itself this very moment
                 os.kill(self.init or self._nspawn.pid, signal.SIGKILL)
+            self._group.thaw()
 
 
 def nspawn(
