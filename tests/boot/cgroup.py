@@ -6,6 +6,7 @@ removed is also the proof that no process of the node is left.
 """
 
 import os
+from contextlib import suppress
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -41,7 +42,8 @@ class ControlGroup:
         """
         for directory in self._directories:
             for state in directory.rglob("freezer.state"):
-                state.write_text("THAWED")
+                with suppress(OSError):  # it may go this very moment
+                    state.write_text("THAWED")
 
     def close(self) -> None:
         """Remove the group. Raises TimeoutError while a process is still in it."""
