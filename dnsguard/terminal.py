@@ -131,11 +131,23 @@ def wait(seconds: float | None, *descriptors: int) -> frozenset[int]:
 def open_streams() -> None:
     """Take descriptors 0 to 2 where they are closed, so that no file of ours becomes one.
 
-    As gnulib's stdopen does, so that writing there fails as it did: for reading only.
+    As gnulib's stdopen does, so that writing there fails as it did: for reading only. Where all
+    are open, nothing is asked of /dev/null: on a node whose /dev/kmsg is a link to it, which
+    kubelet in a container is often given, ProtectKernelLogs= takes it from the daemon (EACCES).
     """
+    if all(_is_open(number) for number in range(3)):
+        return
     while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 def finish(error: OutputError | None = None) -> None:

@@ -22,7 +22,7 @@ from bench_lab import PREFIX
 from bench_report import finite, machine, percentile, table
 from bench_tree import DEADLINE_S, NODE_LOCAL, UPSTREAM, CannotMeasureError
 from bench_world import enter_namespaces
-from lab import gobin
+from lab import gobin, gobuild
 from lab.chain import World, chain
 from lab.chain_client import Client, Count, client
 from lab.chain_files import OUTSIDE
@@ -179,12 +179,12 @@ def main() -> int:
         return 0
     try:
         program = str(gobin.nodelocal())  # built out here, where there is a network
-    except gobin.MissingError as problem:
+    except gobuild.MissingError as problem:
         sys.exit(f"cannot measure: {problem}")
     enter_namespaces()
     try:
         losses = list(measure(options.rounds))
-    except (CannotMeasureError, gobin.MissingError, AssertionError, OSError) as problem:
+    except (CannotMeasureError, gobuild.MissingError, AssertionError, OSError) as problem:
         sys.exit(f"cannot measure: {problem}")
     facts = machine() | {"nodelocal": program, "rounds": options.rounds, "held_s": HELD}
     if options.json:

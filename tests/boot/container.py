@@ -3,8 +3,10 @@
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from boot.cgroup import ControlGroup
 from boot.net import Namespace
@@ -13,15 +15,31 @@ from boot.waiting import wait_for
 _NETWORK = "/run/network"
 _END_SECONDS = 60
 _COMMAND_SECONDS = 60
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+}
+"""Root's on Debian."""
 
 
 class Container:
-    """A running tree. Its namespaces are new with every boot: a reboot forgets links and routes."""
+    """A running tree. Its namespaces are new with every boot: a reboot forgets links and routes.
 
-    def __init__(self, tree: Path, console: Path, network: Namespace, *arguments: str) -> None:
+    :param group: where it runs; it is removed with the container.
+    :param environment: more of it for nspawn.
+    """
+
+    def __init__(
+        self,
+        tree: Path,
+        console: Path,
+        network: Namespace,
+        *arguments: str,
+        group: ControlGroup | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._network = network
-        self._group = ControlGroup()
+        self._group = group or ControlGroup()
         self._init = 0
         # An argument without a dash is init's.
         options = [argument for argument in arguments if argument.startswith("-")]
@@ -36,7 +54,7 @@ class Container:
                 stderr=subprocess.STDOUT,
                 process_group=0,  # ^C is for the test, which then cleans up
                 # Its own network's sysctls are a node's own: dhcpcd 10 ends where it has none.
-                env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
+                env={**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", **environment},
             )
 
     @property
@@ -101,6 +119,7 @@ class Container:
         if self.is_running:
             with suppress(ProcessLookupError):  # it may end by itself this very moment
                 os.kill(self.init or self._nspawn.pid, signal.SIGKILL)
+            self._group.thaw()
 
 
 def nspawn(

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lab import needs
 from lab.guard import NODELOCAL, UPSTREAM, Node, environment
 from lab.terminal import Terminal
 from lab.wait import until
@@ -313,3 +315,30 @@ def test_odd_files_keep_nobody_from_safety(guard: Node, what: str) -> None:
         guard.wait_for(UPSTREAM)
         guard.wait_for_line("state_unreadable", "state.json")
         guard.wait_for_line("state_unreadable", "hold.json")
+
+
+_NO_DEVICE = """\
+mount -t tmpfs -o nodev none "$1" && mknod "$1/null" c 1 3 && mount --bind "$1/null" /dev/null || exit 99
+shift
+cat /dev/null && exit 98
+exec "$@"
+"""
+
+
+def test_a_node_whose_dev_null_is_out_of_reach(tmp_path: Path) -> None:
+    """Nothing is asked of it while descriptors 0 to 2 are open; the shell is the control.
+
+    kubelet in a container is often given a /dev/kmsg that is a link to /dev/null, and then the
+    unit's ProtectKernelLogs= covers that.
+    """
+    needs.require("root", "namespaces")
+    command = (sys.executable, "-m", "dnsguard", "--version")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", _NO_DEVICE, "sh", tmp_path, *command],
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "dnsguard" in done.stdout

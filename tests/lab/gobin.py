@@ -10,17 +10,9 @@ neither, :func:`nodelocal` says so, and CoreDNS of the very version inside node-
 in. What that leaves out is node-cache's own frame: its flags, and that it writes the Corefile.
 """
 
-import fcntl
-import hashlib
 import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,18 +20,13 @@ from pathlib import Path
 import pytest
 
 from lab import needs
+from lab.gobuild import FLAGS, LEAST_GO, MissingError, go, kept, of_file, place_of, run, run_go
 
 COREDNS = "v1.11.3"
 NODE_CACHE = "1.25.0"
 """What Kubespray 2.28 installs; CoreDNS v1.11.3 is inside."""
-LEAST_GO = (1, 21)
 
 _MODULE = "k8s.io/dns"
-_FLAGS = ("-trimpath", "-ldflags=-s -w")
-
-
-class MissingError(Exception):
-    """Raised where a program can't be had on this machine; says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +49,7 @@ def coredns() -> Path:
 
     :raises MissingError: there is none.
     """
-    return _kept("coredns", COREDNS, _install_coredns)
+    return kept("coredns", COREDNS, _install_coredns)
 
 
 def node_cache() -> Path:
@@ -70,7 +57,7 @@ def node_cache() -> Path:
 
     :raises MissingError: there is none.
     """
-    return _kept("node-cache", NODE_CACHE, _build_node_cache)
+    return kept("node-cache", NODE_CACHE, _build_node_cache)
 
 
 @cache
@@ -91,30 +78,7 @@ def lookup() -> Path:
 
     :raises MissingError: there is none.
     """
-    source = Path(__file__).with_name("lookup.go")
-    version = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-
-    def build(work: Path) -> Path:
-        _run_go(work, "build", *_FLAGS, "-o", str(work / "lookup"), str(source), within=work)
-        return work / "lookup"
-
-    return _kept("lookup", version, build)
-
-
-@cache
-def go() -> Path | None:
-    """Return the newest Go toolchain that is new enough. sudo leaves none on PATH."""
-    usual = [Path("/usr/local/go/bin/go"), *Path("/usr/lib").glob("go*/bin/go")]
-    told = [os.environ.get("DNSGUARD_GO"), shutil.which("go")]
-    places = {*(Path(place) for place in told if place), *usual}
-    found = [(_version(place), place) for place in places if place.exists()]
-    return max((pair for pair in found if pair[0] >= LEAST_GO), default=(None, None))[1]
-
-
-def _version(program: Path) -> tuple[int, ...]:
-    told = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
-    number = re.search(r"\bgo(\d+)\.(\d+)", told.stdout)
-    return tuple(map(int, number.groups())) if number else ()
+    return of_file(Path(__file__).with_name("lookup.go"))
 
 
 def is_had() -> bool:
@@ -123,39 +87,12 @@ def is_had() -> bool:
         "DNSGUARD_NEEDS_GO" in os.environ
         or needs.NEEDS_ALL in os.environ
         or go() is not None
-        or _place("coredns", COREDNS).exists()
+        or place_of("coredns", COREDNS).exists()
     )
 
 
-def _place(name: str, version: str) -> Path:
-    # Its name alone is the process's: dnsguard doctor knows both by it.
-    root = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
-    return root / "go" / f"{name}@{version}" / name
-
-
-def _kept(name: str, version: str, build: Callable[[Path], Path]) -> Path:
-    place = _place(name, version)
-    if place.exists():
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(place.with_suffix(".lock")):
-        if not place.exists():
-            # Go's own caches, too, are a gigabyte that nobody needs twice.
-            with tempfile.TemporaryDirectory(dir=place.parent) as work:
-                build(Path(work)).replace(place)
-    return place
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time build; the kernel drops the lock of a killed one."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _install_coredns(work: Path) -> Path:
-    _run_go(work, "install", *_FLAGS, f"github.com/coredns/coredns@{COREDNS}", within=work)
+    run_go(work, "install", *FLAGS, f"github.com/coredns/coredns@{COREDNS}", within=work)
     return work / "bin/coredns"
 
 
@@ -165,9 +102,7 @@ def _build_node_cache(work: Path) -> Path:
     # A clone has all that it needs in vendor/, a module never has.
     mode = "vendor" if clone else "mod"
     built = work / "node-cache"
-    _run_go(
-        work, "build", f"-mod={mode}", *_FLAGS, "-o", str(built), "./cmd/node-cache", within=tree
-    )
+    run_go(work, "build", f"-mod={mode}", *FLAGS, "-o", str(built), "./cmd/node-cache", within=tree)
     return built
 
 
@@ -175,42 +110,16 @@ def _check_out(clone: Path, work: Path) -> Path:
     tree = work / "tree"
     tree.mkdir()
     packed = work / "tree.tar"
-    _run(["git", "-C", str(clone), "archive", f"--output={packed}", NODE_CACHE], os.environ, work)
-    _run(["tar", "--extract", f"--file={packed}", f"--directory={tree}"], os.environ, work)
+    run(["git", "-C", str(clone), "archive", f"--output={packed}", NODE_CACHE], os.environ, work)
+    run(["tar", "--extract", f"--file={packed}", f"--directory={tree}"], os.environ, work)
     return tree
 
 
 def _download(work: Path) -> Path:
     # Without -json the reason stands on stderr; with it, once here, comes the directory.
     module = f"{_MODULE}@{NODE_CACHE}"
-    _run_go(work, "mod", "download", module, within=work)
-    return Path(json.loads(_run_go(work, "mod", "download", "-json", module, within=work))["Dir"])
-
-
-def _run_go(work: Path, *command: str, within: Path) -> str:
-    program = go()
-    if program is None:
-        raise MissingError(f"no Go >= {'.'.join(map(str, LEAST_GO))}")
-    environ = os.environ | {
-        "CGO_ENABLED": "0",
-        "GOBIN": str(work / "bin"),
-        "GOCACHE": str(work / "cache"),
-        "GOFLAGS": "-buildvcs=false -modcacherw",
-        "GOPATH": str(work / "path"),
-        "GOMODCACHE": str(work / "path/pkg/mod"),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
-    return _run([str(program), *command], environ, within)
-
-
-def _run(command: list[str], environ: "os._Environ[str] | dict[str, str]", within: Path) -> str:
-    done = subprocess.run(
-        command, env=environ, cwd=within, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise MissingError(f"{' '.join(command)}:\n{done.stderr[-2000:] or done.stdout[-2000:]}")
-    return done.stdout
+    run_go(work, "mod", "download", module, within=work)
+    return Path(json.loads(run_go(work, "mod", "download", "-json", module, within=work))["Dir"])
 
 
 needed = pytest.mark.skipif(

@@ -7,9 +7,10 @@ can be told to hand out the other nameserver from now on; the retired one goes o
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from boot.net import Namespace, cable
 from boot.outside import ROOT_NS
@@ -56,10 +57,18 @@ class Outside:
     """The outside namespace with its servers.
 
     :param families: 4, 6 or both: what the node is given addresses of.
+    :param records: names with an address of their own.
     """
 
-    def __init__(self, directory: Path, *, families: frozenset[int] = frozenset({4})) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        families: frozenset[int] = frozenset({4}),
+        records: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._directory = directory
+        self._records = records
         self._families = families
         self._renew_every: int | None = None
         self._server = (FIRST, FIRST6)
@@ -144,6 +153,7 @@ class Outside:
             "--log-queries",
             f"--address=/{ZONE}/{ADDRESS}",
             f"--address=/{ZONE}/{ADDRESS6}",
+            *(f"--host-record={name},{address}" for name, address in self._records.items()),
             f"--dns-rr={ROOT_NS}",
             # NXDOMAIN for the rest, as the internet says it; without this dnsmasq says REFUSED.
             "--address=/#/",

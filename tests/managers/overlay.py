@@ -26,16 +26,20 @@ def enter_private_mounts() -> None:
 
 
 class Overlay:
-    """A writable view of a tree that stays as it is."""
+    """A writable view of a tree that stays as it is.
 
-    def __init__(self, lower: Path, directory: Path) -> None:
+    :param above: what another overlay over that tree has written, to begin with.
+    """
+
+    def __init__(self, lower: Path, directory: Path, *, above: Path | None = None) -> None:
         enter_private_mounts()
         self.tree = directory / "tree"
         self._work = [directory / name for name in ("upper", "work")]
         for one in (self.tree, *self._work):
             one.mkdir(parents=True)
         upper, work = self._work
-        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        layers = f"{above}:{lower}" if above else str(lower)
+        options = f"lowerdir={layers},upperdir={upper},workdir={work}"
         command = ["mount", "-t", "overlay", "-o", options, "overlay", str(self.tree)]
         subprocess.run(command, check=True)
 

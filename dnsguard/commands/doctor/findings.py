@@ -5,6 +5,7 @@ Who asks whom is followed by :mod:`dnsguard.commands.doctor.loops`.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from dnsguard.commands.doctor import loops
@@ -105,7 +106,8 @@ def _describe_loop(node: NodeSnapshot, loop: Loop) -> Json:
 def _describe_path(node: NodeSnapshot, hops: Sequence[Hop], *, start: str = "") -> str:
     """Return hops as they are drawn; who is at an endpoint is named unless the path ends there."""
     words = [hops[0].server if hops else start]
-    for hop, following in zip(hops, [*(hop.server for hop in hops[1:]), None], strict=True):
+    # A server that sends nothing on has no hop at all.
+    for hop, following in zip_longest(hops, [hop.server for hop in hops[1:]]):
         if hop.target.via:
             words.append(hop.target.via)
         endpoint = hop.target.endpoint

@@ -54,6 +54,15 @@ def test_a_clean_node_is_clean(lab: Lab, capsys: pytest.CaptureFixture[str]) -> 
     assert f"  pod coredns-abc -> /etc/resolv.conf -> {UPSTREAM}\n" in told
 
 
+def test_a_server_that_sends_nothing_on(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no way to draw; a NodeLocalDNS that has just started is such a one."""
+    corefile = f".:53 {{\n    errors\n    whoami\n    bind {NODELOCAL}\n}}\n"
+    lab.start("node-cache", corefile, UPSTREAM, pod="nodelocaldns-xyz")
+    status, told = lab.doctor(capsys)
+    assert status == 0, told
+    assert "pod nodelocaldns-xyz -> answers itself" in told
+
+
 @pytest.mark.parametrize(("script", "is_inside"), [("cluster", True), ("everything", False)])
 def test_whom_nobody_knows_is_asked(
     lab: Lab,

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from lab import gobin, needs
+from lab import gobin, gobuild, needs
 from lab.nameserver import nameserver
 from lab.netns import Namespace, cable, namespace
 from lab.wait import until
@@ -50,7 +50,7 @@ def _coredns() -> Path:
     """Return the program, or skip."""
     try:
         return gobin.coredns()
-    except gobin.MissingError as error:
+    except gobuild.MissingError as error:
         needs.leave_out(str(error))
 
 
