@@ -1,0 +1,215 @@
+r"""The heartbeat: NodeLocalDNS is asked all the time while it is healthy, and a hang is seen at once.
+
+    put --> heard in time --> put again                               ten times a second, for ever
+        \-> not heard: doubt it --> look, every 20 ms --> heard after all
+                                        \-> nobody reads, nobody runs: hung
+
+An answer tells nothing new and decides nothing, so it costs next to nothing: it is not even
+waited for, but found when the next question is due. Where none is found, two things happen.
+The core has the server asked as ever, with the patience that it has for one who is slow
+(*doubt*). And the kernel is looked at for what became of the question (:mod:`.stall`): one
+that lies unread in the queue of a server whose threads all sleep will stay there.
+
+Over UDP that is done for the one socket that all clients use. Over TCP a server may have
+stopped accepting, or reading: a connection every half second tells.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dnsguard.core.answers import NOERROR, NXDOMAIN, Answer, Outcome, Probe, ProbeKind, ProbeTarget
+from dnsguard.core.policy import Policy
+from dnsguard.core.probes import wording
+from dnsguard.formats.address import IPAddress
+from dnsguard.host.cgroups import find_cgroup, is_asleep
+from dnsguard.host.probe import write_query
+from dnsguard.host.queues import Queue, Queues
+from dnsguard.host.standing_question import StandingConnection, StandingQuestion
+from dnsguard.stall import LOOK, Look, Stall
+
+TCP_EVERY = 5
+"""A question over TCP for so many over UDP: it costs twice as much, and 2 s are enough."""
+DOUBT_EVERY = 1.0
+"""Seconds; a server that is slow all the time is asked no more often than this for it."""
+_MOST_OWNERS = 8
+
+
+class Heartbeat:
+    """Both heartbeats, of whoever is healthy."""
+
+    def __init__(
+        self,
+        queues: Queues | None,
+        on_hung: Callable[[Answer], None],
+        on_doubt: Callable[[ProbeTarget], None],
+    ) -> None:
+        """Be ready; without ``queues`` nobody is said to hang, only doubted."""
+        self._queues = queues
+        owners = Owners()
+        self._beats = [
+            Beat(ProbeTarget(ProbeKind.CLUSTER, tcp), queues, owners, on_hung, on_doubt)
+            for tcp in (False, True)
+        ]
+        self._of: tuple[IPAddress | None, Policy | None] = None, None
+
+    def attend(self, address: IPAddress | None, policy: Policy) -> None:
+        """Ask this server from now on; None: nobody."""
+        if (address, policy) == self._of:
+            return
+        self._of = address, policy
+        for beat in self._beats:
+            beat.stop()
+            if address is not None:
+                beat.start(address, policy)
+
+    def close(self) -> None:
+        for beat in self._beats:
+            beat.stop()
+        if self._queues is not None:
+            self._queues.close()
+
+
+class Owners:
+    """Who could read a queue: everybody in the cgroup in which its socket was opened."""
+
+    def __init__(self) -> None:
+        self._found = dict[int, Path | None]()
+        self._search: asyncio.Future[None] | None = None
+
+    def are_asleep(self, queue: Queue) -> bool:
+        """Tell whether all of them sleep; False where that can't be told, or not yet."""
+        number = queue.cgroup
+        if number in self._found:
+            path = self._found[number]
+            return path is not None and is_asleep(path)
+        if number and (self._search is None or self._search.done()):
+            self._search = asyncio.get_running_loop().run_in_executor(None, self._find, number)
+        return False
+
+    def _find(self, number: int) -> None:
+        """In a thread: find the cgroup, once. Each restart of a container makes another one."""
+        found = find_cgroup(number)
+        while len(self._found) >= _MOST_OWNERS:
+            del self._found[next(iter(self._found))]
+        self._found[number] = found
+
+
+class Beat:
+    """One way of asking, and what is known of the question that is out."""
+
+    def __init__(
+        self,
+        leg: ProbeTarget,
+        queues: Queues | None,
+        owners: Owners,
+        on_hung: Callable[[Answer], None],
+        on_doubt: Callable[[ProbeTarget], None],
+    ) -> None:
+        self._leg, self._queues, self._owners = leg, queues, owners
+        self._on_hung, self._on_doubt = on_hung, on_doubt
+        self._question: StandingQuestion | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._put_at = self._doubt_at = 0.0
+        self._stall = Stall()
+
+    def start(self, address: IPAddress, policy: Policy) -> None:
+        self._address, self._policy = address, policy
+        message = write_query(wording(Probe(address, self._leg), policy, ""))
+        kind = StandingConnection if self._leg.tcp else StandingQuestion
+        self._question = kind(address, message)
+        self._pause = policy.heartbeat * (TCP_EVERY - 1) if self._leg.tcp else 0.0
+        self._do(self._put, policy.heartbeat)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._question is not None:
+            self._question.drop()
+            self._question = None
+
+    def _do(self, what: Callable[[StandingQuestion], None], after: float) -> None:
+        """Do this in so many seconds, unless all is stopped by then."""
+        if self._question is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(after, what, self._question)
+
+    def _put(self, question: StandingQuestion) -> None:
+        """Ask, and come back for the answer."""
+        self._put_at = time.monotonic()
+        try:
+            question.put()
+        except OSError:
+            question.drop()
+            self._doubt()  # who asks as ever is told why
+        self._do(self._collect, self._policy.heartbeat)
+
+    def _collect(self, question: StandingQuestion) -> None:
+        """Take the answer, and ask again; or begin to look."""
+        if self._has_heard(question):
+            self._go_on(question)
+            return
+        self._doubt()
+        self._stall = Stall()
+        self._look(question)
+
+    def _has_heard(self, question: StandingQuestion) -> bool:
+        """Tell whether the question is done with: somebody reads, whatever is said."""
+        try:
+            code = question.hear()
+        except OSError:
+            question.drop()
+            self._doubt()
+            return True
+        if code not in (None, NOERROR, NXDOMAIN):
+            self._doubt()
+        return code is not None
+
+    def _go_on(self, question: StandingQuestion) -> None:
+        if self._pause:
+            question.drop()
+            self._do(self._put, self._pause)
+        else:
+            self._put(question)
+
+    def _look(self, question: StandingQuestion) -> None:
+        """Look what has become of the question, until it is answered or nobody will."""
+        queue = None if self._queues is None else question.read_queue(self._queues)
+        is_asleep = queue is not None and queue.unread > 0 and self._owners.are_asleep(queue)
+        if self._has_heard(question):  # meanwhile, or while this process was stopped
+            self._go_on(question)
+            return
+        now = time.monotonic()
+        seen = Look(at=now)
+        if queue is not None:
+            seen = Look(at=now, socket=queue.socket, unread=queue.unread, is_asleep=is_asleep)
+        self._stall = self._stall.add(seen)
+        if queue is not None and self._stall.seconds >= self._policy.unread:
+            self._stall = Stall()
+            self._do(self._look, LOOK)  # before what is told ends it all
+            self._on_hung(self._judge(queue, now))
+        elif now - self._put_at > self._policy.timeout:
+            question.drop()  # it may be lost: another one
+            self._put(question)
+        else:
+            self._do(self._look, LOOK)
+
+    def _judge(self, queue: Queue, now: float) -> Answer:
+        return Answer(
+            address=self._address,
+            outcome=Outcome.HUNG,
+            rtt=None,
+            detail=f"hangs: {queue}",
+            at=now,
+            kind=self._leg.kind,
+            tcp=self._leg.tcp,
+        )
+
+    def _doubt(self) -> None:
+        """Have it asked as ever, unless that was just done."""
+        now = time.monotonic()
+        if now >= self._doubt_at:
+            self._doubt_at = now + DOUBT_EVERY
+            self._on_doubt(self._leg)
