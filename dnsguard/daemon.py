@@ -84,9 +84,9 @@ class Daemon:
         self._network = NetworkHints(
             open_source(Addresses, journal), open_source(Listeners, journal)
         )
-        self._prober = Prober(self._take_in)
-        queues = open_source(Queues, journal)
-        self._heartbeat = Heartbeat(queues, self._on_hung, self._on_doubt)
+        self._queues = open_source(Queues, journal)
+        self._prober = Prober(self._take_in, self._queues)
+        self._heartbeat = Heartbeat(self._queues, self._on_hung, self._on_doubt)
         self._timer: asyncio.TimerHandle | None = None
         self._requests = Requests(guard, self._dhclient, self._tell, self.look)
         self._exporter = Exporter(
@@ -376,6 +376,8 @@ class Daemon:
         self._control.close()
         self._background.cancel()
         self._heartbeat.close()
+        if self._queues is not None:
+            self._queues.close()
         if self._timer is not None:
             self._timer.cancel()
         self._exporter.close()

@@ -46,29 +46,37 @@ class Heartbeat:
         on_doubt: Callable[[ProbeTarget], None],
     ) -> None:
         """Be ready; without ``queues`` nobody is said to hang, only doubted."""
-        self._queues = queues
         owners = Owners()
         self._beats = [
             Beat(ProbeTarget(ProbeKind.CLUSTER, tcp), queues, owners, on_hung, on_doubt)
             for tcp in (False, True)
         ]
         self._of: tuple[IPAddress | None, Policy | None] = None, None
+        self._timer: asyncio.TimerHandle | None = None
 
     def attend(self, address: IPAddress | None, policy: Policy) -> None:
         """Ask this server from now on; None: nobody."""
         if (address, policy) == self._of:
             return
+        self.close()
         self._of = address, policy
-        for beat in self._beats:
-            beat.stop()
-            if address is not None:
+        if address is not None:
+            for beat in self._beats:
                 beat.start(address, policy)
+            self._go_on(policy.heartbeat)
+
+    def _go_on(self, pause: float) -> None:
+        """Wake the loop for both at once: that costs more than what they do."""
+        self._timer = asyncio.get_running_loop().call_later(pause, self._go_on, pause)
+        for beat in self._beats:
+            beat.go_on()
 
     def close(self) -> None:
+        """Ask nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
         for beat in self._beats:
             beat.stop()
-        if self._queues is not None:
-            self._queues.close()
 
 
 class Owners:
@@ -110,7 +118,8 @@ class Beat:
         self._leg, self._queues, self._owners = leg, queues, owners
         self._on_hung, self._on_doubt = on_hung, on_doubt
         self._question: StandingQuestion | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._looks: asyncio.TimerHandle | None = None
+        self._is_out, self._turn = False, 0
         self._put_at = self._doubt_at = 0.0
         self._stall = Stall()
 
@@ -119,41 +128,41 @@ class Beat:
         message = write_query(wording(Probe(address, self._leg), policy, ""))
         kind = StandingConnection if self._leg.tcp else StandingQuestion
         self._question = kind(address, message)
-        self._pause = policy.heartbeat * (TCP_EVERY - 1) if self._leg.tcp else 0.0
-        self._do(self._put, policy.heartbeat)
+        self._is_out, self._turn = False, 0
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._looks is not None:
+            self._looks.cancel()
+            self._looks = None
         if self._question is not None:
             self._question.drop()
             self._question = None
 
-    def _do(self, what: Callable[[StandingQuestion], None], after: float) -> None:
-        """Do this in so many seconds, unless all is stopped by then."""
-        if self._question is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(after, what, self._question)
+    def go_on(self) -> None:
+        """Take the answer that has come by now, and ask again when it is time; or begin to look."""
+        if self._question is None or self._looks is not None:
+            return
+        if self._is_out and not self._has_heard(self._question):
+            self._doubt()
+            self._stall = Stall()
+            self._look(self._question)
+            return
+        if self._is_out and self._leg.tcp:
+            self._question.drop()
+        self._is_out = False
+        if self._turn <= 0:
+            self._turn = TCP_EVERY if self._leg.tcp else 1
+            self._put(self._question)
+        self._turn -= 1
 
     def _put(self, question: StandingQuestion) -> None:
-        """Ask, and come back for the answer."""
-        self._put_at = time.monotonic()
+        self._put_at, self._is_out = time.monotonic(), True
         try:
             question.put()
         except OSError:
+            self._is_out = False
             question.drop()
             self._doubt()  # who asks as ever is told why
-        self._do(self._collect, self._policy.heartbeat)
-
-    def _collect(self, question: StandingQuestion) -> None:
-        """Take the answer, and ask again; or begin to look."""
-        if self._has_heard(question):
-            self._go_on(question)
-            return
-        self._doubt()
-        self._stall = Stall()
-        self._look(question)
 
     def _has_heard(self, question: StandingQuestion) -> bool:
         """Tell whether the question is done with: somebody reads, whatever is said."""
@@ -167,34 +176,27 @@ class Beat:
             self._doubt()
         return code is not None
 
-    def _go_on(self, question: StandingQuestion) -> None:
-        if self._pause:
-            question.drop()
-            self._do(self._put, self._pause)
-        else:
-            self._put(question)
-
     def _look(self, question: StandingQuestion) -> None:
         """Look what has become of the question, until it is answered or nobody will."""
+        self._looks = None
         queue = None if self._queues is None else question.read_queue(self._queues)
         is_asleep = queue is not None and queue.unread > 0 and self._owners.are_asleep(queue)
         if self._has_heard(question):  # meanwhile, or while this process was stopped
-            self._go_on(question)
+            self._is_out = False
             return
         now = time.monotonic()
+        if now - self._put_at > self._policy.timeout:
+            question.drop()  # it may be lost: another one
+            self._is_out = False
+            return
         seen = Look(at=now)
         if queue is not None:
             seen = Look(at=now, socket=queue.socket, unread=queue.unread, is_asleep=is_asleep)
         self._stall = self._stall.add(seen)
+        self._looks = asyncio.get_running_loop().call_later(LOOK, self._look, question)
         if queue is not None and self._stall.seconds >= self._policy.unread:
             self._stall = Stall()
-            self._do(self._look, LOOK)  # before what is told ends it all
             self._on_hung(self._judge(queue, now))
-        elif now - self._put_at > self._policy.timeout:
-            question.drop()  # it may be lost: another one
-            self._put(question)
-        else:
-            self._do(self._look, LOOK)
 
     def _judge(self, queue: Queue, now: float) -> Answer:
         return Answer(

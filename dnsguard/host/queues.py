@@ -12,7 +12,7 @@ from struct import Struct
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.host.netlink import HEADER, open_socket
-from dnsguard.host.sock_diag import NETLINK_SOCK_DIAG, SERVICE, find_socket
+from dnsguard.host.sock_diag import NETLINK_SOCK_DIAG, SERVICE, Side, find_socket
 
 _TOLD = Struct("=xB2x4x32x4x8s4xI12x")
 """Of struct inet_diag_msg (linux/inet_diag.h): state, cookie, receive queue."""
@@ -62,15 +62,15 @@ class Queues:
         self._kernel = open_socket(NETLINK_SOCK_DIAG)
 
     def read(
-        self, server: IPAddress, ours: socket.socket, *, tcp: bool, port: int = SERVICE
+        self, server: IPAddress, ours: socket.socket | None, *, tcp: bool, port: int = SERVICE
     ) -> Queue | None:
         """Return the queue that a question from our socket is in, or was.
 
-        None: nobody has such a socket, or the kernel can't say.
+        Without one of ours: a queue that anybody's question may be in. None: nobody has such a
+        socket, or the kernel can't say.
         """
         try:
-            host, number, *_ = ours.getsockname()
-            client = ip_address(host), number
+            client = None if ours is None else _name(ours)
             message = find_socket(
                 self._kernel, (server, port), client, tcp=tcp, extensions=_ASK_SKMEMINFO
             )
@@ -80,6 +80,11 @@ class Queues:
 
     def close(self) -> None:
         self._kernel.close()
+
+
+def _name(ours: socket.socket) -> Side:
+    host, port, *_ = ours.getsockname()
+    return ip_address(host), port
 
 
 def _read(message: bytes) -> Queue:
