@@ -121,7 +121,7 @@ KEYS: dict[str, Key] = {
         "The same for the one question that tells whether NodeLocalDNS hangs.",
     ),
     "health.unread": Key(
-        0.1,
+        0.08,
         seconds_reader(4),
         "Seconds that a question lies unread before a NodeLocalDNS that sleeps is hung.",
     ),

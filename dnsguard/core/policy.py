@@ -57,7 +57,7 @@ class Policy:
     heartbeat: float = 0.1
     """The same for the one question that tells a hang (:mod:`dnsguard.heartbeat`), and how long
     its answer is waited for before somebody looks what became of it."""
-    unread: float = 0.1
+    unread: float = 0.08
     """For so long a question lies unread before who does not run either is said to hang."""
     timeout: float = 1.0
     """Until a question counts as unanswered."""
