@@ -1,6 +1,5 @@
 """One server of the chain: started, killed and started again, its log kept."""
 
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -10,13 +9,12 @@ import dns.message
 import dns.query
 
 from lab.chain_files import INSIDE
-from lab.container import Container
+from lab.container import NO_CONTAINER, Container
 from lab.guard import UPSTREAM
 from lab.netns import Namespace
 from lab.wait import until
 
 GOOD = f"nameserver {UPSTREAM}\n".encode()
-NO_CONTAINER = Container()
 STARTED = 10.0
 """Seconds that a server may take to serve, or to find its loop, beside other tests."""
 
@@ -35,8 +33,18 @@ class Server:
         self.address = address
         self.process: subprocess.Popen[bytes] | None = None
         # Of its own: a mount that nobody else sees, and death with its test.
-        enter = 'for file in $ENTRANCES; do echo $$ >"$file"; done; mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        private = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", enter]
+        enter = 'mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        private = [
+            *box.enter(),
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            enter,
+        ]
         self._command = [*private, str(work / "resolv.conf"), *command]
         self._where = where
         self.box = box
@@ -48,8 +56,7 @@ class Server:
         """Start it as kubelet would have: with a copy of this file for good."""
         self._conf.write_bytes(resolv_conf)
         with self._log.open("ab") as log, self._where.inside():
-            environ = os.environ | {"ENTRANCES": self.box.entrances}
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=environ)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
 
     @property
     def log(self) -> str:

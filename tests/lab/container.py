@@ -25,10 +25,12 @@ class Container:
 
     groups: tuple[Path, ...] = ()
 
-    @property
-    def entrances(self) -> str:
-        """Return the files that a process writes its number to, one a line."""
-        return "\n".join(str(group / "cgroup.procs") for group in self.groups)
+    def enter(self) -> list[str]:
+        """Return a command that enters it, to be followed by the one that is run in it."""
+        if not self.groups:
+            return []
+        steps = "; ".join(f"echo $$ >{group}/cgroup.procs" for group in self.groups)
+        return ["sh", "-c", f'{steps}; exec "$0" "$@"']
 
     def limit(self, cores: float) -> None:
         """Give it this share of a core, as ``limits.cpu`` does."""
@@ -48,6 +50,9 @@ class Container:
                 if "nr_throttled" in words:
                     return int(words[words.index("nr_throttled") + 1])
         return 0
+
+
+NO_CONTAINER = Container()
 
 
 @contextmanager
