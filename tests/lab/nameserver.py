@@ -117,6 +117,7 @@ def nameserver(  # noqa: PLR0913 -- each a trait of the server
     - ``"rootless"``: names outside, and no NS of the root, as small forwarders do;
     - ``"stub"``: systemd-resolved with no server behind it;
     - ``"tcp-only"``: it answers over TCP alone;
+    - ``"mute"``: it reads all questions and answers none, nor does it hang up;
     - ``"tcp-mute"``, ``"tcp-unread"``, ``"tcp-unaccepted"``: over UDP alone; of a connection it
       reads the question, not even that, or does not take it at all, and hangs.
 
@@ -203,7 +204,7 @@ class Stage:
         peer = writer.get_extra_info("peername")
         with suppress(asyncio.IncompleteReadError):  # who asked has been killed
             length = int.from_bytes(await reader.readexactly(2), "big")
-            if self.script == ["tcp-mute"]:
+            if self.script in (["mute"], ["tcp-mute"]):
                 await reader.readexactly(length)
                 await asyncio.Event().wait()
             await self.perform(await reader.readexactly(length), peer, send, "tcp")
@@ -232,7 +233,9 @@ class Stage:
             reply.set_rcode(rcode)
             return reply.to_wire()
         match step:
-            case "silent" | "late" | "late-inside" | "cut" if step != "cut" or transport == "tcp":
+            case "silent" | "mute" | "late" | "late-inside" | "cut" if (
+                step != "cut" or transport == "tcp"
+            ):
                 return None
             case "garbage" | "flood":
                 return b"\xff" * 100
