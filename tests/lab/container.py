@@ -32,15 +32,14 @@ class Container:
         steps = "; ".join(f"echo $$ >{group}/cgroup.procs" for group in self.groups)
         return ["sh", "-c", f'{steps}; exec "$0" "$@"']
 
-    def limit(self, cores: float) -> None:
-        """Give it this share of a core, as ``limits.cpu`` does."""
-        needs.require("cgroups")
-        quota = int(cores * _PERIOD)
+    def limit(self, cores: float | None) -> None:
+        """Give it this share of a core, as ``limits.cpu`` does; None: all there is."""
+        quota = None if cores is None else int(cores * _PERIOD)
         for group in self.groups:
             if (group / "cpu.max").exists():
-                (group / "cpu.max").write_text(f"{quota} {_PERIOD}")
+                (group / "cpu.max").write_text("max" if quota is None else f"{quota} {_PERIOD}")
             if (group / "cpu.cfs_quota_us").exists():
-                (group / "cpu.cfs_quota_us").write_text(str(quota))
+                (group / "cpu.cfs_quota_us").write_text(str(quota or -1))
 
     def read_throttled(self) -> int:
         """Return for how many of its periods it had used up its share."""
