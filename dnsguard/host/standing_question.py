@@ -7,7 +7,6 @@ it says decides nothing: who does not answer here is asked there.
 
 import errno
 import os
-import secrets
 import socket
 import struct
 from contextlib import suppress
@@ -18,6 +17,8 @@ from dnsguard.host.queues import Queue, Queues
 from dnsguard.host.sock_diag import SERVICE
 from dnsguard.host.sockaddr import make_sockaddr
 
+_ID = 2
+"""Bytes (RFC 1035, 4.1.1)."""
 _MOST = 512
 """Bytes that are read of a reply."""
 _LENGTH = struct.Struct("!H")
@@ -32,7 +33,7 @@ class StandingQuestion:
 
     def __init__(self, server: IPAddress, message: bytes, port: int = SERVICE) -> None:
         """Take a question in wire format, whose id is made anew each time."""
-        self._server, self._port, self._message = server, port, message[2:]
+        self._server, self._port, self._message = server, port, message[_ID:]
         self._socket: socket.socket | None = None
         self._id = b""
 
@@ -43,7 +44,7 @@ class StandingQuestion:
         """
         if self._socket is None:
             self._socket = self._connect(socket.SOCK_DGRAM)
-        self._id = secrets.token_bytes(2)
+        self._id = os.urandom(_ID)
         self._socket.send(self._id + self._message)
 
     def _connect(self, kind: int) -> socket.socket:
@@ -101,7 +102,7 @@ class StandingConnection(StandingQuestion):
         self.drop()
         self._read = b""
         self._socket = self._connect(socket.SOCK_STREAM)
-        self._id = secrets.token_bytes(2)
+        self._id = os.urandom(_ID)
         message = self._id + self._message
         self._left = _LENGTH.pack(len(message)) + message
         self._send()
