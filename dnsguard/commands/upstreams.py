@@ -165,7 +165,7 @@ def render(data: Table, page: Page = _PLAIN) -> tuple[Line, ...]:
 def _failure(entry: Entry, transport: Transport) -> str | None:
     """Return why one that is in the file is of no use there."""
     is_fine = not entry["in_use"] or _took(entry, transport) is not None
-    return None if is_fine else f"in the file, but over {transport.upper()} it {entry['detail']}"
+    return None if is_fine else f"in the file, but over {transport.upper()}: {entry['detail']}"
 
 
 def _place(cells: str, last: str, page: Page) -> Iterator[Line]:

@@ -25,7 +25,7 @@ QUIET_TIMES = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairBackoff:
-    """The repairs lately made, and the delay they have earned (seconds).
+    """The repairs lately made, and the delay they had earned then (seconds).
 
     Beyond BURST in a second two programs are fighting, and every round wakes both: the delay
     doubles and is forgotten after a quiet time. The repair that is due at ``until`` is made.
@@ -38,13 +38,17 @@ class RepairBackoff:
     def record_repair(self, now: float) -> "RepairBackoff":
         """Return the state after a repair at ``now``."""
         recent = tuple(at for at in self.repairs if now - at < WINDOW)
-        quiet_since = self.repairs[-1] if self.repairs else now
-        delay = self.delay if now - quiet_since <= max(WINDOW, QUIET_TIMES * self.delay) else 0.0
+        delay = self.delay_at(now)
         if delay:
             delay = back_off(delay, 1, LONGEST_DELAY)
         elif len(recent) >= BURST:
             delay = SHORTEST_DELAY
         return RepairBackoff(repairs=(*recent, now), delay=delay, until=now + delay)
+
+    def delay_at(self, now: float) -> float:
+        """Return the delay that is in force; a fight is over without another repair, too."""
+        quiet_since = self.repairs[-1] if self.repairs else now
+        return self.delay if now - quiet_since <= max(WINDOW, QUIET_TIMES * self.delay) else 0.0
 
 
 LONGEST_HOLD_DOWN = 300.0

@@ -74,7 +74,8 @@ def choose_nameservers(  # noqa: PLR0913 -- each a fact of the look
         wanted, why = _give_back(memory, named, pool)
     if wanted is None and is_announced:
         # A copy of it would do away with the link, and name whom Go alone reads.
-        wanted = named.real or None
+        first = named.poison if memory.serves is Serves.NODELOCAL else ()
+        wanted = (*first, *named.real) or None
     return wanted, why
 
 

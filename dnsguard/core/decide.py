@@ -89,7 +89,7 @@ def follow_up(
         dhcp_queries=queries.now,
         unused=unused,
         tramples=memory.tramples,
-        delay=memory.fight.delay,
+        delay=memory.fight.delay_at(seen.now),
         cures_resolved=treatment.is_cure,
         is_heard=not treatment.is_cure or memory.cure.is_heard_of(memory.serves),
         prepared=prepare_repair(memory, seen, exclusions),

@@ -176,7 +176,8 @@ def prepare_repair(
     if memory.serves is not Serves.UPSTREAM or foreign is None or written is None:
         return None
     has_link = links.managers_link(seen.file) or guarded_resolvconf.read_link_marker(written)
-    if seen.file.link is not None or has_link or memory.fight.delay or foreign == written:
+    is_fight = memory.fight.delay_at(seen.now) > 0
+    if seen.file.link is not None or has_link or is_fight or foreign == written:
         return None
     poisoned = sort_nameservers(foreign, exclusions).poison
     left = sort_nameservers(written, exclusions)

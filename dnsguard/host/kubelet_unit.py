@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dnsguard.host.files import read_bounded
+from dnsguard.host.patterns import SYSTEMD
 
-PLACES = tuple(
-    f"/{place}/systemd/system" for place in ("etc", "run", "usr/local/lib", "usr/lib", "lib")
-)
-"""systemd.unit(5), the strongest first."""
+PLACES = tuple(f"/{place}/system" for place in SYSTEMD)
+"""The strongest first."""
 K0S = "k0scontroller", "k0sworker"
 UNITS = (
     *("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", *K0S),

@@ -9,6 +9,9 @@ from itertools import groupby, islice
 
 MOST_NAMES = 1024
 """That a pattern stands for."""
+SYSTEMD = tuple(f"{one}/systemd" for one in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
+"""Where systemd's programs look for files: of one name, the first (systemd.unit(5),
+resolved.conf(5))."""
 
 
 def expand_all(root: str, patterns: Iterable[str]) -> list[str]:

@@ -13,12 +13,10 @@ from dnsguard.formats import resolved as configuration
 from dnsguard.formats.address import IPAddress
 from dnsguard.formats.resolved import Configuration
 from dnsguard.host.files import read_bounded
-from dnsguard.host.patterns import find_drop_ins, list_names
+from dnsguard.host.patterns import SYSTEMD, find_drop_ins, list_names
 from dnsguard.host.resolvfile import try_identity
 from dnsguard.paths import Paths
 
-_PLACES = tuple(f"{one}/systemd" for one in ("etc", "run", "usr/local/lib", "usr/lib", "lib"))
-"""Where its files lie: of one name, the first (resolved.conf(5))."""
 _ASKS = "run/systemd/resolve/resolv.conf"
 """Whom it asks: its own word, written anew at each change and at each start."""
 _VARLINK = "/run/systemd/resolve/io.systemd.Resolve"
@@ -93,9 +91,9 @@ class ResolvedReader:
     def _find_files(self) -> Iterator[Path]:
         """Yield its files in the order in which they are read, ours left out."""
         root = self._paths.root
-        mains = (root / place / "resolved.conf" for place in _PLACES)
+        mains = (root / place / "resolved.conf" for place in SYSTEMD)
         yield from [one for one in mains if one.exists()][:1]
-        drop_ins = find_drop_ins(str(root), (f"{place}/resolved.conf.d" for place in _PLACES))
+        drop_ins = find_drop_ins(str(root), (f"{place}/resolved.conf.d" for place in SYSTEMD))
         found = (root / one for one in drop_ins)
         yield from (one for one in found if one.name != self._paths.resolved_drop_in.name)
 

@@ -5,14 +5,7 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-_DIRECTORIES = (
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "lib/systemd/system",
-    "usr/lib/systemd/system",
-)
-"""systemd.unit(5), UNIT FILE LOAD PATH; the first that has a unit counts."""
+from dnsguard.host.patterns import SYSTEMD
 
 
 class State(StrEnum):
@@ -26,7 +19,7 @@ class State(StrEnum):
 
 def find_state(root: Path, unit: str) -> State:
     """Return whether a unit is started at boot. Never raises OSError."""
-    directories = [root / one for one in _DIRECTORIES]
+    directories = [root / one / "system" for one in SYSTEMD]
     found = [one / unit for one in directories if os.path.lexists(one / unit)]
     if found and _is_masked(found[0]):
         return State.MASKED

@@ -1,5 +1,7 @@
 """The failures as they are without dnsguard, on the real chain."""
 
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from lab.guard import NODELOCAL, POISON
 from lab.wait import until
 
 pytestmark = gobin.needed
+
+README = Path(__file__).parents[2] / "README.md"
+IMAGES = "registry.k8s.io"
 
 
 @pytest.fixture
@@ -52,3 +57,38 @@ def test_before_nodelocal_is_up_the_node_resolves_nothing(world: World) -> None:
     assert resolve(world, OUTSIDE, NODELOCAL) is None
     world.remove_address()
     assert resolve(world, OUTSIDE, NODELOCAL) is None
+
+
+def _symptoms() -> list[re.Pattern[str]]:
+    """Return README.md's first block, line by line; numbers of each time's own are any."""
+    block = README.read_text(encoding="utf-8").partition("\n    ")[2].partition("\n\n")[0]
+    return [re.compile(_any_number(line.strip())) for line in block.splitlines()]
+
+
+def _any_number(line: str) -> str:
+    # Ports, pids and loop's random name differ; addresses of the lab are not the reader's.
+    return re.sub(r"\d+", r"\\d+", re.escape(line))
+
+
+def _pull(world: World) -> str:
+    """Return what Go's resolver says, as containerd's and kubelet's does, where nobody answers."""
+    enter = 'mount --make-rprivate / && mount --bind "$1" /etc/resolv.conf && exec "$2"'
+    file = world.root.parent / "poison"
+    file.write_bytes(POISON)
+    command = ["unshare", "--mount", "sh", "-c", enter, "sh", str(file), str(gobin.lookup())]
+    with world.node.inside():
+        done = subprocess.run(
+            command, input=f"{IMAGES}\n", check=True, capture_output=True, text=True
+        )
+    return done.stdout
+
+
+def test_the_symptoms_are_those_that_readme_shows(world: World) -> None:
+    """Somebody who searches for the lines of his log finds them there to the letter."""
+    pulled = _pull(world)
+    world.cluster.start(POISON)
+    until(lambda: "HINFO" in world.cluster.log, within=STARTED)
+    world.nodelocal.start(POISON)
+    told = pulled + world.nodelocal.wait_for_death() + world.cluster.log
+    missing = [one.pattern for one in _symptoms() if not one.search(told)]
+    assert missing == [], told

@@ -108,8 +108,8 @@ def furnish(tree: Path, setup: Setup) -> None:
     (tree / "etc/.resolv.conf.systemd-resolved.bak").unlink(missing_ok=True)
     write(tree, (*common, setup.resolv_conf, *setup.files))
     kubespray.point_kubelet_at(tree, setup.kubelet_reads)
-    _systemctl(tree, "enable", ("kubelet.service", *setup.enabled))
-    _systemctl(tree, "disable", setup.disabled)
+    switch(tree, "enable", "kubelet.service", *setup.enabled)
+    switch(tree, "disable", *setup.disabled)
 
 
 _TIMERS = ("apt-daily", "apt-daily-upgrade", "dpkg-db-backup", "e2scrub_all", "fstrim")
@@ -137,7 +137,8 @@ def write(tree: Path, files: Iterable[File]) -> None:
             path.chmod(file.mode)
 
 
-def _systemctl(tree: Path, verb: str, units: tuple[str, ...]) -> None:
+def switch(tree: Path, verb: str, *units: str) -> None:
+    """Enable or disable units for the next boot."""
     if units:
         command = ["systemctl", f"--root={tree}", "--quiet", verb, *units]
         subprocess.run(command, check=True)

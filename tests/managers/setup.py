@@ -71,6 +71,11 @@ class Setup:
     renew: tuple[str, ...] = ()
     """The command that renews the lease; none: the client does it by its own timer."""
     has_lease: bool = True
+    needs_gate: bool = False
+    """Whether a node with no memory of better days resolves from the first moment only where
+    kubelet waits for dnsguard-wait.service: the lease is the first to name an upstream, and its
+    client sets the route before it tells of it (dhcpcd, NetworkManager: some 20 ms), or
+    systemd-resolved is restarted for it (0.2 s)."""
     families: frozenset[int] = field(default_factory=lambda: frozenset({4}))
     """The families of the addresses that the network gives."""
 

@@ -90,6 +90,7 @@ IFUPDOWN_RESOLVED = Setup(
     raced=(_STUB,),  # measured: dhclient was last at the first boot, resolved at four others
     ways=_ALL,
     control=Control(dead=_ALL, loops=True),
+    needs_gate=True,
 )
 NETWORK_MANAGER = Setup(
     name="network-manager",
@@ -105,6 +106,7 @@ NETWORK_MANAGER = Setup(
         "/run/NetworkManager/conf.d/*",
     ),
     control=Control(dead=BY_FILE, loops=True),
+    needs_gate=True,
 )
 NETWORK_MANAGER_LINK = replace(
     NETWORK_MANAGER,
@@ -130,6 +132,7 @@ NETWORK_MANAGER_RESOLVED = replace(
     ways=_ALL,
     nameservers=(STUB,),
     control=Control(dead=_ALL, loops=True),
+    # With global DNS in its configuration NetworkManager gives resolved's links nothing.
 )
 RESOLVCONF = Setup(
     name="resolvconf",
@@ -170,6 +173,7 @@ DHCPCD = Setup(
     poison=kubespray.resolv_conf(kubespray.HEALTHY),
     owned=("/etc/dhcpcd.conf", "/run/dhcpcd/hook-state/resolv.conf/*", "/etc/resolv.conf.*"),
     control=Control(dead=_NOBODY, loops=False),
+    needs_gate=True,
     renew=("dhcpcd", "--rebind", "eth0"),
 )
 STATIC = Setup(
@@ -235,6 +239,7 @@ TRIXIE_DHCPCD = Setup(
     poison=kubespray.resolv_conf(kubespray.HEALTHY),
     owned=(*DHCPCD.owned, "/etc/network/interfaces"),
     control=Control(dead=_NOBODY, loops=False),
+    needs_gate=True,
     renew=("dhcpcd", "--rebind", "eth0"),
 )
 TRIXIE_NETWORKD = replace(

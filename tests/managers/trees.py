@@ -36,6 +36,17 @@ TRIXIE_RESOLVED = Recipe(
     release="trixie",
     packages=(*_DHCLIENT, "systemd-resolved", "libnss-resolve"),
 )
+TRIXIE_BUILD = Recipe(
+    name="trixie-build",
+    release="trixie",
+    packages=(
+        "build-essential",
+        "debhelper",
+        "dh-python",
+        "pybuild-plugin-pyproject",
+        "python3-setuptools",
+    ),
+)
 
 ALL = (
     DHCLIENT,
@@ -49,6 +60,7 @@ ALL = (
     TRIXIE,
     TRIXIE_DHCLIENT,
     TRIXIE_RESOLVED,
+    TRIXIE_BUILD,
 )
 
 

@@ -9,7 +9,15 @@ import pytest
 
 from static.manual import PAGES, ROOT
 
-DOCUMENTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/states.md")
+DOCUMENTS = (
+    "README.md",
+    "README.zh-CN.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/incident.md",
+    "docs/runbook.md",
+    "docs/states.md",
+)
 
 
 def test_every_manual_page_is_looked_at() -> None:

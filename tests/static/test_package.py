@@ -180,6 +180,18 @@ def test_package_holds_all_the_rest(package: Package) -> None:
     }
     assert {"dnsguard.8.gz", "dnsguard.toml.5.gz"} <= {Path(page).name for page in manuals}
     rest = {"usr/bin/dnsguard", "etc/dnsguard/dnsguard.toml"}
+    # What an operator needs where no name resolves; dh_compress packs what is long.
+    rest |= {
+        f"usr/share/doc/dnsguard/{name}"
+        for name in (
+            "README.md.gz",
+            "README.zh-CN.md.gz",
+            "CHANGELOG.md.gz",
+            "runbook.md.gz",
+            "incident.md.gz",
+            "incident.svg",
+        )
+    }
     # debhelper 13.11 enables no unit under usr/lib/systemd/system.
     rest.add("lib/systemd/system/dnsguard.service")
     assert manuals | rest <= package.installed()

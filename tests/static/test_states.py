@@ -22,7 +22,7 @@ from dnsguard.formats import guarded_resolvconf, resolvconf
 from dnsguard.formats.address import IPAddress
 from static.states import NODELOCAL_ADDRESS, POLICY, UPSTREAM, Row, _fits, _tables, check_claims
 
-PLAIN, LINK, TAKEN = "a file", "a link", "in its place"
+PLAIN, CLEAN, POISONED, TAKEN = "a file", "a clean link", "a poisoned link", "in its place"
 """What resolv.conf is: a manager's link, or a file of ours in the place of one that is clean."""
 _MANAGED = "../run/NetworkManager/resolv.conf"
 _POISON = f"nameserver {NODELOCAL_ADDRESS}\n".encode()
@@ -92,8 +92,9 @@ def _decided(  # noqa: PLR0913 -- each a fact of the table
 
 def _make_file(text: bytes, kind: str) -> FileObservation:
     identity = Identity(1, 1, 1, 1, 1)
-    if kind == LINK:
-        return FileObservation(content=text, identity=identity, link=_MANAGED, leads_away=True)
+    if kind in (CLEAN, POISONED):
+        said = _CLEAN if kind == CLEAN else text
+        return FileObservation(content=said, identity=identity, link=_MANAGED, leads_away=True)
     marker = guarded_resolvconf.LINK + _MANAGED.encode() + b"\n"
     return FileObservation(content=marker * (kind == TAKEN) + text, identity=identity)
 
@@ -110,11 +111,12 @@ def _worlds() -> tuple[tuple[Row, Plan], ...]:
 def _find_worlds() -> Iterator[tuple[Row, Plan]]:
     pods = (learn.RESOLV_CONF, "/var/lib/dnsguard/resolv.conf", "none", "unclear")
     both = (False, True)
-    files = ((PLAIN, False), (LINK, False), (TAKEN, False), (PLAIN, True))
+    kinds = (PLAIN, CLEAN, POISONED, TAKEN)
+    files = (*((kind, False) for kind in kinds), (PLAIN, True))
     for was, nodelocal, upstream, read, handover, is_held, is_proven, (kind, is_last) in product(
         _JUDGED, NodeLocal, UpstreamState, pods, HandoverMode, both, both, files
     ):
-        if kind == TAKEN and upstream is UpstreamState.NONE:
+        if kind in (CLEAN, TAKEN) and upstream is UpstreamState.NONE:
             continue  # what the link leads to names one
         world = {
             "was": str(was),

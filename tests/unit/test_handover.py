@@ -5,14 +5,17 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from property.node import EPOCH
 from property.text import NODELOCAL
 
 from dnsguard.core.answers import Outcome
 from dnsguard.core.hold import Serves
-from dnsguard.core.model import Candidate, Mode, NodeLocal
+from dnsguard.core.model import Candidate, HookRecord, Mode, NodeLocal
 from dnsguard.core.observation import PodsFile
 from dnsguard.core.plan import EndHold
 from dnsguard.core.policy import HandoverMode
+from dnsguard.formats import resolvconf
+from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from unit.decisions import (
     COPY,
     GUARDED,
@@ -49,6 +52,17 @@ class TestHandingOver:
         let_answer(node, *(server.address for server in servers), *[NODELOCAL] * 3)
         plan = node.look()
         assert plan.wanted == (NODELOCAL, servers[0].address, servers[1].address)
+
+    def test_a_renewal_that_names_both_keeps_both(self) -> None:
+        """Where dhclient.conf supersedes with NodeLocalDNS and a backup: nothing of it was lost."""
+        node = make_handed_over_node()
+        node.now += 10.0
+        told = DhclientEvent(reason=Reason.RENEW, interface="eth0", nameservers=(NODELOCAL, REAL))
+        node.records = (HookRecord(told=told, written=EPOCH + node.now),)
+        plan = node.look()
+        assert plan.wanted == (NODELOCAL, REAL)
+        assert resolvconf.read_addresses(node.file.content) == (NODELOCAL, REAL)
+        assert len(node.written_at) == 2
 
     @pytest.mark.parametrize("failures", [1, 2, 3])
     def test_its_death_brings_the_upstream_back(self, failures: int) -> None:

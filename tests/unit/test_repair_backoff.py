@@ -59,6 +59,14 @@ def test_quiet_ends_the_fight() -> None:
     assert over.delay == 0.0
 
 
+def test_quiet_ends_it_without_another_repair() -> None:
+    """A node stayed DEGRADED for good after one burst, until it was trampled again."""
+    fight, made = _repair(RepairBackoff(), every=0.001, times=BURST + 4)
+    quiet = max(WINDOW, QUIET_TIMES * fight.delay)
+    assert fight.delay_at(made[-1] + quiet - 0.01) == fight.delay
+    assert fight.delay_at(made[-1] + quiet + 0.01) == 0.0
+
+
 def test_the_memory_of_it_is_short() -> None:
     """What is remembered is bounded by the window, however long the fight."""
     fight, _ = _repair(RepairBackoff(), every=0.01, times=5000)

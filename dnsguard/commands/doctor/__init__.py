@@ -43,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         "cluster": sorted(map(str, said.cluster)),
         "silent": sorted(map(str, said.dead)),
     }
+    data["unread"] += [f"{one} was not asked: python3-dnspython is missing" for one in said.unasked]
     data["means"] = means.find_means(paths.root, found)
     if options.json:
         terminal.say_json(data)

@@ -14,7 +14,6 @@ from dnsguard.core.eligibility import services
 from dnsguard.core.evidence import Finding, judge_round
 from dnsguard.core.policy import Policy
 from dnsguard.formats.address import IPAddress
-from dnsguard.prober import ask
 
 MOST_ASKED = 32
 """Those of DNS servers and of kubelet's file first."""
@@ -30,12 +29,17 @@ class Inquiry:
     """Those that know the cluster's names, and no nonsense beside them."""
     dead: frozenset[IPAddress] = frozenset()
     """Those that said nothing, whatever they were asked."""
+    unasked: tuple[IPAddress, ...] = ()
+    """Those that could not be asked, for want of a library."""
 
 
 def inquire(node: NodeSnapshot, policy: Policy) -> Inquiry:
     """Ask everyone whom a file here names and whom nobody knows; takes some seconds at the most."""
     asked = list(dict.fromkeys(_find_strangers(node)))[:MOST_ASKED]
-    answers = asyncio.run(_ask_all(asked, policy))
+    try:
+        answers = asyncio.run(_ask_all(asked, policy))
+    except ModuleNotFoundError:  # out of the source tree, on a node that can't fetch a package
+        return Inquiry(unasked=tuple(asked))
     known = services(policy)
     named = frozenset(policy.servers)
     return Inquiry(
@@ -87,6 +91,8 @@ async def _probe_all(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
 
 async def _ask_round(address: IPAddress, policy: Policy) -> tuple[Answer, ...]:
     """Ask for a name outside, over TCP, too; then for the cluster's own and one that is none."""
+    from dnsguard.prober import ask  # noqa: PLC0415 -- dnspython, where somebody is to be asked
+
     legs = (
         ProbeTarget(ProbeKind.UPSTREAM, tcp=True),
         ProbeTarget(ProbeKind.UPSTREAM),

@@ -13,7 +13,13 @@ from lab.terminal import Terminal
 pytestmark = pytest.mark.integration
 
 
-SCHEMA = json.loads((TREE / "docs/status.schema.json").read_text(encoding="utf-8"))
+CLOSED_SCHEMA = json.loads(
+    (TREE / "docs/status.schema.json").read_text(encoding="utf-8"),
+    object_hook=lambda part: (
+        {"additionalProperties": False, **part} if "required" in part else part
+    ),
+)
+"""Without room for the keys of later versions."""
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -57,10 +63,10 @@ def test_node_problem_detector_is_told(guard: Node) -> None:
 
 
 def test_the_status_keeps_to_its_schema(guard: Node) -> None:
-    """In every mode; docs/status.schema.json forbids keys that it does not describe."""
+    """In every mode, and it has no key that docs/status.schema.json does not describe."""
 
     def check() -> None:
-        jsonschema.validate(json.loads(guard.run("status", "--json").stdout), SCHEMA)
+        jsonschema.validate(json.loads(guard.run("status", "--json").stdout), CLOSED_SCHEMA)
 
     (guard.root / "var/lib/kubelet").mkdir(parents=True)
     (guard.root / "var/lib/kubelet/config.yaml").write_text("resolvConf: /else\n")

@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from lab.nameserver import nameserver
@@ -11,6 +14,8 @@ from dnsguard.commands import doctor
 from integration.doctor.world import CLUSTER, COREDNS, NODE_CACHE, NODELOCAL, UID, UPSTREAM, Lab
 
 pytestmark = pytest.mark.integration
+
+TREE = Path(__file__).parents[3]
 
 
 def test_the_loop_is_drawn(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +70,21 @@ def test_whom_nobody_knows_is_asked(
     assert ("CLUSTER DNS: 10.44.0.10" in told) is is_inside
     assert ("delete pod coredns-abc" in told) is is_inside
     assert ("Clean" in told) is not is_inside
+
+
+def test_the_loop_is_found_out_of_the_tree(lab: Lab) -> None:
+    """README.md's first command, on a node that can't fetch a package: no library is there."""
+    (lab.root / "etc/resolv.conf").write_text(f"nameserver {NODELOCAL}\n")
+    lab.start("node-cache", NODE_CACHE, CLUSTER, pod="nodelocaldns-xyz")
+    lab.start("coredns", COREDNS, NODELOCAL, "192.0.2.99", pod="coredns-abc")
+    # -S: without site-packages, where every library lies.
+    command = [sys.executable, "-SEsB", "-m", "dnsguard", "--root", str(lab.root), "doctor"]
+    done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (doctor.FOUND, ""), done
+    assert "LOOP (" in done.stdout
+    assert f"/etc/resolv.conf ({NODELOCAL}): POISONED by {NODELOCAL}" in done.stdout
+    assert "NOT LOOKED AT: 192.0.2.99 was not asked: python3-dnspython is missing" in done.stdout
+    assert "kubectl -n kube-system delete pod coredns-abc" in done.stdout
 
 
 def test_a_choice_may_loop(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
