@@ -114,16 +114,9 @@ class Health:
         waiting = streak.waiting if is_told else max(0, streak.waiting - 1)
         streak = replace(streak, waiting=waiting, heard_at=answer.at, detail=answer.detail)
         if answer.outcome is Outcome.ANSWERED:
-            return self._replace_streak(
-                answer.leg,
-                replace(
-                    streak,
-                    successes=streak.successes + 1,
-                    failures=0,
-                    failing_since=None,
-                    rtt=answer.rtt,
-                ),
-            )
+            streak = replace(streak, successes=streak.successes + 1, rtt=answer.rtt)
+            streak = replace(streak, failures=0, failing_since=None)
+            return self._replace_streak(answer.leg, streak)
         # The kernel's word that nobody reads or listens needs no second one. (Over TCP it may be
         # a server that is changing places with its successor: RST, where UDP is handed over.)
         is_final = is_told or (answer.outcome is Outcome.UNREACHABLE and answer.leg == HEARTBEAT)
