@@ -63,7 +63,8 @@ class Heartbeat:
         if address is not None:
             for beat in self._beats:
                 beat.start(address, policy)
-            self._go_on(policy.heartbeat)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(0, self._go_on, policy.heartbeat)
 
     def _go_on(self, pause: float) -> None:
         """Wake the loop for both at once: that costs more than what they do."""
@@ -120,7 +121,7 @@ class Beat:
         self._question: StandingQuestion | None = None
         self._looks: asyncio.TimerHandle | None = None
         self._is_out, self._turn = False, 0
-        self._put_at = self._doubt_at = 0.0
+        self._give_up_at = self._doubt_at = 0.0
         self._stall = Stall()
 
     def start(self, address: IPAddress, policy: Policy) -> None:
@@ -144,7 +145,7 @@ class Beat:
             return
         if self._is_out and not self._has_heard(self._question):
             self._doubt()
-            self._stall = Stall()
+            self._stall, self._give_up_at = Stall(), time.monotonic() + self._policy.timeout
             self._look(self._question)
             return
         if self._is_out and self._leg.tcp:
@@ -156,11 +157,10 @@ class Beat:
         self._turn -= 1
 
     def _put(self, question: StandingQuestion) -> None:
-        self._put_at, self._is_out = time.monotonic(), True
         try:
             question.put()
+            self._is_out = True
         except OSError:
-            self._is_out = False
             question.drop()
             self._doubt()  # who asks as ever is told why
 
@@ -185,7 +185,7 @@ class Beat:
             self._is_out = False
             return
         now = time.monotonic()
-        if now - self._put_at > self._policy.timeout:
+        if now > self._give_up_at:
             question.drop()  # it may be lost: another one
             self._is_out = False
             return

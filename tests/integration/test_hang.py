@@ -44,9 +44,13 @@ def _served(
         yield server, daemon
 
 
-def test_it_reads_nothing(guard: Node, box: Container) -> None:
-    """The journal, the status and the metrics say that it hangs, and what waits for it."""
-    with _served(guard, box) as (server, _):
+@pytest.mark.parametrize("heartbeat", [0.1, 1.5])
+def test_it_reads_nothing(guard: Node, box: Container, heartbeat: float) -> None:
+    """The journal, the status and the metrics say that it hangs, and what waits for it.
+
+    So they do where an operator waits longer for a heartbeat than for any other answer.
+    """
+    with _served(guard, box, heartbeat=heartbeat) as (server, _):
         server.process.send_signal(SIGSTOP)
         guard.wait_for(UPSTREAM)
         guard.wait_for_line("mode=guarding", HUNG, "wait unread in its queue")
