@@ -46,6 +46,7 @@ class Heartbeat:
         on_doubt: Callable[[ProbeTarget], None],
     ) -> None:
         """Be ready; without ``queues`` nobody is said to hang, only doubted."""
+        self._loop = asyncio.get_running_loop()
         owners = Owners()
         self._beats = [
             Beat(ProbeTarget(ProbeKind.CLUSTER, tcp), queues, owners, on_hung, on_doubt)
@@ -63,12 +64,11 @@ class Heartbeat:
         if address is not None:
             for beat in self._beats:
                 beat.start(address, policy)
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(0, self._go_on, policy.heartbeat)
+            self._timer = self._loop.call_later(0, self._go_on, policy.heartbeat)
 
     def _go_on(self, pause: float) -> None:
         """Wake the loop for both at once: that costs more than what they do."""
-        self._timer = asyncio.get_running_loop().call_later(pause, self._go_on, pause)
+        self._timer = self._loop.call_later(pause, self._go_on, pause)
         for beat in self._beats:
             beat.go_on()
 

@@ -70,5 +70,5 @@ def test_a_quiet_node_costs_little(guard: Node, calls: list[str]) -> None:
     made = [(match["name"], call) for call in calls if (match := _CALL.match(call))]
     assert not [call for name, call in made if KUBELET in call and name.startswith("open")]
     names = Counter(name for name, _ in made)
-    # Sixty a second are the heartbeats'.
-    assert sum(names.values()) <= 140 * SECONDS, names.most_common()
+    # Sixty a second are the heartbeats', which are further apart where the machine is busy.
+    assert sum(names.values()) <= 160 * SECONDS, names.most_common()
