@@ -116,9 +116,14 @@ KEYS: dict[str, Key] = {
     ),
     "health.slow": Key(5.0, seconds_reader(3600), "Seconds between questions while nothing does."),
     "health.heartbeat": Key(
-        1.0,
+        0.1,
         seconds_reader(60),
         "The same for the one question that tells whether NodeLocalDNS hangs.",
+    ),
+    "health.unread": Key(
+        0.08,
+        seconds_reader(4),
+        "Seconds that a question lies unread before a NodeLocalDNS that sleeps is hung.",
     ),
     "health.timeout": Key(1.0, seconds_reader(4), "Seconds until a question counts as unanswered."),
     "health.hold_down": Key(
@@ -231,6 +236,7 @@ def _assemble(values: dict[str, object]) -> Config:
         fast=get("health.fast", float),
         slow=get("health.slow", float),
         heartbeat=get("health.heartbeat", float),
+        unread=get("health.unread", float),
         timeout=get("health.timeout", float),
         hold_down=get("health.hold_down", float),
     )

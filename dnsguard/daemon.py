@@ -21,7 +21,7 @@ from typing import Any
 from dnsguard import __version__, config
 from dnsguard.background import Background, prepare_repair, sync
 from dnsguard.control import Control
-from dnsguard.core.answers import Answer
+from dnsguard.core.answers import Answer, ProbeTarget
 from dnsguard.core.model import CurrentLease, Mode, UpstreamState
 from dnsguard.core.plan import Plan
 from dnsguard.dhclient import Dhclient
@@ -29,10 +29,12 @@ from dnsguard.errors import ConfigError
 from dnsguard.exporter import Destinations, Exporter
 from dnsguard.file_hints import FileHints
 from dnsguard.guard import Guard
+from dnsguard.heartbeat import Heartbeat
 from dnsguard.hints import REFRESH, open_source, tell_unavailable
 from dnsguard.host import dhcp_query
 from dnsguard.host.addresses import Addresses
 from dnsguard.host.listeners import Listeners
+from dnsguard.host.queues import Queues
 from dnsguard.host.selector import PromptSelector
 from dnsguard.host.watch import Watch
 from dnsguard.log import Journal
@@ -82,7 +84,9 @@ class Daemon:
         self._network = NetworkHints(
             open_source(Addresses, journal), open_source(Listeners, journal)
         )
-        self._prober = Prober(self._take_in)
+        self._queues = open_source(Queues, journal)
+        self._prober = Prober(self._take_in, self._queues)
+        self._heartbeat = Heartbeat(self._queues, self._on_hung, self._on_doubt)
         self._timer: asyncio.TimerHandle | None = None
         self._requests = Requests(guard, self._dhclient, self._tell, self.look)
         self._exporter = Exporter(
@@ -199,6 +203,15 @@ class Daemon:
         self._take_addresses(self._network.list_listeners(self._guard.policy.nodelocal))
         self._follow_up(self._guard.look(answers))
 
+    def _on_hung(self, answer: Answer) -> None:
+        """Look at once: NodeLocalDNS reads nothing any more, by the kernel's word."""
+        self._take_in((answer,))
+
+    def _on_doubt(self, leg: ProbeTarget) -> None:
+        """Ask NodeLocalDNS as ever: a heartbeat was not answered in time."""
+        self._guard.doubt_nodelocal(leg)
+        self._plan_next()
+
     def _reread_soon(self) -> None:
         """Read the files that name servers again, if that was not done just now."""
         plan = self._guard.plan
@@ -281,6 +294,7 @@ class Daemon:
         if self._timer is not None:
             self._timer.cancel()
         guard = self._guard
+        self._heartbeat.attend(guard.healthy_nodelocal, guard.policy)
         due = min(guard.probe_at, guard.look_at, self._look_by, self._refresh_at)
         self._timer = self._loop.call_at(due, self._on_time)
 
@@ -361,6 +375,9 @@ class Daemon:
         self._service.stop()
         self._control.close()
         self._background.cancel()
+        self._heartbeat.close()
+        if self._queues is not None:
+            self._queues.close()
         if self._timer is not None:
             self._timer.cancel()
         self._exporter.close()

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dnsguard.core.answers import Answer, Probe
+from dnsguard.core.answers import Answer, Probe, ProbeTarget
 from dnsguard.core.decide import follow_up, forget, to_remember
 from dnsguard.core.learn_answers import confirm
 from dnsguard.core.memory import Memory
-from dnsguard.core.model import CurrentLease
+from dnsguard.core.model import CurrentLease, NodeLocal
 from dnsguard.core.observation import DhcpAnswer, FileObservation, Observation
 from dnsguard.core.plan import Plan
 from dnsguard.core.policy import Policy
@@ -228,6 +228,11 @@ class Guard:
         self.memory = replace(self.memory, health=health)
         self._questions += due
 
+    def doubt_nodelocal(self, leg: ProbeTarget) -> None:
+        """Have NodeLocalDNS asked at once: it was slow to answer a heartbeat."""
+        self.memory = replace(self.memory, health=self.memory.health.doubt(leg))
+        self.probe_nodelocal()
+
     def is_as_left(self) -> bool:
         """Tell whether resolv.conf says what the last look has left there.
 
@@ -252,6 +257,12 @@ class Guard:
                 identity == seen.file.identity and self.surroundings.read_pods_file() == seen.pods
             )
         return False
+
+    @property
+    def healthy_nodelocal(self) -> IPAddress | None:
+        """NodeLocalDNS's address, while it is healthy."""
+        health = self.memory.health
+        return health.address if health.state is NodeLocal.HEALTHY else None
 
     @property
     def probe_at(self) -> float:

@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 from dnsguard.core.answers import Answer, Outcome, Probe, ProbeKind, combine
 from dnsguard.core.policy import Policy
 from dnsguard.core.probes import wording
 from dnsguard.host import health_url, probe
+from dnsguard.host.queues import Queues
 
 GATHER = 0.005
 """Seconds that an answer is kept for those that were asked for with it, unless it is a failure."""
@@ -29,8 +31,10 @@ class Prober:
     look, costs more than a question.
     """
 
-    def __init__(self, take_in: Callable[[tuple[Answer, ...]], None]) -> None:
-        self._take_in = take_in
+    def __init__(
+        self, take_in: Callable[[tuple[Answer, ...]], None], queues: Queues | None
+    ) -> None:
+        self._take_in, self._queues = take_in, queues
         self._under_way = 0
         self._answers: list[Answer] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -45,11 +49,22 @@ class Prober:
             answer = await ask(query, policy)
         finally:
             self._under_way -= 1
+        if answer.outcome is Outcome.TIMED_OUT and query.address in policy.nodelocal:
+            answer = self._explain(answer)
         self._answers.append(answer)
         if answer.outcome is not Outcome.ANSWERED or not self._under_way:
             self._hand_over()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._hand_over)
+
+    def _explain(self, answer: Answer) -> Answer:
+        """Say what is known of a question that NodeLocalDNS left without an answer."""
+        if self._queues is None:
+            return answer
+        queue = self._queues.read(answer.address, None, tcp=answer.tcp)
+        if queue is None or not queue.unread:
+            return answer
+        return replace(answer, detail=f"{answer.detail}: {queue}")
 
     def _hand_over(self) -> None:
         if self._timer is not None:

@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # SERVFAIL, REFUSED, ...: somebody is there but can't tell
     TIMED_OUT = "timed-out"  # nothing came
     UNREACHABLE = "unreachable"  # nobody listens, or no way there: the kernel says so at once
+    HUNG = "hung"  # it leaves its questions unread, and does not run: the kernel says so
     MALFORMED = "malformed"  # only what is no answer to this question came, till the time was up
 
 

@@ -103,25 +103,23 @@ class Health:
         streak = self.streak(leg)
         return self._replace_streak(leg, replace(streak, asked_at=now, waiting=streak.waiting + 1))
 
+    def doubt(self, leg: ProbeTarget) -> "Health":
+        """Return the health of one that is slow to answer a heartbeat: it is asked at once."""
+        return self._replace_streak(leg, replace(self.streak(leg), asked_at=None))
+
     def apply_answer(self, answer: Answer, policy: Policy) -> "Health":
         """Return the health with one question less under way; its state is as it was."""
         streak = self.streak(answer.leg)
-        waiting = max(0, streak.waiting - 1)
+        is_told = answer.outcome is Outcome.HUNG  # by a heartbeat, and asked for by nobody
+        waiting = streak.waiting if is_told else max(0, streak.waiting - 1)
         streak = replace(streak, waiting=waiting, heard_at=answer.at, detail=answer.detail)
         if answer.outcome is Outcome.ANSWERED:
-            return self._replace_streak(
-                answer.leg,
-                replace(
-                    streak,
-                    successes=streak.successes + 1,
-                    failures=0,
-                    failing_since=None,
-                    rtt=answer.rtt,
-                ),
-            )
-        # The kernel's word that nobody listens needs no second one. (Over TCP it may be a
-        # server that is changing places with its successor: RST, where UDP is handed over.)
-        is_final = answer.outcome is Outcome.UNREACHABLE and answer.leg == HEARTBEAT
+            streak = replace(streak, successes=streak.successes + 1, rtt=answer.rtt)
+            streak = replace(streak, failures=0, failing_since=None)
+            return self._replace_streak(answer.leg, streak)
+        # The kernel's word that nobody reads or listens needs no second one. (Over TCP it may be
+        # a server that is changing places with its successor: RST, where UDP is handed over.)
+        is_final = is_told or (answer.outcome is Outcome.UNREACHABLE and answer.leg == HEARTBEAT)
         since = answer.at if streak.failing_since is None else streak.failing_since
         failures = streak.failures + (policy.failures if is_final else 1)
         return self._replace_streak(

@@ -214,19 +214,19 @@ def _leg_wait(leg: ProbeTarget, health: Health, policy: Policy) -> float:
     """Return the seconds from the last question to the next."""
     streak = health.streak(leg)
     if not streak.waiting:
-        return _leg_interval(leg, streak, policy)
+        return _leg_interval(streak, policy)
     # One that is slow to answer may hang: it is not waited for till the time is up.
     may_hang = health.state is NodeLocal.HEALTHY and streak.waiting < policy.failures
     return policy.fast if may_hang else LOST
 
 
-def _leg_interval(leg: ProbeTarget, streak: ProbeStreak, policy: Policy) -> float:
+def _leg_interval(streak: ProbeStreak, policy: Policy) -> float:
     if streak.failures:
         # Long silence is stable too, though a pod may come up any second.
         return min(policy.slow, policy.fast * min(5, 1 + streak.failures // 5))
     if streak.successes < policy.successes:
         return policy.fast
-    return min(policy.heartbeat, policy.slow) if leg == HEARTBEAT else policy.slow
+    return policy.slow
 
 
 def _slack(interval: float) -> float:

@@ -37,8 +37,16 @@ def is_reply(query: bytes, wire: bytes) -> bool:
     return questions == 1 and asked.lower() == told.lower()
 
 
+def read_rcode(number: bytes, wire: bytes) -> int | None:
+    """Return the response code of a reply with this id, by its header; None if it is none."""
+    if len(wire) < _HEADER.size or wire[:2] != number:
+        return None
+    flags = read_flags(wire)
+    return flags & _RCODE if flags & _IS_REPLY else None
+
+
 def read_flags(wire: bytes) -> int:
-    """Return the flags of a message that :func:`is_reply` has let pass."""
+    """Return the flags of a message that is one."""
     return int(_HEADER.unpack_from(wire)[1])
 
 

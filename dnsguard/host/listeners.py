@@ -4,48 +4,28 @@ A server that is killed leaves its address behind, and nothing on it. The kernel
 that its socket is gone 1 ms after ``kill -9``, without a capability, while a
 probe learns of it when its turn comes.
 
-The messages are struct's, not pyroute2's: importing ``pyroute2.netlink.diag`` brings the
-library's own sockets along, 14 ms and 1.3 MiB with 0.7.2, 35 ms and 3.4 MiB with 0.9.7,
-for two structures that have been the same since Linux 3.3.
-
 Events come on one socket and answers on another, so neither waits behind the other.
 """
 
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address
-from struct import Struct
+from ipaddress import IPv4Address
 
 from dnsguard.formats.address import IPAddress, plain
-from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, events, messages, open_socket
+from dnsguard.host.netlink import HEADER, events, open_socket
+from dnsguard.host.sock_diag import NETLINK_SOCK_DIAG, SERVICE, find_socket
 from dnsguard.host.socket_filter import attach, pack
-
-_NETLINK_SOCK_DIAG = 4
-_NLM_F_REQUEST = 1
-
-_SOCK_DIAG_BY_FAMILY = 20
-"""The type of a question and of its answer (linux/sock_diag.h)."""
 
 _GROUPS = 1 << (2 - 1) | 1 << (4 - 1)
 """SKNLGRP_INET_UDP_DESTROY and SKNLGRP_INET6_UDP_DESTROY (linux/sock_diag.h)."""
 
-_QUESTION = Struct("=4BI2s2s16s16sI8s")
-"""struct inet_diag_req_v2: family, protocol, extensions, padding, states; and in it struct
-inet_diag_sockid: source and destination port and address in network order, interface,
-cookie (linux/inet_diag.h)."""
-
-_ANY_STATE = 0xFFFFFFFF
-_NO_COOKIE = b"\xff" * 8
-
-_PORT = 53
 _PORT_AT = HEADER.size + 4
 """Where an event has its socket's own port (struct inet_diag_msg, linux/inet_diag.h)."""
 
 _ONLY_THE_PORT = pack(
     [
         (0x28, 0, 0, _PORT_AT),  # ldh [_PORT_AT]; too short for that: dropped
-        (0x15, 0, 1, _PORT),  # jeq #_PORT
+        (0x15, 0, 1, SERVICE),  # jeq #SERVICE
         (0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: keep all of it
         (0x06, 0, 0, 0),  # ret #0: drop it
     ]
@@ -67,7 +47,7 @@ class Listeners:
 
         :raises OSError: netlink is refused here, or no descriptor is left.
         """
-        self._events = open_socket(_NETLINK_SOCK_DIAG)
+        self._events = open_socket(NETLINK_SOCK_DIAG)
         try:
             # The filter first: whatever is told from then on went through it.
             attach(self._events, _ONLY_THE_PORT)
@@ -88,7 +68,7 @@ class Listeners:
         return bool(list(events(self._events)))
 
     def find_listening(
-        self, addresses: Iterable[IPAddress], port: int = _PORT
+        self, addresses: Iterable[IPAddress], port: int = SERVICE
     ) -> frozenset[IPAddress] | None:
         """Return those of the addresses on which a UDP query finds a socket just now.
 
@@ -104,7 +84,7 @@ class Listeners:
         if not self._can_tell:
             return None
         try:
-            with open_socket(_NETLINK_SOCK_DIAG) as sock:
+            with open_socket(NETLINK_SOCK_DIAG) as sock:
                 return frozenset(one for one in addresses if _is_served(sock, one, port))
         except OSError:
             return None
@@ -122,7 +102,7 @@ def _can_tell() -> bool:
     question loads; the subscription loads inet_diag only, which tells nothing of UDP.
     """
     with (
-        open_socket(_NETLINK_SOCK_DIAG) as sock,
+        open_socket(NETLINK_SOCK_DIAG) as sock,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
     ):
         ours.bind(("", 0))
@@ -130,53 +110,8 @@ def _can_tell() -> bool:
 
 
 def _is_served(sock: socket.socket, address: IPAddress, port: int) -> bool:
-    """Ask the kernel, which answers inside sendto(2): nothing is waited for.
+    """Ask the kernel.
 
-    :raises OSError: the kernel refuses.
+    :raises OSError: it refuses.
     """
-    sock.sendto(_make_query(plain(address), port), (0, 0))
-    for kind, _, message in messages(sock.recv(DATAGRAM_MAX)):
-        if kind == _SOCK_DIAG_BY_FAMILY:
-            return True
-        with suppress(FileNotFoundError):
-            check(message)
-    return False
-
-
-def _make_query(address: IPAddress, port: int) -> bytes:
-    """Return the question which socket a packet to this address and port goes to.
-
-    The socket's own side is the destination here, "for historical reasons"
-    (udp_dump_one in net/ipv4/udp_diag.c), while everywhere else it is the source.
-    """
-    return HEADER.pack(
-        HEADER.size + _QUESTION.size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0
-    ) + _QUESTION.pack(
-        socket.AF_INET if address.version == 4 else socket.AF_INET6,
-        socket.IPPROTO_UDP,
-        0,
-        0,
-        _ANY_STATE,
-        b"",
-        port.to_bytes(2, "big"),
-        b"",
-        address.packed,
-        _find_link(address),
-        _NO_COOKIE,
-    )
-
-
-def _find_link(address: IPAddress) -> int:
-    """Return the number of the link that the address's zone names, 0 without one.
-
-    A server on a link-local address is bound to its link. On 0, which is also the number
-    of a link that is gone, only those are found that are bound to none.
-    """
-    zone = address.scope_id if isinstance(address, IPv6Address) else None
-    if zone is None:
-        return 0
-    if zone.isdecimal() and len(zone) < 10:
-        return int(zone)
-    with suppress(OSError, ValueError):  # no such link; no name at all
-        return socket.if_nametoindex(zone)
-    return 0
+    return find_socket(sock, (plain(address), port), tcp=False) is not None

@@ -107,6 +107,14 @@ async def ask_all(
     return tuple(await asyncio.gather(*asks))
 
 
+def write_query(question: Question) -> bytes:
+    """Return a question in wire format, its id 0.
+
+    :raises ValueError: there is no such name or type.
+    """
+    return bytes(2) + _write_query(question.name, question.rdtype, has_edns=True)
+
+
 def unreachable(error: OSError) -> str:
     """Return why nobody was reached, for people."""
     if error.errno == errno.ECONNREFUSED:

@@ -28,6 +28,7 @@ from lab.chain_files import (
     make_second,
 )
 from lab.chain_server import GOOD, Server
+from lab.container import container
 from lab.guard import NODELOCAL, UPSTREAM, Node
 from lab.netns import Namespace, cable, namespace
 
@@ -93,7 +94,7 @@ def chain(root: Path) -> Iterator[World]:
                 if local.is_node_cache:
                     command += ["-localip", NODELOCAL, "-upstreamsvc", "coredns"]
                     command += ["-setupinterface=false", "-setupiptables=false"]
-            made = Server(command, where, address, work)
+            made = Server(command, where, address, work, stack.enter_context(container()))
             stack.callback(made.kill)
             return made
 

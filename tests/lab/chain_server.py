@@ -9,6 +9,7 @@ import dns.message
 import dns.query
 
 from lab.chain_files import INSIDE
+from lab.container import NO_CONTAINER, Container
 from lab.guard import UPSTREAM
 from lab.netns import Namespace
 from lab.wait import until
@@ -21,14 +22,32 @@ STARTED = 10.0
 class Server:
     """One of the servers: started, killed and started again, its log kept."""
 
-    def __init__(self, command: list[str], where: Namespace, address: str, work: Path) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        where: Namespace,
+        address: str,
+        work: Path,
+        box: Container = NO_CONTAINER,
+    ) -> None:
         self.address = address
         self.process: subprocess.Popen[bytes] | None = None
         # Of its own: a mount that nobody else sees, and death with its test.
         enter = 'mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        private = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-c", enter]
+        private = [
+            *box.enter(),
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            enter,
+        ]
         self._command = [*private, str(work / "resolv.conf"), *command]
         self._where = where
+        self.box = box
         self._conf = work / "resolv.conf"
         self._log = work / "log"
         self._log.touch()

@@ -31,6 +31,7 @@ import dns.rdatatype
 import dns.rrset
 
 from dnsguard.formats import resolvconf
+from lab.container import NO_CONTAINER, Container
 from lab.netns import Namespace
 
 CLUSTER = dns.name.from_text("cluster.local.")
@@ -95,13 +96,14 @@ class Nameserver:
 
 
 @contextmanager
-def nameserver(
+def nameserver(  # noqa: PLR0913 -- each a trait of the server
     where: Namespace,
     address: str,
     *,
     script: str = "answer",
     says: str = "192.0.2.1",
     port: int = 53,
+    box: Container = NO_CONTAINER,
 ) -> Iterator[Nameserver]:
     """Run a nameserver; when this returns it listens.
 
@@ -114,11 +116,15 @@ def nameserver(
     - ``"picky"``: it refuses any name below ``local.``, and resolves the rest;
     - ``"rootless"``: names outside, and no NS of the root, as small forwarders do;
     - ``"stub"``: systemd-resolved with no server behind it;
-    - ``"tcp-only"``: it answers over TCP alone.
+    - ``"tcp-only"``: it answers over TCP alone;
+    - ``"mute"``: it reads all questions and answers none, nor does it hang up;
+    - ``"tcp-mute"``, ``"tcp-unread"``, ``"tcp-unaccepted"``: over UDP alone; of a connection it
+      reads the question, not even that, or does not take it at all, and hangs.
 
     :param says: the A record of every name, so that tests can tell servers apart.
+    :param box: the container that it is in.
     """
-    with _run(where, address, str(port), says, script) as server:
+    with _run(where, address, str(port), says, script, box=box) as server:
         yield server
 
 
@@ -136,8 +142,8 @@ def nodelocal(
 
 
 @contextmanager
-def _run(where: Namespace, *arguments: str) -> Iterator[Nameserver]:
-    command = [sys.executable, "-m", "lab.nameserver", *arguments]
+def _run(where: Namespace, *arguments: str, box: Container = NO_CONTAINER) -> Iterator[Nameserver]:
+    command = [*box.enter(), sys.executable, "-m", "lab.nameserver", *arguments]
     places = (str(Path(__file__).parents[above]) for above in (1, 2))
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(places)}
     with where.spawn(command, environ=environ) as process:
@@ -160,11 +166,15 @@ class Stage:
         self._is_cluster = is_cluster
         self._resolv_conf = resolv_conf
         self._asked: list[Asked] = []
+        self.refrain: Callable[[], None] = lambda: None
+        """Accepts no connection from then on."""
 
     def command(self, line: str) -> str:
         word, _, rest = line.partition(" ")
         if word == "play":
             self.script = rest.split()
+            if self.script == ["tcp-unaccepted"]:
+                self.refrain()
             return "ok"
         return json.dumps([asdict(one) for one in self._asked])
 
@@ -184,12 +194,19 @@ class Stage:
                     send(reply)
 
     async def serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.script == ["tcp-unread"]:
+            cast("asyncio.Transport", writer.transport).pause_reading()
+            await asyncio.Event().wait()
+
         def send(wire: bytes) -> None:
             writer.write(len(wire).to_bytes(2, "big") + wire)
 
         peer = writer.get_extra_info("peername")
         with suppress(asyncio.IncompleteReadError):  # who asked has been killed
             length = int.from_bytes(await reader.readexactly(2), "big")
+            if self.script in (["mute"], ["tcp-mute"]):
+                await reader.readexactly(length)
+                await asyncio.Event().wait()
             await self.perform(await reader.readexactly(length), peer, send, "tcp")
             await writer.drain()
         writer.close()
@@ -216,7 +233,9 @@ class Stage:
             reply.set_rcode(rcode)
             return reply.to_wire()
         match step:
-            case "silent" | "late" | "late-inside" | "cut" if step != "cut" or transport == "tcp":
+            case "silent" | "mute" | "late" | "late-inside" | "cut" if (
+                step != "cut" or transport == "tcp"
+            ):
                 return None
             case "garbage" | "flood":
                 return b"\xff" * 100
@@ -311,7 +330,13 @@ async def serve(
     stage = Stage(script, says, is_cluster=is_cluster, resolv_conf=resolv_conf)
     loop = asyncio.get_running_loop()
     await loop.create_datagram_endpoint(lambda: Udp(stage), (address, port))
-    await asyncio.start_server(stage.serve_tcp, address, port)
+    listener = await asyncio.start_server(stage.serve_tcp, address, port)
+
+    def refrain() -> None:
+        for one in listener.sockets:
+            loop.remove_reader(one.fileno())
+
+    stage.refrain = refrain
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     print("ready", flush=True)

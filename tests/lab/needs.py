@@ -57,6 +57,20 @@ def _can_boot() -> bool:
     return _has_namespaces() and os.access("/sys/fs/cgroup", os.W_OK)
 
 
+def cgroup_trees() -> tuple[Path, ...]:
+    """Return where groups are made: version 2, and version 1's for the CPU where that has it."""
+    top = Path("/sys/fs/cgroup")
+    trees = (top, top / "unified", top / "cpu", top / "cpu,cpuacct")
+    marks = ("cgroup.controllers", "cpu.cfs_quota_us", "cpu.stat")
+    kept = [tree for tree in trees if any((tree / mark).exists() for mark in marks)]
+    return tuple(dict.fromkeys(tree.resolve() for tree in kept))
+
+
+def _has_cgroups() -> bool:
+    has_2 = any((tree / "cgroup.controllers").exists() for tree in cgroup_trees())
+    return has_2 and all(os.access(tree, os.W_OK) for tree in cgroup_trees())
+
+
 def _can_trace() -> bool:
     return _works(sys.executable, "-c", _PTRACE)
 
@@ -79,6 +93,7 @@ NEEDS = {
         "systemd-nspawn (CAP_SYS_ADMIN and writable control groups: no ordinary container)",
         _can_boot,
     ),
+    "cgroups": Need("writable control groups, version 2 (no ordinary container)", _has_cgroups),
     "ptrace": Need("ptrace(2), for strace", _can_trace),
 }
 

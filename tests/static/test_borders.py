@@ -102,7 +102,7 @@ LAYERS = (
     ("reporting", "host"),
     ("client", "config", "config_values", "log"),
     ("surroundings", "resolv_conf", "deferred", "guard"),
-    ("prober", "dhclient", "exporter", "control", "service"),
+    ("prober", "stall", "heartbeat", "dhclient", "exporter", "control", "service"),
     ("background", "hints", "file_hints", "network_hints"),
     ("requests", "dry_run"),
     ("daemon", "commands"),

@@ -116,8 +116,9 @@ def test_every_path_is_in_the_manual() -> None:
     assert [path for path in paths if str(path) not in text] == []
 
 
-_HANG = POLICY.heartbeat + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
-"""Seconds: the next question, one after it for each failure more, and the last one's time."""
+_SILENCE = 2 * POLICY.heartbeat + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
+"""Seconds: to the next heartbeat, for its answer, one question for each failure more, and the last
+one's time."""
 _FIGURES = (
     f"{backoff.BURST} repairs in a second are made at once",
     f"doubles from {backoff.SHORTEST_DELAY:g} to {backoff.LONGEST_DELAY:g} seconds",
@@ -145,9 +146,10 @@ _FIGURES = (
     f"at most {control.MAX_LINE} bytes",
     f"At most {control.MAX_CLIENTS} clients",
     f"at most {control.SHARE} of one user, each for at most {control.PATIENCE:g} seconds",
-    f"within {_HANG:g} seconds",
+    f"within {_SILENCE:g} seconds",
+    f"for health.unread ({POLICY.unread:g} seconds)",
+    f"every health.heartbeat ({POLICY.heartbeat:g} seconds)",
     f"every health.slow ({POLICY.slow:g} seconds)",
-    f"within health.heartbeat ({POLICY.heartbeat:g} second)",
     f"It is {POLICY.hold_down:g} second at first",
     f"did not fail in the last {health.SERVFAIL_CACHED:g} seconds",
     f"counts for {health.PROOF:g} seconds",

@@ -101,6 +101,7 @@ def test_its_configuration_means_the_same(release: Path) -> None:
     assert (policy.cluster_domain, policy.handover) == ("k8s.example", HandoverMode.NEVER)
     assert (policy.successes, policy.failures) == (5, 1)
     assert (policy.fast, policy.slow, policy.heartbeat) == (0.5, 30.5, 0.25)
+    assert policy.unread == 0.5
     assert (policy.timeout, policy.hold_down) == (2.0, 3.0)
     assert (found.takes_hook, found.log_level) == (False, Level.DEBUG)
     assert (found.textfile, found.listen) == ("/srv/metrics", ("192.0.2.1", 9353))

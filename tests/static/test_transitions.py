@@ -95,6 +95,8 @@ def _steps(health: Health) -> Iterator[tuple[str, Health]]:
         what = "last failure" if health.streak(leg).failures + 1 >= POLICY.failures else "failure"
         if leg == HEARTBEAT and outcome is Outcome.UNREACHABLE:
             what = "refused"
+        if outcome is Outcome.HUNG:
+            what = "hung"
         upstreams = {UPSTREAM: _ANSWERS} if leg in EXTERNAL else {}
         yield what, _after(health, _round(leg, outcome=outcome), upstreams=upstreams)
 

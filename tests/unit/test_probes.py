@@ -22,9 +22,7 @@ NODELOCAL = ip_address("169.254.25.10")
 A, B = ip_address("10.0.0.1"), ip_address("10.0.0.2")
 EXCLUSIONS = Exclusions(cluster=frozenset({NODELOCAL}))
 NOW = 100.0
-POLICY = Policy(
-    nodelocal=(NODELOCAL,), cluster=frozenset({NODELOCAL}), fast=0.2, slow=5.0, heartbeat=1.0
-)
+POLICY = Policy(nodelocal=(NODELOCAL,), cluster=frozenset({NODELOCAL}), fast=0.2, slow=5.0)
 WELL = ProbeStreak(successes=9, asked_at=NOW)
 HEALTHY = Health(
     address=NODELOCAL, state=NodeLocal.HEALTHY, streaks=dict.fromkeys(list_targets(POLICY), WELL)
@@ -83,7 +81,7 @@ def test_an_unbound_nodelocal_address_is_not_asked() -> None:
 @pytest.mark.parametrize(
     ("leg", "streak", "interval"),
     [
-        (HEARTBEAT, ProbeStreak(successes=9), POLICY.heartbeat),
+        (HEARTBEAT, ProbeStreak(successes=9), POLICY.slow),
         (EXTERNAL[0], ProbeStreak(successes=9), POLICY.slow),
         (HEARTBEAT, ProbeStreak(failures=1), POLICY.fast),
         (EXTERNAL[1], ProbeStreak(successes=1), POLICY.fast),
