@@ -17,8 +17,8 @@ from boot.outside import Outside
 from boot.tree import Recipe
 from boot.waiting import wait_for
 
-SSH = Recipe(name="bookworm-ssh", packages=(*tree.NODE.packages, "openssh-server"))
-"""A node that lets an operator in."""
+SSH = Recipe(name="bookworm-ssh", packages=(*tree.NODE.packages, "openssh-server", "apt-utils"))
+"""A node that lets an operator in; autopkgtest makes an apt repository there."""
 
 PLAYBOOKS = Path(__file__).parents[2] / "packaging/ansible"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet-config.yaml"
@@ -104,6 +104,7 @@ class Fleet:
             text=True,
             timeout=_SECONDS,
         )
+        self._disconnect()
         return Played(status=done.returncode, said=done.stdout)
 
     def install_everywhere(self, deb: Path, *options: str, playbook: str = "kubeadm.yml") -> Played:
@@ -117,21 +118,32 @@ class Fleet:
         return node
 
     @property
+    def _connections(self) -> Path:
+        return self.directory / "ssh"
+
+    def _disconnect(self) -> None:
+        """End what ssh keeps open: nothing stays behind in the outside world."""
+        for path in self._connections.iterdir():
+            command = ["ssh", "-S", str(path), "-O", "exit", "nobody"]
+            subprocess.run(command, check=True, capture_output=True)
+
+    @property
     def _environ(self) -> dict[str, str]:
         return os.environ | {
             "HOME": str(self.directory),
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOST_KEY_CHECKING": "False",
-            # Nothing stays behind in the outside world.
-            "ANSIBLE_SSH_ARGS": "-o ControlMaster=no -o ControlPersist=no -o UserKnownHostsFile=/dev/null",
+            # A connection for all tasks; it is ended behind the play.
+            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile=/dev/null",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._connections),
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_PRIVATE_KEY_FILE": str(self.directory / "key"),
         }
 
     def _write_inventory(self) -> None:
         lines = [
-            f"{name} ansible_host={_address(node)} ansible_user=root"
+            f"{name} ansible_host={address_of(node)} ansible_user=root"
             " ansible_python_interpreter=/usr/bin/python3"
             for name, node in self.nodes.items()
             if node.is_running
@@ -173,7 +185,7 @@ def _furnish(root: Path, name: str, number: int, key: Path) -> None:
     shutil.copy(key, authorized)
 
 
-def _address(node: Node) -> str:
+def address_of(node: Node) -> str:
     """Return the address that its lease gave it."""
 
     def found() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from boot import tree
 from dnsguard import __version__
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 VERSION = __version__
 NEXT = f"{__version__}.1"
 _VERSIONS = {
@@ -26,13 +26,13 @@ def build(out: Path) -> Path:
     out.mkdir(exist_ok=True)
     with tree.locked(out / "lock"):  # pytest's workers share it
         found = list(out.glob("*.deb"))
-        return found[0] if found else _build(_ROOT, out)
+        return found[0] if found else _build(ROOT, out)
 
 
 def build_next(out: Path) -> Path:
     """Return what an upgrade brings: this tree's package with :data:`NEXT` as its version."""
     copy = out / "tree"
-    shutil.copytree(_ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache"))
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache"))
     for name, line in _VERSIONS.items():
         file = copy / name
         text = file.read_text()

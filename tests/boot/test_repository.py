@@ -105,12 +105,12 @@ def test_apt_installs_it_on_a_poisoned_node(shop: Shop) -> None:
     assert f"http://{UPSTREAM} stable/main" in node.run("apt-cache", "policy", "dnsguard")
 
 
-def test_apt_upgrades_it_without_an_instant_of_poison(shop: Shop, tmp_path: Path) -> None:
+def test_apt_upgrades_it_without_an_instant_of_poison(shop: Shop, next_deb: Path) -> None:
     """A higher version takes over a guarded node: its file, its memory, what an operator holds."""
     node = shop.node
     wait_for("a verified upstream", lambda: _upstream(node) == "verified", seconds=20)
     node.run("dnsguard", "hold", "upstream")
-    done = repository.publish(shop.repository, shop.keyring, package.build_next(tmp_path / "next"))
+    done = repository.publish(shop.repository, shop.keyring, next_deb)
     assert done.returncode == 0, done.stderr
 
     with Reader(node.tree / "etc/resolv.conf", _is_safe) as reader:
