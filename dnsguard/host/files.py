@@ -12,8 +12,8 @@ from array import array
 from contextlib import suppress
 from pathlib import Path
 
-_GET_FLAGS = 0x80086601
-"""FS_IOC_GETFLAGS, where a long has 64 bits."""
+_GET_FLAGS = 0x80006601 | array("l").itemsize << 16
+"""FS_IOC_GETFLAGS, _IOR('f', 1, long). POWER and MIPS have another one, and refuse this."""
 _LOCKED = 0x10 | 0x20
 """FS_IMMUTABLE_FL, and FS_APPEND_FL, with which no file is truncated or replaced."""
 
@@ -45,7 +45,7 @@ def explain_unwritable(path: Path) -> str | None:
         if os.statvfs(path).f_flag & os.ST_RDONLY:
             return f"the filesystem of {path} is read-only"
         with open(path, "rb", opener=_read_at_once) as file:
-            flags = array("l", [0])
+            flags = array("i", [0, 0])  # room for a long; the kernel writes an int
             fcntl.ioctl(file, _GET_FLAGS, flags)
         if flags[0] & _LOCKED:
             return f"{path} is immutable (chattr -i {path})"

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 PROGRAMS = {
     "gcc": "gcc libc6-dev",
+    "dnsmasq": "dnsmasq-base",
     "inotifywait": "inotify-tools",
     "ip": "iproute2",
     "unshare": "util-linux",

@@ -15,6 +15,12 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return package.build(tmp_path_factory.mktemp("deb"))
 
 
+@pytest.fixture(scope="session")
+def next_deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same package with a higher version."""
+    return package.build_next(tmp_path_factory.mktemp("next"))
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """Give a lab whose node has no dnsguard and no power."""

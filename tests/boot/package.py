@@ -1,12 +1,22 @@
 """The package under test."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from boot import tree
+from dnsguard import __version__
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
+VERSION = __version__
+NEXT = f"{__version__}.1"
+_VERSIONS = {
+    "dnsguard/__init__.py": '__version__ = "{}"',
+    "pyproject.toml": 'version = "{}"',
+    "packaging/debian/changelog": "dnsguard ({}) ",
+}
+"""Each place where a release names itself, and its words."""
 
 
 def build(out: Path) -> Path:
@@ -15,8 +25,24 @@ def build(out: Path) -> Path:
         return Path(given)
     out.mkdir(exist_ok=True)
     with tree.locked(out / "lock"):  # pytest's workers share it
-        if not (found := list(out.glob("*.deb"))):
-            command = [_ROOT / "packaging/build", out]
-            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-            found = list(out.glob("*.deb"))
-    return found[0]
+        found = list(out.glob("*.deb"))
+        return found[0] if found else _build(ROOT, out)
+
+
+def build_next(out: Path) -> Path:
+    """Return what an upgrade brings: this tree's package with :data:`NEXT` as its version."""
+    copy = out / "tree"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache"))
+    for name, line in _VERSIONS.items():
+        file = copy / name
+        text = file.read_text()
+        assert line.format(VERSION) in text
+        file.write_text(text.replace(line.format(VERSION), line.format(NEXT), 1))
+    return _build(copy, out)
+
+
+def _build(tree: Path, out: Path) -> Path:
+    command = [tree / "packaging/build", out]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    (found,) = out.glob("*.deb")
+    return found

@@ -15,6 +15,7 @@ BENCH = Path(__file__).parents[1] / "bench"
         ("restore", "util-linux iproute2 gcc libc6-dev inotify-tools"),
         ("footprint", "util-linux iproute2 gcc libc6-dev"),
         ("failover", "util-linux iproute2"),
+        ("fleet", "util-linux iproute2 dnsmasq-base"),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(name: str, packages: str) -> None:

@@ -17,6 +17,7 @@ DOCUMENTS = (
     "docs/incident.md",
     "docs/runbook.md",
     "docs/states.md",
+    "packaging/ansible/roles/dnsguard/README.md",
 )
 
 

@@ -10,31 +10,18 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TREE = Path(__file__).parents[2]
+from static.built import TREE, Package, expect_silence, run
+
 UNIT = TREE / "systemd/dnsguard.service"
 POSTRM = TREE / "packaging/debian/dnsguard.postrm"
 
 MODULES = "usr/lib/python3/dist-packages"
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
-
-_LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".hypothesis")
-
-
-def _run(*command: str | Path, cwd: Path = TREE) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def _expect_silence(done: subprocess.CompletedProcess[str]) -> None:
-    assert done.returncode == 0, done.stdout
-    assert not done.stdout.strip(), done.stdout
 
 
 def _project() -> Mapping[str, Any]:
@@ -48,58 +35,6 @@ def _tool(name: str) -> str:
     found = shutil.which(name)
     assert found is not None, f"{name} is missing; sudo tests/run static installs it"
     return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Package:
-    """A built package: the file, what it would install, and dpkg's own part of it."""
-
-    tree: Path
-    """The copy that it was built from."""
-    litter: frozenset[Path]
-    """What the build added there."""
-    deb: Path
-    files: Path
-    control: Path
-
-    def field(self, name: str) -> str:
-        return _run("dpkg-deb", "--field", self.deb, name).stdout.strip()
-
-    def installed(self) -> frozenset[str]:
-        found = (path for path in self.files.rglob("*") if not path.is_dir())
-        return frozenset(str(path.relative_to(self.files)) for path in found)
-
-
-def _entries(tree: Path) -> frozenset[Path]:
-    return frozenset(tree.rglob("*"))
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """Build the package, as from a foreign directory and with a private umask."""
-    work = tmp_path_factory.mktemp("package")
-    tree = work / "tree"
-    shutil.copytree(TREE, tree, ignore=_LEFT_OUT)
-    before = _entries(tree)
-    built = subprocess.run(
-        [tree / "packaging/build", work / "out"],
-        cwd="/",
-        umask=0o077,
-        check=False,
-        text=True,
-        stdout=subprocess.PIPE,
-    )
-    assert built.returncode == 0
-    deb = Path(built.stdout.splitlines()[-1])
-    _expect_silence(_run("dpkg-deb", "--extract", deb, work / "files"))
-    _expect_silence(_run("dpkg-deb", "--control", deb, work / "control"))
-    return Package(
-        tree=tree,
-        litter=_entries(tree) - before,
-        deb=deb,
-        files=work / "files",
-        control=work / "control",
-    )
 
 
 # The scripts
@@ -119,8 +54,8 @@ SCRIPTS = sorted(_shell_scripts())
 def test_shell_script_is_sound(script: Path) -> None:
     """The script parses by its own shell, and shellcheck has nothing to say."""
     shell = script.read_text("utf-8").partition("\n")[0].removeprefix("#!").split()[0]
-    _expect_silence(_run(shell, "-n", script))
-    _expect_silence(_run(_tool("shellcheck"), script))
+    expect_silence(run(shell, "-n", script))
+    expect_silence(run(_tool("shellcheck"), script))
 
 
 # The package
@@ -129,8 +64,8 @@ def test_shell_script_is_sound(script: Path) -> None:
 def test_lintian_finds_nothing(package: Package) -> None:
     """Lintian has no error, warning or hint to tell; an override says its reason."""
     options = ("--display-info", "--pedantic", "--fail-on", "error,warning", "--allow-root")
-    done = _run("lintian", *options, package.deb, cwd=Path("/"))
-    _expect_silence(done)
+    done = run("lintian", *options, package.deb, cwd=Path("/"))
+    expect_silence(done)
 
 
 def test_build_only_reads_the_tree(package: Package) -> None:
@@ -141,7 +76,7 @@ def test_build_only_reads_the_tree(package: Package) -> None:
 def test_versions_agree(package: Package) -> None:
     """The project, its module and the package have one version."""
     version = _project()["version"]
-    module = _run("/usr/bin/python3", "-c", "import dnsguard; print(dnsguard.__version__)")
+    module = run("/usr/bin/python3", "-c", "import dnsguard; print(dnsguard.__version__)")
     assert module.stdout.strip() == version
     assert package.field("Version") == version
 
@@ -228,7 +163,7 @@ def test_configuration_is_kept_on_upgrade(package: Package) -> None:
 def test_installing_enables_and_upgrading_restarts(package: Package) -> None:
     """The maintainer scripts parse; postinst enables, starts and restarts, prerm stops."""
     for name in ("postinst", "prerm", "postrm"):
-        _expect_silence(_run("sh", "-n", package.control / name))
+        expect_silence(run("sh", "-n", package.control / name))
     postinst = (package.control / "postinst").read_text("utf-8")
     assert "deb-systemd-helper enable 'dnsguard.service'" in postinst
     assert "_dh_action=restart" in postinst
@@ -319,7 +254,7 @@ def test_purge_leaves_nothing_else(
 
 def test_unit_exposes_little() -> None:
     """By systemd's own count the unit's exposure is 2.0 or better."""
-    done = _run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
+    done = run("systemd-analyze", "security", "--offline=true", "--no-pager", UNIT)
     exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert exposure is not None, done.stdout
     assert float(exposure[1]) <= 2.0, done.stdout
@@ -327,7 +262,7 @@ def test_unit_exposes_little() -> None:
 
 def test_unit_has_one_capability() -> None:
     """Every capability but the one for DHCP's port is out of the unit's reach."""
-    done = _run("systemd-analyze", "security", "--offline=true", "--json=short", UNIT)
+    done = run("systemd-analyze", "security", "--offline=true", "--json=short", UNIT)
     found = {
         it["name"]: it["set"]
         for it in json.loads(done.stdout)
@@ -344,4 +279,4 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     text = UNIT.read_text("utf-8").replace("/usr/bin/dnsguard", "/bin/true")
     unit = tmp_path / UNIT.name
     unit.write_text(text, "utf-8")
-    _expect_silence(_run("systemd-analyze", "verify", "--man=no", unit))
+    expect_silence(run("systemd-analyze", "verify", "--man=no", unit))
