@@ -18,7 +18,7 @@ from bench_lab import PREFIX
 from bench_report import Bar, conclude, table
 from bench_tree import DEADLINE_S, NODE_LOCAL, UPSTREAM, CannotMeasureError
 from bench_world import enter_namespaces
-from lab import gobin
+from lab import gobin, gobuild
 from lab.container import container
 from lab.guard import Node, upstream
 from lab.nameserver import Nameserver, nameserver
@@ -106,13 +106,13 @@ def main() -> int:
         return 0
     try:
         print(f"NodeLocalDNS is {gobin.nodelocal()}", file=sys.stderr)  # built out here
-    except gobin.MissingError as problem:
+    except gobuild.MissingError as problem:
         sys.exit(f"cannot measure: {problem}")
     enter_namespaces()
     try:
         with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
             hangs = dict(measure_hangs(Path(root), options.rounds))
             found = list(measure_alarms(Path(root), options.seconds, options.only))
-    except (CannotMeasureError, gobin.MissingError, AssertionError, OSError) as problem:
+    except (CannotMeasureError, gobuild.MissingError, AssertionError, OSError) as problem:
         sys.exit(f"cannot measure: {problem}")
     return _report(hangs, found, as_json=options.json)
