@@ -61,13 +61,6 @@ def test_shell_script_is_sound(script: Path) -> None:
 # The package
 
 
-def test_lintian_finds_nothing(package: Package) -> None:
-    """Lintian has no error, warning or hint to tell; an override says its reason."""
-    options = ("--display-info", "--pedantic", "--fail-on", "error,warning", "--allow-root")
-    done = run("lintian", *options, package.deb, cwd=Path("/"))
-    expect_silence(done)
-
-
 def test_build_only_reads_the_tree(package: Package) -> None:
     """The work tree is the same after a build as before."""
     assert not package.litter
