@@ -123,6 +123,7 @@ def test_system_calls_by_number_have_one_number_everywhere() -> None:
 
 
 def test_the_package_is_for_all() -> None:
+    """One for amd64 and arm64: nothing in it is compiled."""
     """Built once, installed everywhere."""
     control = (ROOT / "packaging/debian/control").read_text(encoding="utf-8")
     assert re.findall(r"^Architecture: (.*)$", control, re.MULTILINE) == ["all"]
