@@ -11,7 +11,7 @@ The core has the server asked as ever, with the patience that it has for one who
 that lies unread in the queue of a server whose threads all sleep will stay there.
 
 Over UDP that is done for the one socket that all clients use. Over TCP a server may have
-stopped accepting, or reading: a connection every half second tells.
+stopped accepting, or reading: a question every half second tells, each third on a new connection.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from dnsguard.host.standing_question import StandingConnection, StandingQuestion
 from dnsguard.stall import LOOK, Look, Stall
 
 TCP_EVERY = 5
-"""A question over TCP for so many over UDP: it costs twice as much, and 2 s are enough."""
+"""A question over TCP for so many over UDP: 2 s are enough."""
 DOUBT_EVERY = 1.0
 """Seconds; a server that is slow all the time is asked no more often than this for it."""
 _MOST_OWNERS = 8
@@ -148,8 +148,6 @@ class Beat:
             self._stall, self._give_up_at = Stall(), time.monotonic() + self._policy.timeout
             self._look(self._question)
             return
-        if self._is_out and self._leg.tcp:
-            self._question.drop()
         self._is_out = False
         if self._turn <= 0:
             self._turn = TCP_EVERY if self._leg.tcp else 1

@@ -22,8 +22,9 @@ _ID = 2
 _MOST = 512
 """Bytes that are read of a reply."""
 _LENGTH = struct.Struct("!H")
-_ENOUGH = _LENGTH.size + 12
-"""Bytes over TCP: the length and the header (RFC 1035, 4.2.2 and 4.1.1)."""
+MOST_ASKED = 3
+"""Questions on one connection: to open one and to close it costs 0.6 ms of CPU, ten times what a
+question does. With one each half second a server that accepts no more is found within 2 s."""
 
 
 class StandingQuestion:
@@ -94,18 +95,34 @@ class StandingQuestion:
 
 
 class StandingConnection(StandingQuestion):
-    """The same over TCP: a connection for each, since a server may have stopped accepting."""
+    """The same over TCP: on a new connection now and then, since a server may accept no more."""
 
     tcp = True
+    _asked = 0
+    """Questions on this connection."""
 
     def put(self) -> None:
-        self.drop()
-        self._read = b""
-        self._socket = self._connect(socket.SOCK_STREAM)
+        if self._asked == MOST_ASKED or not self._is_open():
+            self.drop()
+            self._read = self._left = b""
+            self._asked = 0
+            self._socket = self._connect(socket.SOCK_STREAM)
+        self._asked += 1
         self._id = os.urandom(_ID)
         message = self._id + self._message
-        self._left = _LENGTH.pack(len(message)) + message
+        self._left += _LENGTH.pack(len(message)) + message
         self._send()
+
+    def _is_open(self) -> bool:
+        """Tell whether the server has not ended it, as it may behind an answer (RFC 7766, 6.2.4)."""
+        if self._socket is None:
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def _send(self) -> None:
         """Send what was not sent; nothing is, while the accept queue is full."""
@@ -114,16 +131,23 @@ class StandingConnection(StandingQuestion):
                 self._left = self._left[self._socket.send(self._left) :]
 
     def _receive(self) -> bytes | None:
-        """Return the one reply, once its header is there.
+        """Return the next reply, once all of it is there.
 
-        :raises ConnectionResetError: it ends before.
+        :raises ConnectionResetError: the connection ends before.
         """
         self._send()
-        while len(self._read) < _ENOUGH and (piece := super()._receive()) is not None:
+        while (reply := self._cut()) is None and (piece := super()._receive()) is not None:
             if not piece:
                 raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
             self._read += piece
-        if len(self._read) < _ENOUGH:
+        return reply
+
+    def _cut(self) -> bytes | None:
+        """Take the first reply from what was read (RFC 1035, 4.2.2)."""
+        if len(self._read) < _LENGTH.size:
             return None
-        reply, self._read = self._read[_LENGTH.size :], b""
+        end = _LENGTH.size + int(_LENGTH.unpack_from(self._read)[0])
+        if len(self._read) < end:
+            return None
+        reply, self._read = self._read[_LENGTH.size : end], self._read[end:]
         return reply

@@ -8,6 +8,7 @@ cluster, which a real upstream doesn't know and NodeLocalDNS (--cluster) does.
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import cast
 
 import dns.exception
@@ -57,9 +58,12 @@ class Udp(asyncio.DatagramProtocol):
 
 
 async def serve_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    length = int.from_bytes(await reader.readexactly(2), "big")
-    if (wire := reply(await reader.readexactly(length))) is not None:
-        writer.write(len(wire).to_bytes(2, "big") + wire)
+    """Answer until whoever asks ends it, as CoreDNS does."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            if (wire := reply(await reader.readexactly(length))) is not None:
+                writer.write(len(wire).to_bytes(2, "big") + wire)
     writer.close()
 
 
