@@ -84,3 +84,33 @@ def busiest(seen: Iterable[Seen], seconds: float) -> int:
 def most_of_one(seen: Iterable[Seen]) -> int:
     """Return how many came from whoever asked most."""
     return max(Counter(one.source for one in seen).values(), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """What was asked in a span of time."""
+
+    name: str
+    seconds: float
+    nodes: int
+    seen: list[Seen]
+
+    def row(self) -> list[str]:
+        cells = [self.name, f"{self.seconds:.0f}"]
+        for kind in KINDS:
+            mine = [one for one in self.seen if one.kind == kind]
+            rate = f"{len(mine) / self.seconds:.1f}"
+            cells += [rate, str(busiest(mine, 1)), str(busiest(mine, 0.1)), str(most_of_one(mine))]
+        return cells
+
+    def per_node(self, kind: str) -> float:
+        """Return how many a node asked in the busiest second, on an average."""
+        return busiest((one for one in self.seen if one.kind == kind), 1) / self.nodes
+
+    def figures(self) -> dict[str, object]:
+        return dict(zip(("phase", "seconds", *_KEYS), self.row(), strict=True))
+
+
+_KEYS = [f"{kind}: {what}" for kind in KINDS for what in ("per s", "1 s", "0.1 s", "of one")]
+HEADER = ["", "", *[cell for kind in KINDS for cell in (kind, "busiest", "busiest", "most of")]]
+BELOW = ["", "s", *[cell for _ in KINDS for cell in ("per s", "1 s", "0.1 s", "a node")]]
