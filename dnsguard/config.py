@@ -116,12 +116,12 @@ KEYS: dict[str, Key] = {
     ),
     "health.slow": Key(5.0, seconds_reader(3600), "Seconds between questions while nothing does."),
     "health.heartbeat": Key(
-        0.1,
+        0.3,
         seconds_reader(60),
         "The same for the one question that tells whether NodeLocalDNS hangs.",
     ),
     "health.unread": Key(
-        0.08,
+        0.06,
         seconds_reader(4),
         "Seconds that a question lies unread before a NodeLocalDNS that sleeps is hung.",
     ),

@@ -1,17 +1,17 @@
 r"""The heartbeat: NodeLocalDNS is asked all the time while it is healthy, and a hang is seen at once.
 
-    put --> heard in time --> put again                               ten times a second, for ever
+    put --> heard in time --> put again                             three times a second, for ever
         \-> not heard: doubt it --> look, every 20 ms --> heard after all
                                         \-> nobody reads, nobody runs: hung
 
-An answer tells nothing new and decides nothing, so it costs next to nothing: it is not even
-waited for, but found when the next question is due. Where none is found, two things happen.
+An answer tells nothing new and decides nothing, so it costs next to nothing: nobody is woken by
+it, it is found by whoever comes for it a moment later. Where none is found, two things happen.
 The core has the server asked as ever, with the patience that it has for one who is slow
 (*doubt*). And the kernel is looked at for what became of the question (:mod:`.stall`): one
 that lies unread in the queue of a server whose threads all sleep will stay there.
 
 Over UDP that is done for the one socket that all clients use. Over TCP a server may have
-stopped accepting, or reading: a question every half second tells, each third on a new connection.
+stopped accepting, or reading: each second question tells, a third of those on a new connection.
 """
 
 import asyncio
@@ -29,7 +29,9 @@ from dnsguard.host.queues import Queue, Queues
 from dnsguard.host.standing_question import StandingConnection, StandingQuestion
 from dnsguard.stall import LOOK, Look, Stall
 
-TCP_EVERY = 5
+ANSWER = 0.04
+"""Seconds after which somebody comes for the answer; a healthy server needs less than one ms."""
+TCP_EVERY = 2
 """A question over TCP for so many over UDP: 2 s are enough."""
 DOUBT_EVERY = 1.0
 """Seconds; a server that is slow all the time is asked no more often than this for it."""
@@ -64,13 +66,19 @@ class Heartbeat:
         if address is not None:
             for beat in self._beats:
                 beat.start(address, policy)
-            self._timer = self._loop.call_later(0, self._go_on, policy.heartbeat)
+            self._timer = self._loop.call_later(0, self._ask, policy.heartbeat)
 
-    def _go_on(self, pause: float) -> None:
+    def _ask(self, pause: float) -> None:
         """Wake the loop for both at once: that costs more than what they do."""
-        self._timer = self._loop.call_later(pause, self._go_on, pause)
+        wait = min(ANSWER, pause / 2)
+        self._timer = self._loop.call_later(wait, self._listen, pause, pause - wait)
         for beat in self._beats:
-            beat.go_on()
+            beat.ask()
+
+    def _listen(self, pause: float, left: float) -> None:
+        self._timer = self._loop.call_later(left, self._ask, pause)
+        for beat in self._beats:
+            beat.listen()
 
     def close(self) -> None:
         """Ask nobody any more."""
@@ -139,20 +147,24 @@ class Beat:
             self._question.drop()
             self._question = None
 
-    def go_on(self) -> None:
-        """Take the answer that has come by now, and ask again when it is time; or begin to look."""
+    def ask(self) -> None:
+        """Ask when it is time, unless somebody looks what became of the last question."""
         if self._question is None or self._looks is not None:
             return
-        if self._is_out and not self._has_heard(self._question):
-            self._doubt()
-            self._stall, self._give_up_at = Stall(), time.monotonic() + self._policy.timeout
-            self._look(self._question)
-            return
-        self._is_out = False
-        if self._turn <= 0:
-            self._turn = TCP_EVERY if self._leg.tcp else 1
+        if self._turn == 0:
             self._put(self._question)
-        self._turn -= 1
+        self._turn = (self._turn + 1) % (TCP_EVERY if self._leg.tcp else 1)
+
+    def listen(self) -> None:
+        """Take the answer that has come by now, or begin to look."""
+        if self._question is None or self._looks is not None or not self._is_out:
+            return
+        if self._has_heard(self._question):
+            self._is_out = False
+            return
+        self._doubt()
+        self._stall, self._give_up_at = Stall(), time.monotonic() + self._policy.timeout
+        self._look(self._question)
 
     def _put(self, question: StandingQuestion) -> None:
         try:

@@ -54,10 +54,9 @@ class Policy:
     """Between two questions to NodeLocalDNS while its health changes."""
     slow: float = 5.0
     """The same while nothing changes; upstreams in use are asked as often."""
-    heartbeat: float = 0.1
-    """The same for the one question that tells a hang (:mod:`dnsguard.heartbeat`), and how long
-    its answer is waited for before somebody looks what became of it."""
-    unread: float = 0.08
+    heartbeat: float = 0.3
+    """The same for the one question that tells a hang (:mod:`dnsguard.heartbeat`)."""
+    unread: float = 0.06
     """For so long a question lies unread before who does not run either is said to hang."""
     timeout: float = 1.0
     """Until a question counts as unanswered."""

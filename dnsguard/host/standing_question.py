@@ -24,7 +24,7 @@ _MOST = 512
 _LENGTH = struct.Struct("!H")
 MOST_ASKED = 3
 """Questions on one connection: to open one and to close it costs 0.6 ms of CPU, ten times what a
-question does. With one each half second a server that accepts no more is found within 2 s."""
+question does. With one each 0.6 s a server that accepts no more is found within 2 s."""
 
 
 class StandingQuestion:

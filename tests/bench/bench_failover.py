@@ -32,7 +32,7 @@ HELD = 3.0
 APART = 0.05
 """Seconds between the same fault on the two nodes: the one's noise is not in the other's time."""
 MOMENT = 1.0
-"""Seconds: a fault comes at any moment of ten heartbeats."""
+"""Seconds: a fault comes at any moment of three heartbeats."""
 HUNG = "SIGSTOP"
 P50_MS, P99_MS = 300, 600
 LATE_PERCENT = 100 * 31_400 / 62_510 / 3

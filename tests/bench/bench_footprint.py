@@ -30,7 +30,7 @@ STATUS, SAFE = 4, 6
 """CPU of `dnsguard status`, and until the file is safe, in those of a bare python3: figures of
 their own moved 1.8 times between two machines."""
 IDLE = 0.5
-"""Percent of a CPU, on a quiet node that is handed over: with ten heartbeats a second (issue 17)."""
+"""Percent of a CPU, on a quiet node that is handed over: with three heartbeats a second (issue 17)."""
 IDLE_STARTS = 12
 """The same a minute, in starts of a bare python3, which took 26 ms where it was measured: those are
 as much slower on a slow machine."""

@@ -34,7 +34,7 @@ def box() -> Iterator[Container]:
 
 @contextmanager
 def _served(
-    guard: Node, box: Container = NO_CONTAINER, *, heartbeat: float = 0.1
+    guard: Node, box: Container = NO_CONTAINER, *, heartbeat: float = 0.3
 ) -> Iterator[tuple[Nameserver, Daemon]]:
     """Have a node that is handed over, its NodeLocalDNS in a container."""
     (guard.root / "etc/dnsguard/dnsguard.toml").write_text(CONFIG.format(heartbeat))
@@ -44,7 +44,7 @@ def _served(
         yield server, daemon
 
 
-@pytest.mark.parametrize("heartbeat", [0.1, 1.5])
+@pytest.mark.parametrize("heartbeat", [0.3, 1.5])
 def test_it_reads_nothing(guard: Node, box: Container, heartbeat: float) -> None:
     """The journal, the status and the metrics say that it hangs, and what waits for it.
 
