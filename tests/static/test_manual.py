@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dnsguard import background, control, daemon, hints
+from dnsguard import background, control, daemon, heartbeat, hints
 from dnsguard.commands import secure
 from dnsguard.commands import upstreams as candidates
 from dnsguard.config import KEYS
@@ -116,7 +116,9 @@ def test_every_path_is_in_the_manual() -> None:
     assert [path for path in paths if str(path) not in text] == []
 
 
-_SILENCE = 2 * POLICY.heartbeat + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
+_SILENCE = (
+    POLICY.heartbeat + heartbeat.ANSWER + POLICY.timeout + (POLICY.failures - 1) * POLICY.fast
+)
 """Seconds: to the next heartbeat, for its answer, one question for each failure more, and the last
 one's time."""
 _FIGURES = (
@@ -147,6 +149,7 @@ _FIGURES = (
     f"At most {control.MAX_CLIENTS} clients",
     f"at most {control.SHARE} of one user, each for at most {control.PATIENCE:g} seconds",
     f"within {_SILENCE:g} seconds",
+    f"{1000 * heartbeat.ANSWER:g} milliseconds for its answer",
     f"for health.unread ({POLICY.unread:g} seconds)",
     f"every health.heartbeat ({POLICY.heartbeat:g} seconds)",
     f"every health.slow ({POLICY.slow:g} seconds)",
