@@ -110,7 +110,10 @@ def treat(
 
 def _learn_links(cure: Cure, own: Resolved, now: float, exclusions: Exclusions) -> Cure:
     """Note whether its links bring real servers, in this boot or, while they are due, the last."""
-    if any(map(exclusions.allows, _brought(own))):
+    # Until it has heard of our part, whom that named before is no link's: one of them rewrites the
+    # list meanwhile (NetworkManager at a renewal).
+    brought = own.links if cure.unheard_since is not None else _brought(own)
+    if any(map(exclusions.allows, brought)):
         return replace(cure, links_bring=True, links_due=None)
     if not cure.links_bring or own.asks is None:
         return cure

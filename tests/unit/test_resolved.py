@@ -196,6 +196,29 @@ def test_whom_it_asks_because_it_was_told_to_teaches_nothing() -> None:
     assert _said(node) == ("DNS=", f"DNS={other}")
 
 
+def test_whom_it_still_asks_before_it_has_heard_is_no_links() -> None:
+    """NetworkManager has it write its list anew at a renewal: of the server that is retired.
+
+    That was taken for one of its links' own, nobody was named, and the next boot was dead.
+    """
+    node = _node()
+    node.look()
+    node.restart_resolved()
+    node.look()
+    other = parse_address("10.0.0.3")
+    node.found = (Candidate(address=other, source=Source.COREFILE, origin="one", seen=1.0),)
+    node.answer(REAL, Outcome.TIMED_OUT)
+    node.answer(other, Outcome.ANSWERED)
+    node.look()
+    assert _said(node) == ("DNS=", f"DNS={other}")
+    assert node.resolved is not None
+    assert node.resolved.asks == (REAL,)
+    node.resolved = replace(node.resolved, is_current=True)
+    node.look()
+    assert _said(node) == ("DNS=", f"DNS={other}")
+    assert not node.memory.cure.links_bring
+
+
 def test_all_files_are_read_in_the_order_of_their_names_and_an_empty_value_clears() -> None:
     """As resolved.conf(5) has it; other sections say nothing of it."""
     first, second = (
