@@ -18,7 +18,6 @@ Whose configuration names no cluster DNS, nobody has sent to NodeLocalDNS: nothi
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from dnsguard.core import links, upstreams
@@ -110,22 +109,14 @@ def treat(
 
 def _learn_links(cure: Cure, own: Resolved, now: float, exclusions: Exclusions) -> Cure:
     """Note whether its links bring real servers, in this boot or, while they are due, the last."""
-    # Until it has heard of our part, whom that named before is no link's: one of them rewrites the
-    # list meanwhile (NetworkManager at a renewal).
-    brought = own.links if cure.unheard_since is not None else _brought(own)
-    if any(map(exclusions.allows, brought)):
+    # Not by what it asks beside what it was told: it is late to hear that, and is told anew and
+    # stopped meanwhile. What was inferred so left a boot without a server beside NetworkManager.
+    if any(map(exclusions.allows, own.links)):
         return replace(cure, links_bring=True, links_due=None)
     if not cure.links_bring or own.asks is None:
         return cure
     due = now + links.WAIT if cure.links_due is None else cure.links_due
     return replace(cure, links_due=due, links_bring=now < due)
-
-
-def _brought(own: Resolved) -> Iterator[IPAddress]:
-    """Yield whom its links have: those that neither its configuration names nor our part."""
-    yield from own.links
-    named = {*own.configured.addresses, *own.told}
-    yield from (one for one in own.asks or () if own.is_current and one not in named)
 
 
 def echoes(seen: Observation) -> frozenset[IPAddress]:
