@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from lab.container import NO_CONTAINER, Container, container
 from lab.guard import NODELOCAL, UPSTREAM, Node
 from lab.nameserver import Nameserver, nameserver
 from lab.wait import until
+
+from dnsguard.heartbeat import ANSWER
 
 pytestmark = pytest.mark.integration
 
@@ -83,6 +86,7 @@ def test_it_hangs_over_tcp_alone(guard: Node, box: Container, script: str, says:
 def test_without_a_heartbeat_it_is_asked_seldom(guard: Node, box: Container) -> None:
     """The control: the same hang is known when its questions have timed out."""
     with _served(guard, box, heartbeat=SLOW) as (server, _):
+        time.sleep(10 * ANSWER)  # the first heartbeat goes out with the handover
         server.process.send_signal(SIGSTOP)
         guard.wait_for(UPSTREAM, within=LONG)
         guard.wait_for_line("mode=guarding", f"{NODELOCAL} gives no answer in 1 s: ")

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import needs
@@ -68,12 +69,20 @@ def ask(link: None) -> Iterator[Open]:
             family = socket.AF_INET6 if ":" in str(server) else socket.AF_INET
             made = stack.enter_context(socket.socket(family, kind))
             made.settimeout(2.0)
-            made.connect(socket.getaddrinfo(str(server), 53, type=kind)[0][4])
+            until(lambda: _is_connected(made, socket.getaddrinfo(str(server), 53, type=kind)[0][4]))
             for _ in range(times):
                 made.send(bytes(40))
             return made
 
         yield send_it
+
+
+def _is_connected(made: socket.socket, server: Any) -> bool:  # noqa: ANN401 -- as socket has it
+    """Connect; a link-local address has no route yet while its link comes up."""
+    with suppress(OSError):
+        made.connect(server)
+        return True
+    return False
 
 
 def _read(
