@@ -63,8 +63,6 @@ class Resolved:
     """Our own, as it is."""
     asks: tuple[IPAddress, ...] | None = None
     """As it has written it down; None where it does not run."""
-    is_current: bool = False
-    """It wrote that down after its files and our part were changed last."""
     links: tuple[IPAddress, ...] = ()
     """Those that systemd-networkd gives it for its links."""
     is_asked: bool = False

@@ -32,8 +32,6 @@ class ResolvedReader:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._known: Resolved | None = None
-        self._changed_at = 0
-        """When a file of its configuration was changed last (nanoseconds since the epoch)."""
         self._last: tuple[Identity | None, Identity | None] | None = None
 
     def refresh(self) -> None:
@@ -58,7 +56,6 @@ class ResolvedReader:
             self._last = version if is_running else None
             self._known = replace(
                 self._known,
-                is_current=self._is_current(*version),
                 asks=None if said is None else resolvconf.read_addresses(said),
                 drop_in=read_bounded(drop_in, MAX_FILE),
                 links=_read_links(self._paths.root),
@@ -78,15 +75,9 @@ class ResolvedReader:
             return True
         return False
 
-    def _is_current(self, asks: Identity | None, drop_in: Identity | None) -> bool:
-        changed = max(self._changed_at, 0 if drop_in is None else drop_in.mtime_ns)
-        return asks is not None and asks.mtime_ns >= changed
-
     def _read_configuration(self) -> Configuration:
-        files = tuple(self._find_files())
-        versions = (try_identity(path) for path in files)
-        self._changed_at = max((one.mtime_ns for one in versions if one is not None), default=0)
-        return configuration.read_configuration(read_bounded(one, MAX_FILE) or b"" for one in files)
+        texts = (read_bounded(one, MAX_FILE) or b"" for one in self._find_files())
+        return configuration.read_configuration(texts)
 
     def _find_files(self) -> Iterator[Path]:
         """Yield its files in the order in which they are read, ours left out."""

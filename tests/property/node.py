@@ -263,7 +263,7 @@ class Node:
                 self.hold = None
             if isinstance(action, CureResolved):
                 assert self.resolved is not None
-                self.resolved = replace(self.resolved, drop_in=action.content, is_current=False)
+                self.resolved = replace(self.resolved, drop_in=action.content)
             if isinstance(action, RestoreLink) and self.can_write:
                 assert self.behind is not None
                 self.file, self.behind = self.behind, None
@@ -308,7 +308,7 @@ class Node:
         ours = read_configuration([own.drop_in or b""]).servers
         first = own.configured.servers if own.drop_in is None else ours
         asks = (*first, *own.links) or own.configured.fallback
-        self.resolved = replace(own, asks=tuple(dict.fromkeys(asks)), is_current=True)
+        self.resolved = replace(own, asks=tuple(dict.fromkeys(asks)))
         self.stubs = (Stub(addresses=frozenset({STUB}), asks=self.resolved.asks or (), origin="R"),)
 
     def quiet(self, *, within: float) -> Plan:

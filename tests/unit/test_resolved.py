@@ -213,7 +213,6 @@ def test_whom_it_still_asks_before_it_has_heard_is_no_links() -> None:
     assert _said(node) == ("DNS=", f"DNS={other}")
     assert node.resolved is not None
     assert node.resolved.asks == (REAL,)
-    node.resolved = replace(node.resolved, is_current=True)
     node.look()
     assert _said(node) == ("DNS=", f"DNS={other}")
     assert not node.memory.cure.links_bring
