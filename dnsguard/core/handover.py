@@ -24,7 +24,6 @@ from dnsguard.core.model import NodeLocal, UpstreamState
 from dnsguard.core.observation import Observation, PodsFile
 from dnsguard.core.policy import HandoverMode, Policy
 from dnsguard.core.upstreams import Pool
-from dnsguard.formats import resolvconf
 
 PROOF = frozenset({BlockerKind.UNPROVEN, BlockerKind.DISPROVEN})
 """Asked for by the guard itself, once nothing else is missing."""
@@ -93,10 +92,10 @@ def _find_blockers_of_others(
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)
     link = links.managers_link(seen.file)
     # One that leads to cluster DNS gives way to a file of ours at once, whoever serves.
-    stays = not links.is_poisoned(resolvconf.read_addresses(seen.file.content), exclusions)
-    is_kept = stays if seen.file.leads_away else links.is_clean(seen, exclusions)
+    is_link = seen.file.leads_away and not links.leads_to_poison(seen.file, exclusions)
+    is_managed = link is not None and (is_link or links.is_clean(seen, exclusions))
     is_curable = seen.file.leads_away and is_in_hand and links.leads_to_resolved(link)
-    if link is not None and is_kept and not is_held and not is_curable:
+    if is_managed and not is_held and not is_curable:
         now = "is" if seen.file.leads_away else "will soon be"
         why = f"{RESOLV_CONF} {now} a link to {link}, which another program keeps"
         yield Blocker(BlockerKind.LINK, why)

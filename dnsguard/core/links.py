@@ -97,6 +97,11 @@ def is_poisoned(named: Iterable[IPAddress], exclusions: Exclusions) -> bool:
     return any(exclusions.is_poison(address) for address in named)
 
 
+def leads_to_poison(file: FileObservation, exclusions: Exclusions) -> bool:
+    """Tell whether it is a manager's link that leads to cluster DNS: it gives way to a file."""
+    return file.leads_away and is_poisoned(resolvconf.read_addresses(file.content), exclusions)
+
+
 def is_clean(seen: Observation, exclusions: Exclusions) -> bool:
     """Tell whether a taken link can be put back: it leads to a real server, and to no poison."""
     content, link = content_of(seen.link_target), replaced_link(seen.file)

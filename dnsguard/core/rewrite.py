@@ -205,8 +205,7 @@ def _leave_to_manager(
     if links.is_awaited(file):
         return _await_manager(memory, seen, exclusions)
     if file.leads_away and file.trouble is None:
-        named = resolvconf.read_addresses(file.content)
-        if links.is_poisoned(named, exclusions):
+        if links.leads_to_poison(file, exclusions):
             return None
         memory = replace(memory, unfinished_since=None, written=file.content)
         return memory, _leave(file, exclusions, f"left to whoever keeps {file.link}")

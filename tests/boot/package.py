@@ -5,7 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from boot import tree
+from lab.lock import locked
+
 from dnsguard import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def build(out: Path) -> Path:
     if given := os.environ.get("DNSGUARD_TEST_DEB"):
         return Path(given)
     out.mkdir(exist_ok=True)
-    with tree.locked(out / "lock"):  # pytest's workers share it
+    with locked(out / "lock"):  # pytest's workers share it
         found = list(out.glob("*.deb"))
         return found[0] if found else _build(ROOT, out)
 

@@ -3,14 +3,15 @@
 The tar's name holds a hash of all that went into it, so another package list is another tar.
 """
 
-import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.lock import locked
 
 SYSTEM = (
     # What every node has, whoever manages its network.
@@ -78,6 +79,19 @@ def base_tar(recipe: Recipe = NODE) -> Path:
     return tar
 
 
+def unpacked(tar: Path) -> Path:
+    """Return what is in a tar of the cache, unpacked there once: nobody writes into it."""
+    place = cache() / "trees" / tar.stem
+    place.parent.mkdir(exist_ok=True)
+    with locked(place.with_name(f"{place.name}.lock")):
+        if not place.exists():
+            partial = place.with_name(f"{place.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            unpack(tar, partial)
+            partial.rename(place)
+    return place
+
+
 def unpack(tar: Path, tree: Path) -> None:
     """Make ``tree`` a fresh copy of the base."""
     tree.mkdir(parents=True)
@@ -94,14 +108,6 @@ def cache() -> Path:
     kept = Path(os.environ.get("DNSGUARD_TEST_CACHE", "/var/cache/dnsguard-tests"))
     kept.mkdir(parents=True, exist_ok=True)
     return kept
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one run at a time make what is kept; the kernel drops the lock of a killed one."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(recipe: Recipe, tar: Path) -> None:

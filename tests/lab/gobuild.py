@@ -1,16 +1,16 @@
 """Building programs with the Go toolchain: each once, and kept in the tests' cache."""
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+
+from lab.lock import locked
 
 LEAST_GO = (1, 21)
 FLAGS = ("-trimpath", "-ldflags=-s -w")
@@ -92,14 +92,6 @@ def kept(name: str, version: str, build: Callable[[Path], Path]) -> Path:
             with tempfile.TemporaryDirectory(dir=place.parent) as work:
                 build(Path(work)).replace(place)
     return place
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time build; the kernel drops the lock of a killed one."""
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def run_go(work: Path, *command: str, within: Path) -> str:

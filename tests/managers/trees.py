@@ -4,7 +4,6 @@
 that took: tests/run does so before the ring's time begins.
 """
 
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -66,16 +65,7 @@ ALL = (
 
 def unpacked(recipe: Recipe) -> Path:
     """Return the tree itself, unpacked in the cache: the lower part of every node's overlay."""
-    place = tree.cache() / "trees" / recipe.key
-    place.parent.mkdir(exist_ok=True)
-    tar = tree.base_tar(recipe)
-    with tree.locked(place.with_suffix(".lock")):
-        if not place.exists():
-            partial = place.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            tree.unpack(tar, partial)
-            partial.rename(place)
-    return place
+    return tree.unpacked(tree.base_tar(recipe))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """What is asserted of pods on a node, and then of what dnsguard says of them."""
 
+from pathlib import Path
+
 from boot.kubespray import CLUSTER_ADDRESSES
 from boot.waiting import wait_for
 
-from node.images import REGISTRY
+from node.manifests import APP_NAMES
 from node.node import KubernetesNode
 
 DNS_PODS = ("nodelocaldns", "coredns")
@@ -22,6 +24,16 @@ def wait_for_both(node: KubernetesNode, upstream: str, *, seconds: float) -> Non
         )
 
 
+def start_guarded(node: KubernetesNode, deb: Path, upstream: str) -> None:
+    """Install dnsguard, boot, and wait until pods run with this upstream alone and resolve."""
+    node.install(deb)
+    node.start()
+    wait_for_both(node, upstream, seconds=120)
+    wait_for("a pod resolves", lambda: app_resolves(node), seconds=60, every=0.2)
+    wait_until_healthy(node)
+    have_upstream(node, upstream)
+
+
 def have_upstream(node: KubernetesNode, upstream: str) -> None:
     """Assert it of the processes that run, and of what a restarted container would get."""
     for name in BOTH:
@@ -31,8 +43,7 @@ def have_upstream(node: KubernetesNode, upstream: str) -> None:
 
 def app_resolves(node: KubernetesNode) -> bool:
     """Tell whether a pod with ClusterFirst resolves names of the cluster and outside, now."""
-    names = ("kubernetes.default.svc.cluster.local", REGISTRY)
-    return all(f"found {name}" in node.ask_from("app", name) for name in names)
+    return all(f"found {name}" in node.ask_from("app", name) for name in APP_NAMES)
 
 
 def wait_until_healthy(node: KubernetesNode) -> None:

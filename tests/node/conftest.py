@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boot import package, tree
+from boot import package
 from lab import gobuild, needs
+from lab.lock import locked
 from managers.overlay import enter_private_mounts
 
 from node import golden, programs
@@ -51,7 +52,7 @@ def start(shared: Path, tools: Programs) -> Golden:
     if kept := os.environ.get("DNSGUARD_TEST_GOLDEN"):
         return Golden(Path(kept))
     place = shared / "golden"
-    with tree.locked(shared / "golden.lock"):
+    with locked(shared / "golden.lock"):
         done = place / "done"
         if not done.exists():
             golden.make(place, tools)

@@ -5,9 +5,7 @@
 and replaces each of them by its published release of the same number (v0.28.15 belongs to
 v1.28.15), so that what is compiled is the release, unmodified.
 
-It takes 11 minutes on two cores. What is kept is a tar, named by the version and by Go's;
-``python3 -m node.kubernetes [VERSION]`` makes what is missing, as tests/run does before the
-ring's time begins.
+It takes 11 minutes on two cores. What is kept is a tar, named by the version and by Go's.
 """
 
 import json
@@ -15,14 +13,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from boot import tree
 from lab import gobuild
+from lab.lock import locked
 
 VERSION = "1.28.15"
 """The ring's, unless ``DNSGUARD_TEST_KUBERNETES`` names another: 1.35.4, or the newest 1.35."""
@@ -76,7 +73,7 @@ def programs(keep: Path) -> Path:
     kept = keep / f"kubernetes-{release}-go{_go_version()}.tar"
     if kept.exists():
         return kept
-    with gobuild.locked(kept.with_suffix(".lock")):
+    with locked(kept.with_suffix(".lock")):
         if not kept.exists():
             # Go's own caches are four gigabytes that nobody needs twice.
             with tempfile.TemporaryDirectory(dir=keep, prefix="kubernetes-") as work:
@@ -150,19 +147,3 @@ def _pack(folder: Path, kept: Path) -> None:
             archive.add(folder / program, arcname=program)
     # Whoever takes it finds it whole.
     shutil.move(packed, kept)
-
-
-def main() -> int:
-    """Make what is missing and say what there is."""
-    if len(sys.argv) > 1:
-        os.environ["DNSGUARD_TEST_KUBERNETES"] = sys.argv[1]
-    try:
-        print(f"Kubernetes {version()}: {programs(tree.cache())}")
-    except gobuild.MissingError as missing:
-        print(missing, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

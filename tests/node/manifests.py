@@ -5,6 +5,7 @@ which is a copy of the node's file, and both forward to it what is not the clust
 """
 
 from boot.kubespray import CLUSTER_DNS, NODE_LOCAL
+from lab.kubespray_texts import COREFILE
 
 from node.images import REGISTRY
 
@@ -13,32 +14,6 @@ APP_NAMES = ("kubernetes.default.svc.cluster.local", REGISTRY)
 """What the app looks up every second: a name of the cluster, and one outside."""
 
 _CLUSTER_DNS = {"k8s-app": "kube-dns"}
-_NODELOCAL_COREFILE = f"""
-cluster.local:53 {{
-    errors
-    cache {{
-        success 9984 30
-        denial 9984 5
-    }}
-    reload
-    loop
-    bind {NODE_LOCAL}
-    forward . CLUSTER_DNS {{
-        force_tcp
-    }}
-    prometheus :9253
-    health {NODE_LOCAL}:9254
-}}
-.:53 {{
-    errors
-    cache 30
-    reload
-    loop
-    bind {NODE_LOCAL}
-    forward . /etc/resolv.conf
-    prometheus :9253
-}}
-"""
 _CLUSTER_COREFILE = """
 .:53 {
     errors {
@@ -79,7 +54,7 @@ def manifests() -> list[Body]:
 def cluster_dns(service: str, address: str) -> list[Body]:
     """Return what puts cluster DNS at an address: its service, and NodeLocalDNS's Corefile."""
     return [
-        _config_map("nodelocaldns", _NODELOCAL_COREFILE.replace("CLUSTER_DNS", address)),
+        _config_map("nodelocaldns", COREFILE.format(node_local=NODE_LOCAL, cluster_dns=address)),
         _cluster_service(service, address),
     ]
 

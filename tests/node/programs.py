@@ -4,7 +4,6 @@
 before the ring's time begins, and beside other rings.
 """
 
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -87,7 +86,7 @@ def find() -> Programs:
     """
     return Programs(
         tree=trees.unpacked(TREE),
-        kubernetes=_unpacked(kubernetes.programs(tree.cache())),
+        kubernetes=tree.unpacked(kubernetes.programs(tree.cache())),
         nodelocal=_nodelocal(),
         coredns=gobin.coredns(),
         crictl=gobuild.of_module("crictl", "sigs.k8s.io/cri-tools", CRICTL, "cmd/crictl"),
@@ -102,18 +101,6 @@ def _nodelocal() -> NodeLocal:
         return found
     source = Path(__file__).with_name("node-cache.go")
     return replace(found, program=gobuild.of_file(source, *_OF_STAND_IN))
-
-
-def _unpacked(tar: Path) -> Path:
-    """Return the folder of a tar of programs, unpacked beside the trees."""
-    place = tree.cache() / "trees" / tar.stem
-    with tree.locked(place.with_name(f"{place.name}.lock")):
-        if not place.exists():
-            partial = place.with_name(f"{place.name}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            tree.unpack(tar, partial)
-            partial.rename(place)
-    return place
 
 
 def _debians(root: Path) -> str:

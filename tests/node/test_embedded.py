@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from boot.kubespray import POD_FILE
-from boot.waiting import wait_for
 from managers.outside import FIRST
 
 from node import claims
@@ -30,12 +29,7 @@ def shape(request: pytest.FixtureRequest) -> Shape:
 def test_nothing_is_handed_over_into_pods(lab: Lab, deb: Path) -> None:
     """Its pods get /etc/resolv.conf, as far as can be told: the node is guarded, and told so."""
     node = lab.node
-    node.install(deb)
-    node.start()
-    claims.wait_for_both(node, FIRST, seconds=120)
-    wait_for("a pod resolves", lambda: claims.app_resolves(node), seconds=60, every=0.2)
-    claims.wait_until_healthy(node)
-    claims.have_upstream(node, FIRST)
+    claims.start_guarded(node, deb, FIRST)
     assert node.nameservers() == [FIRST]
     status = node.status()
     print("\n".join(status["next"]))

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from boot.waiting import wait_for
 from managers.outside import FIRST
 from managers.setup import UPLINK
 
@@ -19,12 +18,7 @@ SHAPE = KUBEADM
 def test_nothing_is_handed_over_into_pods(lab: Lab, deb: Path) -> None:
     """The link stays a link, pods have the real upstream, and status says what is so."""
     node = lab.node
-    node.install(deb)
-    node.start()
-    claims.wait_for_both(node, FIRST, seconds=120)
-    wait_for("a pod resolves", lambda: claims.app_resolves(node), seconds=60, every=0.2)
-    claims.wait_until_healthy(node)
-    claims.have_upstream(node, FIRST)
+    claims.start_guarded(node, deb, FIRST)
     status = node.status()
     print("\n".join(status["next"]))
     assert node.run("readlink", "/etc/resolv.conf").endswith("stub-resolv.conf")
