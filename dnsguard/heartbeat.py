@@ -29,7 +29,7 @@ from dnsguard.host.queues import Queue, Queues
 from dnsguard.host.standing_question import StandingConnection, StandingQuestion
 from dnsguard.stall import LOOK, Look, Stall
 
-ANSWER = 0.04
+ANSWER = 0.02
 """Seconds after which somebody comes for the answer; a healthy server needs less than one ms."""
 TCP_EVERY = 2
 """A question over TCP for so many over UDP: 2 s are enough."""

@@ -131,6 +131,8 @@ class Machine:
     ) -> Iterator["Dhclient"]:
         """Run dhclient as ifupdown does, but in the foreground; it ends as in a power cut.
 
+        The cut comes in a quiet moment: what dhclient was at, it has written (:meth:`settle`).
+
         :param conf: its dhclient.conf; None leaves what is there.
         """
         if conf is not None:
@@ -138,6 +140,7 @@ class Machine:
         started = Dhclient(self, interfaces, version)
         try:
             yield started
+            started.settle()
         finally:
             started.kill()
 
