@@ -8,9 +8,7 @@ to the file that names the upstream alone.
 """
 
 import argparse
-import json
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +16,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench_chain import measure_beside_nodelocal
 from bench_lab import PREFIX
-from bench_report import Bar, bars_table, finite, machine, percentile, table
+from bench_report import Bar, conclude, finite, percentile, table
 from bench_tree import DEADLINE_S, NODE_LOCAL, UPSTREAM, CannotMeasureError
-from bench_world import enter_namespaces
-from lab import gobin, gobuild
 from lab.chain import World, chain
 from lab.chain_client import Client, Count, client
 from lab.chain_files import OUTSIDE
@@ -200,30 +197,22 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = _arguments()
-    if not gobin.is_had():
-        print("skipped: no Go >= 1.21 to build CoreDNS with", file=sys.stderr)
-        return 0
-    try:
-        program = str(gobin.nodelocal())  # built out here, where there is a network
-    except gobuild.MissingError as problem:
-        sys.exit(f"cannot measure: {problem}")
-    enter_namespaces()
-    try:
-        losses = list(measure(options.rounds))
-    except (CannotMeasureError, gobuild.MissingError, AssertionError, OSError) as problem:
-        sys.exit(f"cannot measure: {problem}")
-    bars = [bar for loss in losses for bar in loss.bars()]
-    facts = machine() | {"nodelocal": program, "rounds": options.rounds, "held_s": HELD}
-    if options.json:
-        found = [
-            {"fault": loss.fault, "side": loss.side}
-            | {key: finite(value) for key, value in loss.figures().items()}
-            for loss in losses
-        ]
-        told = [bar.as_json() for bar in bars]
-        print(json.dumps({"machine": facts, "figures": found, "bars": told}, indent=2))
-    else:
-        print(table(_HEADER, [_BELOW, *(loss.row() for loss in losses)]))
-        print("\n" + bars_table(bars))
-        print("\n" + ", ".join(f"{key} {value}" for key, value in facts.items()))
-    return 0 if all(bar.is_met for bar in bars) else 1
+    return measure_beside_nodelocal(
+        lambda program: _report(options.rounds, program, as_json=options.json)
+    )
+
+
+def _report(rounds: int, program: str, *, as_json: bool) -> int:
+    losses = list(measure(rounds))
+    found = [
+        {"fault": loss.fault, "side": loss.side}
+        | {key: finite(value) for key, value in loss.figures().items()}
+        for loss in losses
+    ]
+    return conclude(
+        as_json=as_json,
+        facts={"nodelocal": program, "rounds": rounds, "held_s": HELD},
+        figures={"figures": found},
+        text=table(_HEADER, [_BELOW, *(loss.row() for loss in losses)]),
+        bars=[bar for loss in losses for bar in loss.bars()],
+    )

@@ -6,19 +6,17 @@ tests/bench/failover's.) And what looks like one and is none (bench_alarms.py).
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench_alarms import BELOW, CONFIG, HEADER, Found, measure_alarms
+from bench_alarms import BELOW, CONFIG, HEADER, measure_alarms
+from bench_chain import measure_beside_nodelocal
 from bench_lab import PREFIX
 from bench_report import Bar, conclude, table
 from bench_tree import DEADLINE_S, NODE_LOCAL, UPSTREAM, CannotMeasureError
-from bench_world import enter_namespaces
-from lab import gobin, gobuild
 from lab.container import container
 from lab.guard import Node, upstream
 from lab.nameserver import Nameserver, nameserver
@@ -84,35 +82,27 @@ def _arguments() -> argparse.Namespace:
     return options
 
 
-def _report(hangs: dict[str, list[float]], found: list[Found], *, as_json: bool) -> int:
+def main() -> int:
+    options = _arguments()
+    return measure_beside_nodelocal(lambda program: _report(options, program))
+
+
+def _report(options: argparse.Namespace, program: str) -> int:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
+        hangs = dict(measure_hangs(Path(root), options.rounds))
+        found = list(measure_alarms(Path(root), options.seconds, options.only))
     bars = [
         Bar(name=f"over TCP it {name}", value=1000 * max(times), limit=WITHIN_MS, unit=" ms")
         for name, times in hangs.items()
         if times
     ]
-    bars += [one.bar() for one in found]
-    figures = {
-        "hangs_ms": {name: [1000 * one for one in times] for name, times in hangs.items()},
-        "alarms": [dict(zip(BELOW, one.row(), strict=True)) for one in found],
-    }
-    text = table(HEADER, [BELOW, *(one.row() for one in found)])
-    return conclude(as_json=as_json, figures=figures, text=text, bars=bars)
-
-
-def main() -> int:
-    options = _arguments()
-    if not gobin.is_had():
-        print("skipped: no Go >= 1.21 to build CoreDNS with", file=sys.stderr)
-        return 0
-    try:
-        print(f"NodeLocalDNS is {gobin.nodelocal()}", file=sys.stderr)  # built out here
-    except gobuild.MissingError as problem:
-        sys.exit(f"cannot measure: {problem}")
-    enter_namespaces()
-    try:
-        with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
-            hangs = dict(measure_hangs(Path(root), options.rounds))
-            found = list(measure_alarms(Path(root), options.seconds, options.only))
-    except (CannotMeasureError, gobuild.MissingError, AssertionError, OSError) as problem:
-        sys.exit(f"cannot measure: {problem}")
-    return _report(hangs, found, as_json=options.json)
+    return conclude(
+        as_json=options.json,
+        facts={"nodelocal": program},
+        figures={
+            "hangs_ms": {name: [1000 * one for one in times] for name, times in hangs.items()},
+            "alarms": [dict(zip(BELOW, one.row(), strict=True)) for one in found],
+        },
+        text=table(HEADER, [BELOW, *(one.row() for one in found)]),
+        bars=[*bars, *(one.bar() for one in found)],
+    )

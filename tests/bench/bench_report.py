@@ -97,15 +97,24 @@ def bars_table(bars: Sequence[Bar]) -> str:
 
 
 def conclude(
-    *, as_json: bool, figures: Mapping[str, object], text: str, bars: Sequence[Bar]
+    *,
+    as_json: bool,
+    figures: Mapping[str, object],
+    text: str,
+    bars: Sequence[Bar],
+    facts: Mapping[str, object] | None = None,
 ) -> int:
-    """Print the figures for a program or a person; the exit code says whether all bars are met."""
+    """Print the figures for a program or a person; the exit code says whether all bars are met.
+
+    :param facts: what a reader needs beside what the machine is.
+    """
+    facts = {**machine(), **(facts or {})}
     if as_json:
         found = [bar.as_json() for bar in bars]
-        document: dict[str, object] = {"machine": machine(), **figures, "bars": found}
+        document: dict[str, object] = {"machine": facts, **figures, "bars": found}
         json.dump(document, sys.stdout, indent=2)
         print()
     else:
-        facts = ", ".join(f"{key} {value}" for key, value in machine().items())
-        print(f"{text}\n\n{bars_table(bars)}\n\n{facts}")
+        told = ", ".join(f"{key} {value}" for key, value in facts.items())
+        print(f"{text}\n\n{bars_table(bars)}\n\n{told}")
     return 0 if all(bar.is_met for bar in bars) else 1
