@@ -69,7 +69,8 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     if kubelet is None:
         raise DnsguardError("there is no kubelet on this node: nothing to adopt")
     if kubelet.remedy is not None:
-        raise DnsguardError(f"no line of kubelet's own to change here: {kubelet.by_hand}")
+        by_hand = _undo_by_hand(kubelet) if is_undo else kubelet.by_hand
+        raise DnsguardError(f"no line of kubelet's own to change here: {by_hand}")
     if is_restart and paths.root != Path("/"):
         raise UsageError("--restart is for this machine's kubelet: not with --root")
     if is_undo:
@@ -88,6 +89,14 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
         if not is_undo:
             say(*_LASTING.split("\n"))
     return 0
+
+
+def _undo_by_hand(kubelet: Kubelet) -> str:
+    """Return how pods get another file than ours where ``adopt`` has no line to change."""
+    setting = kubelet.resolv_conf
+    if setting.value != POD_FILE:
+        return f"{setting.origin} is {setting.value}, and nothing is to be undone"
+    return f"take {POD_FILE} out of {setting.path or setting.origin}, then {kubelet.restart}"
 
 
 def _check_upstreams(paths: Paths, kubelet: Kubelet) -> None:

@@ -200,6 +200,11 @@ def purge(tmp_path: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
         ("etc/kubernetes/kubelet-config.yaml", f'resolvConf: "{POD_FILE}"\n'),
         ("var/lib/kubelet/config.yaml", f"a: 1\nresolvConf: {POD_FILE}\n"),
         ("var/lib/kubelet/config.yaml.d/10-dns.conf", f"resolvConf: {POD_FILE}\n"),
+        ("etc/kubernetes/kubelet/kubelet-config.json", f'{{"resolvConf": "{POD_FILE}"}}'),
+        ("etc/rancher/k3s/config.yaml", f"resolv-conf: {POD_FILE}\n"),
+        ("etc/rancher/k3s/config.yaml.d/dns.yaml", f"resolv-conf: {POD_FILE}\n"),
+        ("etc/systemd/system/k3s.service.env", f"K3S_RESOLV_CONF={POD_FILE}\n"),
+        ("var/snap/microk8s/current/args/kubelet", f"--resolv-conf={POD_FILE}\n"),
         ("etc/kubernetes/kubelet.env", f'KUBELET_ARGS="--resolv-conf={POD_FILE}"\n'),
         (
             "etc/systemd/system/kubelet.service.d/a.conf",

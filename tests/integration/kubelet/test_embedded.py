@@ -93,6 +93,17 @@ class TestEmbedded:
             node.adopt()
         assert node.read(K3S) == "node-name: a\n"
 
+    def test_what_was_set_by_hand_is_undone_by_hand(self, node: Node) -> None:
+        """And the way there is the opposite one."""
+        path = node.write(K3S, "node-name: a\n")
+        with pytest.raises(DnsguardError, match="nothing is to be undone"):
+            node.adopt(undo=True)
+        path.write_text(f"resolv-conf: {POD_FILE}\n")
+        with pytest.raises(
+            DnsguardError, match=f"take {POD_FILE} out of /{K3S}, then"
+        ):
+            node.adopt(undo=True)
+
     @pytest.mark.parametrize(
         ("program", "config", "unit"),
         [
