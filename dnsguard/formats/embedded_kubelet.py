@@ -22,9 +22,12 @@ POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
 _QUOTES = str.maketrans("'\"", "  ")
-_PASSED_ON = re.compile(r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?(?=resolv[-_]conf\b)")
+_ARGUMENT = r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?"
+_PASSED_ON = re.compile(_ARGUMENT + r"(?=(?:resolv[-_]conf|cluster[-_](?:dns|domain))\b)")
+_CONFIG_OF_KUBELET = re.compile(_ARGUMENT + r"(config(?:[-_]dir)?)=")
 _VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
 _CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
+_OTHER_CONFIG = "kubelet-arg"
 _OPTIONS = ("cluster-dns", "cluster-domain")
 
 
@@ -88,6 +91,8 @@ def has_kubelet(arguments: Sequence[str]) -> bool:
 def find_flags(text: str, where: str) -> Iterator[Flag]:
     """Yield what a unit, an environment file or a file of flags says that matters."""
     plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _unquote(text))
+    for match in _CONFIG_OF_KUBELET.finditer(plain):
+        yield _OTHER_CONFIG, match[1], where
     yield from kubelet.find_flags_in(_PASSED_ON.sub("--", plain), where)
 
 
@@ -119,8 +124,13 @@ def read_flags(document: object, where: str) -> Iterator[Flag]:
 def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
     """Return the file that pods get.
 
-    The last word of a file counts, and where files disagree, nobody can tell.
+    The last word of a file counts, and where files disagree, nobody can tell. Nor where kubelet is
+    given a configuration of its own: k3s puts it in the place of the one that holds what k3s was
+    told itself (pkg/daemons/agent, extractConfigArgs).
     """
+    for flag, value, where in found:
+        if flag == _OTHER_CONFIG:
+            return Setting(value=DEFAULT, where=where, name=f"{flag} {value}")
     last = {where: value for flag, value, where in found if flag == RESOLV_CONF_FLAG}
     if not last:
         return Setting(value=DEFAULT, where=f"{distribution.name}'s default")

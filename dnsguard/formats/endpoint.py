@@ -10,7 +10,7 @@ from dnsguard.formats.address import IPAddress
 PORT = 53
 MOST_ENDPOINTS = 64
 """Of one list: what stands behind is not read."""
-_PLAIN = frozenset({None, "dns", "udp"})
+_PLAIN = frozenset({None, "dns", "udp", "dns+udp"})
 _LONGEST = 512
 _FORM = re.compile(
     r"""

@@ -11,10 +11,16 @@ from dnsguard.formats.ini import read_entries, read_lists
 class Lease:
     """A DHCP lease as networkd writes it down (``sd_dhcp_lease``: dhcp_lease_save())."""
 
-    nameservers: tuple[IPAddress, ...] = ()
+    servers: tuple[Endpoint, ...] = ()
+    """Its nameservers: a link's may be at any port, and behind TLS."""
     routers: tuple[IPAddress, ...] = ()
     server: IPAddress | None = None
     address: IPAddress | None = None
+
+    @property
+    def nameservers(self) -> tuple[IPAddress, ...]:
+        """Return those that can stand in resolv.conf."""
+        return tuple(one.address for one in self.servers if one.is_plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,7 @@ def parse_lease(content: bytes) -> Lease:
         return tuple(one.address for one in parse_endpoints(values.get(key, ())))
 
     return Lease(
-        nameservers=addresses("DNS"),
+        servers=parse_endpoints(values.get("DNS", ())),
         routers=addresses("ROUTER"),
         server=next(iter(addresses("SERVER_ADDRESS")), None),
         address=next(iter(addresses("ADDRESS")), None),

@@ -1,5 +1,6 @@
 """systemd-resolved's configuration as a whole (resolved.conf(5)), and our own part of it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import parse_endpoints
 from dnsguard.formats.ini import read_lists
 
+_ACTION = re.compile(r"\[[^]]*\]")
+"""Of nsswitch.conf(5): ``[!UNAVAIL=return]``."""
 _HEADER = """\
 # Kept by dnsguard(8) while another file of this configuration names cluster DNS; a reboot
 # forgets it, and so does "dnsguard secure --give-link-back".
@@ -58,8 +61,11 @@ def write_drop_in(
 
 def asks_first(content: bytes) -> bool:
     """Tell whether nsswitch.conf(5) sends names of hosts to resolved (nss-resolve(8))."""
+    services: list[str] = []
     for line in content.decode("utf-8", "replace").splitlines():
-        database, _, services = line.partition("#")[0].partition(":")
-        if database.strip() == "hosts":
-            return "resolve" in services.split()
-    return False
+        # What to do with an outcome may stand right behind a name; glibc does without the colon,
+        # and takes the last line (nss/nss_database.c, nss/nss_action_parse.c).
+        words = _ACTION.sub(" ", line.partition("#")[0].replace(":", " ", 1)).split()
+        if words[:1] == ["hosts"]:
+            services = words[1:]
+    return "resolve" in services

@@ -100,8 +100,8 @@ def update_stubs(found: Found, seen: Resolved) -> Found:
 def _read_links(root: Path) -> tuple[IPAddress, ...]:
     directory = root / _LINKS
     read = (read_bounded(directory / name, MAX_FILE) for name in list_names(str(directory)))
-    named = (networkd.parse_lease(content).nameservers for content in read if content)
-    return tuple(dict.fromkeys(address for servers in named for address in servers))
+    named = (networkd.parse_lease(content).servers for content in read if content)
+    return tuple(dict.fromkeys(one.address for servers in named for one in servers))
 
 
 def _is_asked(root: Path) -> bool:

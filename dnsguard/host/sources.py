@@ -197,7 +197,14 @@ class _Node:
         match = place.names.fullmatch(name) if place.names else None
         if match is None:
             return None
+        if "with_ssid" in match.groupdict():
+            return self._drop_ssid(match[1])
         return self.indexes.get(int(match[1])) if match[1].isdecimal() else match[1]
+
+    def _drop_ssid(self, name: str) -> str:
+        """Return the interface that dhcpcd has named a lease after: ``wlan0-SSID``, ``br-lan``."""
+        known = [one for one in self.indexes.values() if f"{name}-".startswith(f"{one}-")]
+        return max(known, key=len, default=name)
 
 
 @lru_cache(maxsize=512)

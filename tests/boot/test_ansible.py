@@ -113,6 +113,7 @@ def test_a_kubelet_that_does_not_come_back_is_the_last_one(fleet: Fleet, deb: Pa
             node.run("systemctl", "daemon-reload")
             node.run("systemctl", "restart", KUBELET)
     assert played.status != 0
+    assert "Wait until it is back" in played.said.split("fatal: ")[0].split("TASK [")[-1]
     (restarted,) = _order(played, "Restart it")
     assert {restarted, *untouched} == {*NAMES}
 

@@ -73,6 +73,8 @@ class TestK3s:
             (f"kubelet-arg: resolv-conf={POD_FILE}\n", POD_FILE),
             (f"kubelet-arg:\n- max-pods=2\n- resolv-conf={POD_FILE}\n", POD_FILE),
             (f"kubelet-arg+:\n- --resolv-conf={POD_FILE}\n", POD_FILE),
+            (f"resolv-conf: {POD_FILE}\nkubelet-arg: config=/etc/k.yaml\n", DEFAULT),
+            (f"resolv-conf: {POD_FILE}\nkubelet-arg: [--config-dir=/etc/k]\n", DEFAULT),
             (f"# resolv-conf: {POD_FILE}\n", DEFAULT),
             ("resolv-conf: ''\n", DEFAULT),
             ("resolv-conf: /etc/resolv.conf\n", DEFAULT),
@@ -86,6 +88,25 @@ class TestK3s:
         """Without an option it chooses by itself, and may choose the node's file."""
         node.write(CONFIG, text)
         assert node.read() == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "cluster-dns: 169.254.20.11\ncluster-domain: a.example\n",
+            "kubelet-arg: [cluster-dns=169.254.20.11, cluster-domain=a.example]\n",
+            "kubelet-arg+: [--cluster_dns=169.254.20.11, --cluster-domain=a.example]\n",
+        ],
+    )
+    def test_its_cluster_dns(self, node: Node, text: str) -> None:
+        """NodeLocalDNS on k3s is told of by what is passed on to kubelet."""
+        node.write(CONFIG, text)
+        found, _ = node.look()
+        assert found is not None
+        assert found.cluster_domain is not None
+        assert ([*map(str, found.nameservers)], found.cluster_domain.value) == (
+            ["169.254.20.11"],
+            "a.example",
+        )
 
     @pytest.mark.parametrize(
         ("more", "expected"),

@@ -234,6 +234,11 @@ def test_all_files_are_read_in_the_order_of_their_names_and_an_empty_value_clear
         (b"hosts: files resolve [!UNAVAIL=return] dns\n", True),
         (b"hosts: files dns # resolve\n", False),
         (b"passwd: resolve\n", False),
+        (b"hosts: files resolve[!UNAVAIL=return] dns\n", True),
+        (b"hosts: files dns\nhosts: files resolve dns\n", True),
+        (b"hosts: resolve\nhosts: files dns\n", False),
+        (b"hosts files resolve dns\n", True),
+        (b"hosts: files [NOTFOUND=resolve] dns\n", False),
     ],
 )
 def test_nsswitch_tells_whether_programs_ask_it(text: bytes, is_first: bool) -> None:  # noqa: FBT001

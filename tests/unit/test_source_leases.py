@@ -34,6 +34,16 @@ def test_clients_leases_are_candidates_and_guesses(paths: Paths) -> None:
     ]
 
 
+def test_dhcpcd_calls_a_lease_after_the_interface_and_its_network(paths: Paths) -> None:
+    """A dash may be a part of both (dhcpcd(8), FILES)."""
+    for number, name in enumerate(("br-lan", "wlan0", "br")):
+        write_file(paths, f"sys/class/net/{name}/ifindex", f"{number + 1}\n")
+    for name in ("br-lan", "wlan0-br-lan", "gone0"):
+        write_file(paths, f"var/lib/dhcpcd/{name}.lease", reply(OPTIONS, yiaddr=0x0A630058))
+    found = find_sources(paths).leases
+    assert sorted(one.interface for one in found) == ["br-lan", "gone0", "wlan0"]
+
+
 def test_leases_rank_by_age_and_those_that_are_over_behind(paths: Paths) -> None:
     """The newest of each interface are peers; what dhclient.conf names stands between."""
     eth0 = make_lease("10.0.0.2", hours=-2) + make_lease("10.0.0.3") + make_lease("10.0.0.4")

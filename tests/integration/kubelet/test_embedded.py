@@ -99,9 +99,7 @@ class TestEmbedded:
         with pytest.raises(DnsguardError, match="nothing is to be undone"):
             node.adopt(undo=True)
         path.write_text(f"resolv-conf: {POD_FILE}\n")
-        with pytest.raises(
-            DnsguardError, match=f"take {POD_FILE} out of /{K3S}, then"
-        ):
+        with pytest.raises(DnsguardError, match=f"take {POD_FILE} out of /{K3S}, then"):
             node.adopt(undo=True)
 
     @pytest.mark.parametrize(

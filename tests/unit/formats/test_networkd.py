@@ -26,7 +26,10 @@ CLIENTID=ffca53095a00020000ab11
 def test_a_lease_is_told() -> None:
     """As systemd 252 writes it."""
     assert networkd.parse_lease(LEASE) == networkd.Lease(
-        nameservers=(ip_address("10.99.0.2"), ip_address("10.99.0.3")),
+        servers=(
+            Endpoint(address=ip_address("10.99.0.2")),
+            Endpoint(address=ip_address("10.99.0.3")),
+        ),
         routers=(ip_address("10.99.0.1"),),
         server=ip_address("10.99.0.1"),
         address=ip_address("10.99.0.58"),
@@ -37,6 +40,13 @@ def test_a_lease_cut_in_half_keeps_what_is_whole() -> None:
     """A half address is none."""
     cut = LEASE[: LEASE.index(b".0.3")]
     assert networkd.parse_lease(cut).nameservers == (ip_address("10.99.0.2"),)
+
+
+def test_a_link_has_servers_that_resolv_conf_can_not_name() -> None:
+    """At another port, and behind TLS."""
+    link = networkd.parse_lease(b"DNS=10.0.0.1:5353 10.0.0.2 10.0.0.3:53#dot.example\n")
+    assert [str(one.address) for one in link.servers] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+    assert [str(one) for one in link.nameservers] == ["10.0.0.2", "10.0.0.3"]
 
 
 @pytest.mark.parametrize(

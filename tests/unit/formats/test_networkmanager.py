@@ -45,7 +45,7 @@ def test_domains_have_servers_of_their_own() -> None:
     found = networkmanager.parse(
         b"[global-dns-domain-corp.example]\nservers=10.0.0.9;\n"
         b"[global-dns-domain-*]\nservers=9.9.9.9\nservers= 1.1.1.1 , dns+tls://2.2.2.2#x, no\n"
-        b"servers+=2001:db8::53\n[main]\nservers=8.8.8.8\n"
+        b"servers+=dns+udp://2001:db8::53\n[main]\nservers=8.8.8.8\n"
     )
     assert [str(one.address) for one in found.servers] == ["1.1.1.1", "2.2.2.2", "2001:db8::53"]
     assert [one.is_plain for one in found.servers] == [True, False, True]
