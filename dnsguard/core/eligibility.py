@@ -36,9 +36,7 @@ def find_exclusions(memory: Memory, seen: Observation, policy: Policy) -> Exclus
 
 
 def services(
-    policy: Policy,
-    kubernetes: frozenset[IPAddress] = frozenset(),
-    listens: IPAddress | None = None,
+    policy: Policy, kubernetes: frozenset[IPAddress] = frozenset(), listens: IPAddress | None = None
 ) -> Services:
     """Return what is known of the cluster's services; where NodeLocalDNS listens is none.
 
@@ -48,9 +46,7 @@ def services(
     own = frozenset(policy.nodelocal) - frozenset(open_)
     nodelocal = own if policy.require_binding else frozenset[IPAddress]()
     return Services(
-        kubernetes=kubernetes,
-        told=policy.told - nodelocal,
-        assumed=policy.cluster - nodelocal,
+        kubernetes=kubernetes, told=policy.told - nodelocal, assumed=policy.cluster - nodelocal
     )
 
 

@@ -87,6 +87,8 @@ def _find_blockers_of_others(
         why := _explain_inheritance(memory, seen.pods, exclusions, is_in_hand=is_in_hand)
     ):
         yield Blocker(BlockerKind.PODS, why, seen.pods.remedy)
+    elif seen.pods is not None and (why := _explain_doubt(memory, seen.pods, exclusions)):
+        yield Blocker(BlockerKind.PODS_UNKNOWN, why, 'handover.mode = "always" if it does not')
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)
@@ -112,6 +114,22 @@ def _explain_inheritance(
     if is_in_hand and pods.is_resolveds:
         return f"kubelet gives pods {pods.path}, which systemd-resolved makes of its own list"
     return pods_file.find_dead_end(pods, exclusions)
+
+
+def _explain_doubt(memory: Memory, pods: PodsFile, exclusions: Exclusions) -> str | None:
+    """Return whom pods are told to ask who may lead back here; None where nobody may.
+
+    dnsmasq on the node asks whom resolv.conf names (dnsmasq(8), --resolv-file), so NodeLocalDNS,
+    whose pod asks dnsmasq: the handover itself would make that loop.
+    """
+    for address in pods.nameservers or ():
+        record = memory.probe_records.get(address)
+        where = f"{address} in {pods.path}, which kubelet gives to pods,"
+        if exclusions.is_own(address):
+            return f"{where} is this node and may ask whom resolv.conf names"
+        if exclusions.is_suspect(address) and not (record is not None and record.was_cleared):
+            return f"{where} may be cluster DNS"
+    return None
 
 
 def needs_only_proof(blockers: tuple[Blocker, ...]) -> bool:

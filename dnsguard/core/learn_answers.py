@@ -49,10 +49,7 @@ def learn_answers(memory: Memory, seen: Observation, policy: Policy) -> Memory:
 
 
 def confirm(
-    memory: Memory,
-    answers: Iterable[Answer],
-    policy: Policy,
-    bound: frozenset[IPAddress] | None,
+    memory: Memory, answers: Iterable[Answer], policy: Policy, bound: frozenset[IPAddress] | None
 ) -> Memory | None:
     """Return the memory after answers that tell nothing new; None if there is one to decide on.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dnsguard.core.answers import Answer, Outcome, ProbeKind
+from dnsguard.core.answers import REFUSED, Answer, Outcome, ProbeKind
 from dnsguard.core.evidence import (
     Finding,
     Round,
@@ -51,6 +51,8 @@ class ProbeRecord:
     """How often in a row it did not."""
     failing_since: float | None = None
     failed_at: float | None = None
+    is_refusing: bool = False
+    """It has last refused to answer for the outside: it may know names of its own."""
     detail: str = "not asked yet"
     """What came of it last, for people."""
     cleared_at: float | None = None
@@ -162,8 +164,10 @@ def _apply_outside_answer(record: ProbeRecord, answer: Answer) -> ProbeRecord:
             rtt=first.rtt,
             failures=0,
             failing_since=None,
+            is_refusing=False,
             detail=first.detail,
         )
+    record = replace(record, is_refusing=first.rcode == REFUSED)
     since = answer.at if record.failing_since is None else record.failing_since
     failures = record.failures + 1
     record = replace(record, failures=failures, failing_since=since, failed_at=answer.at)

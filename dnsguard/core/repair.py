@@ -9,12 +9,7 @@ from dnsguard.core import learn, upstreams
 from dnsguard.core.blocker import Blocker
 from dnsguard.core.eligibility import find_exclusions, rank, update_remembered
 from dnsguard.core.exclusions import Exclusions
-from dnsguard.core.handover import (
-    find_blockers,
-    is_kept_from_pods,
-    record_copying,
-    switch_mode,
-)
+from dnsguard.core.handover import find_blockers, is_kept_from_pods, record_copying, switch_mode
 from dnsguard.core.hold import Serves
 from dnsguard.core.learn_answers import learn_answers
 from dnsguard.core.memory import Memory

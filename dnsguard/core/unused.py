@@ -15,10 +15,7 @@ _CONFIGURE = "name it in upstream.servers of /etc/dnsguard/dnsguard.toml"
 
 
 def find_unused(
-    memory: Memory,
-    known: Pool,
-    wanted: tuple[IPAddress, ...],
-    policy: Policy,
+    memory: Memory, known: Pool, wanted: tuple[IPAddress, ...], policy: Policy
 ) -> tuple[Memory, tuple[Unused, ...]]:
     """Return the memory, and what there is to tell that was not told of this file yet."""
     found = _explain_all(memory, known, wanted, policy)
@@ -30,10 +27,7 @@ def find_unused(
 
 
 def _explain_all(
-    memory: Memory,
-    known: Pool,
-    wanted: tuple[IPAddress, ...],
-    policy: Policy,
+    memory: Memory, known: Pool, wanted: tuple[IPAddress, ...], policy: Policy
 ) -> Iterator[Unused]:
     by_address = {upstream.address: upstream for upstream in known}
     for learned in memory.learned:

@@ -218,6 +218,16 @@ def in_order(addresses: Sequence[IPAddress], among: Pool) -> tuple[IPAddress, ..
     return tuple(sorted(addresses, key=lambda address: places.get(address, len(places))))
 
 
+def drop_refusing(servers: Sequence[IPAddress], among: Pool) -> Sequence[IPAddress]:
+    """Return those that do not refuse every name outside; all, where all do.
+
+    glibc asks the next one at once (resolv/res_send.c), so who refuses costs nothing there, and may
+    be the only one that knows the company's own names.
+    """
+    refusing = {upstream.address for upstream in among if upstream.record.is_refusing}
+    return [server for server in servers if server not in refusing] or servers
+
+
 def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> bool:
     """Tell whether a file with these real servers is as good as any: then it stays.
 

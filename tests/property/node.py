@@ -183,8 +183,14 @@ class Node:
         stamp = int((EPOCH + self.now) * 1e9) + self.versions
         return Identity(1, self.versions, len(content), stamp, stamp)
 
-    def answer(self, address: IPAddress, outcome: Outcome, rtt: float = 0.001) -> None:
-        """Let a nameserver answer, or not; the next look hears of it."""
+    def answer(
+        self,
+        address: IPAddress,
+        outcome: Outcome,
+        rtt: float = 0.001,
+        rcode: int | None = None,
+    ) -> None:
+        """Let a nameserver answer, or not, and say with which code; the next look hears of it."""
         told = rtt if outcome is Outcome.ANSWERED else None
         is_inside = address in self.policy.cluster
         for ask, tcp in (*list_targets(self.policy), ONE_TIME) if is_inside else OUTSIDE:
@@ -201,7 +207,7 @@ class Node:
                     at=self.now,
                     kind=ask,
                     tcp=tcp,
-                    rcode=(NOERROR if is_found else NXDOMAIN) if told is not None else None,
+                    rcode=(NOERROR if is_found else NXDOMAIN) if told is not None else rcode,
                     has_records=is_found,
                     records=frozenset({SERVICE} if is_found and is_name else ()),
                 )

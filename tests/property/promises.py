@@ -127,6 +127,8 @@ def _check_mode(seen: Observation, policy: Policy, after: Memory, plan: Plan) ->
         assert plan.wanted[0] == after.health.address
     assert policy.handover is not HandoverMode.AUTO or are_pods_safe(seen.pods, policy)
     assert policy.handover is not HandoverMode.AUTO or seen.pods_doubt is None
+    named = set(seen.pods.nameservers or ()) if seen.pods is not None else set()
+    assert policy.handover is not HandoverMode.AUTO or not named & (after.bound or set())
     assert any(border(policy).allows(address) for address in plan.wanted)
     assert {plan.wanted[0]} == _handed(after, policy)
     assert len(plan.wanted) <= resolvconf.MAXNS

@@ -8,7 +8,7 @@ from property.node import Node
 from property.text import NODELOCAL
 
 from dnsguard.core import probe_record, remembered
-from dnsguard.core.answers import Outcome
+from dnsguard.core.answers import REFUSED, Outcome
 from dnsguard.core.model import Mode, NodeLocal, Source, Stub, UpstreamState
 from dnsguard.core.observation import PodsFile
 from dnsguard.core.plan import KeepForeign, Remember, ReplaceFile
@@ -215,6 +215,20 @@ class TestGuarding:
         node = make_node(POISON, knows=(make_candidate(OTHER, Source.DHCP),))
         node.bound = frozenset({OTHER})
         assert node.look().wanted == ()
+
+    @pytest.mark.parametrize(("rcode", "stays"), [(REFUSED, True), (None, False)])
+    def test_who_refuses_names_outside_may_know_the_companys(
+        self, rcode: int | None, *, stays: bool
+    ) -> None:
+        """Glibc asks the next one at once; who is silent costs its time-out, and is the control."""
+        text = b"nameserver 192.0.2.53\nnameserver 10.0.0.2\n"
+        node = make_node(text)
+        for _ in range(4):
+            node.answer(OTHER, Outcome.FAILED if stays else Outcome.TIMED_OUT, rcode=rcode)
+            let_answer(node, REAL)
+            node.look()
+        assert (node.file.content == text) is stays
+        assert promises.used(node.file.content) == ((OTHER, REAL) if stays else (REAL,))
 
     @pytest.mark.parametrize(("asks", "expected"), [(REAL, STUB), (NODELOCAL, REAL)])
     def test_a_stub_is_as_good_as_whom_it_asks(self, asks: IPAddress, expected: IPAddress) -> None:

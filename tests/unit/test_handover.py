@@ -15,6 +15,7 @@ from dnsguard.core.observation import PodsFile
 from dnsguard.core.plan import EndHold
 from dnsguard.core.policy import HandoverMode
 from dnsguard.formats import resolvconf
+from dnsguard.formats.address import IPAddress
 from dnsguard.formats.dhclient.records import DhclientEvent, Reason
 from unit.decisions import (
     COPY,
@@ -23,6 +24,7 @@ from unit.decisions import (
     LOOPBACK,
     NAMES_IT,
     NOBODY,
+    OTHER,
     OWN,
     POISON,
     REAL,
@@ -159,6 +161,30 @@ class TestHandingOver:
         node = make_node(POISON, knows=(make_candidate(),), handover=HandoverMode.ALWAYS)
         node.bound, node.pods_doubt = frozenset({NODELOCAL}), "nobody can tell"
         let_answer(node, REAL, NODELOCAL, times=3)
+        assert node.look().mode is Mode.HANDED_OVER
+
+    @pytest.mark.parametrize(
+        ("address", "says"),
+        [(OTHER, "is this node"), (ip_address("10.233.10.10"), "may be cluster DNS")],
+    )
+    def test_whom_pods_ask_may_lead_back_here(self, address: IPAddress, says: str) -> None:
+        """Dnsmasq on the node asks whom resolv.conf names: NodeLocalDNS, whose pod asks dnsmasq."""
+        node = make_node(POISON, knows=(make_candidate(),))
+        node.bound = frozenset({NODELOCAL, OTHER})
+        node.pods = replace(OWN, nameservers=(address, REAL))
+        let_answer(node, REAL, NODELOCAL, times=3)
+        plan = node.look()
+        assert plan.mode is Mode.GUARDING
+        assert says in dict(plan.because)["handover"]
+        node.policy = replace(node.policy, handover=HandoverMode.ALWAYS)
+        assert node.look().mode is Mode.HANDED_OVER
+
+    def test_whom_pods_ask_may_be_shown_to_lead_outside(self) -> None:
+        """Among the cluster's services by its number alone."""
+        address = ip_address("10.233.10.10")
+        node = make_node(POISON, knows=(make_candidate(address),))
+        node.bound, node.pods = frozenset({NODELOCAL}), replace(OWN, nameservers=(address,))
+        let_answer(node, address, NODELOCAL, times=3)
         assert node.look().mode is Mode.HANDED_OVER
 
     def test_kubelet_coming_up_ends_it(self) -> None:
