@@ -3,8 +3,10 @@
 Each test prints what a program on the node lost that resolves a name every 10 ms.
 """
 
+import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -88,6 +90,49 @@ def test_the_same_boot_with_dnsguard(world: World, node: Node) -> None:
         assert world.cluster.is_alive
         assert "Loop" not in world.nodelocal.log + world.cluster.log
     assert node.servers() == [UPSTREAM], "what is left behind names no NodeLocalDNS"
+
+
+@contextmanager
+def _dnsmasq(world: World, node: Node) -> Iterator[str]:
+    """Have a resolver at the node's own address that asks whom resolv.conf names."""
+    own = "192.0.2.1"
+    command = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root"]
+    command += ["--pid-file", f"--listen-address={own}", "--bind-interfaces", "--strict-order"]
+    with world.node.inside():
+        started = subprocess.Popen([*command, f"--resolv-file={node.file}"])
+    try:
+        until(lambda: resolve(world, OUTSIDE, own) == WORLD)
+        yield own
+    finally:
+        started.kill()
+        started.wait()
+
+
+@pytest.mark.parametrize("handover", ["auto", "always"])
+def test_pods_that_ask_the_node_itself(world: World, node: Node, handover: str) -> None:
+    """Handed over, the node's dnsmasq would ask NodeLocalDNS, whose pod asks it: no handover.
+
+    An operator's "always" is the control: a name that no cache has is asked in a circle.
+    """
+    (node.root / "etc/dnsguard/dnsguard.toml").write_text(f'[handover]\nmode = "{handover}"\n')
+    _kubelet(node, "resolvConf: /etc/pods.conf\n")
+
+    def resolves() -> bool:
+        return world.nodelocal.serves(f"{time.monotonic_ns()}.example.org.")
+
+    with node.guarded(), ExitStack() as stack:
+        node.wait_for(UPSTREAM)
+        pods = f"nameserver {stack.enter_context(_dnsmasq(world, node))}\n".encode()
+        (node.root / "etc/pods.conf").write_bytes(pods)
+        world.serve(pods)
+        if handover == "always":
+            assert resolves()
+            node.wait_for(*HANDED_OVER, within=LONG)
+            until(lambda: not resolves())
+        else:
+            until(lambda: "is this node and may ask" in node.done("status"), within=LONG)
+            assert node.servers() == [UPSTREAM]
+            assert all(resolves() for _ in range(20))
 
 
 @pytest.mark.parametrize("fault", ["kill", "hang", "address"])
