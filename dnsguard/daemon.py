@@ -274,7 +274,6 @@ class Daemon:
         """Do what could wait until the file was safe, and plan the next look."""
         guard = self._guard
         guard.apply_deferred()
-        guard.file.prepared.wanted = plan.prepared
         if guard.file.prepared.is_stale:
             self._background.start(prepare_repair, partial(prepare_repair, guard.file.prepared))
         if guard.deferred.unsynced:

@@ -182,6 +182,7 @@ class Guard:
         self.memory, plan = follow_up(self.memory, memory, seen, self.policy, decision)
         self.counters.record_plan(before, plan)
         self.plan, self.seen = plan, seen
+        self.file.prepared.wanted = plan.prepared
         for outcome in outcomes:
             self._news += self.file.describe(outcome, plan)
         if any(one.result not in (Replaced.FAILED, Replaced.CHANGED) for one in outcomes):

@@ -39,7 +39,8 @@ class PreparedFile:
         self.repair: PreparedRepair | None = None
         """What lies ready; None while nothing does."""
         self.wanted: PreparedRepair | None = None
-        """What should."""
+        """What should, and is put in place: a text that was a poison may be our own by now. Handed
+        over, it named NodeLocalDNS and the upstream, just as the poison had, and was repaired."""
         self._unfit: PreparedRepair | None = None
         """What can't lie ready here, whenever it is tried."""
 
@@ -82,7 +83,7 @@ class PreparedFile:
         :returns: the file as it was, and what it says now; None where nothing was done.
         """
         repair = self.repair
-        if repair is None:
+        if repair is None or repair != self.wanted:
             return None
         try:
             descriptor = os.open(self._path, _OPEN)

@@ -25,6 +25,7 @@ pytestmark = gobin.needed
 
 ADOPTED = "resolvConf: /var/lib/dnsguard/resolv.conf\n"
 LOOPING = "resolvConf: /etc/resolv.conf\n"
+BESIDE_UPSTREAM = f"nameserver {NODELOCAL}\nnameserver {UPSTREAM}\n".encode()
 LONG = 30.0
 """Seconds for what takes some on a busy machine."""
 HANDED_OVER = (NODELOCAL, UPSTREAM)
@@ -79,10 +80,16 @@ def tell(record_property: Callable[[str, object], None]) -> Teller:
     return lambda what, count: record_property(TOLD, f"{what}: {count}")
 
 
-def test_the_same_boot_with_dnsguard(world: World, node: Node) -> None:
-    """No loop; NodeLocalDNS comes up, the node is handed over, and all names resolve."""
-    assert node.file.read_bytes() == POISON
+@pytest.mark.parametrize("poison", [POISON, BESIDE_UPSTREAM], ids=["alone", "beside an upstream"])
+def test_the_same_boot_with_dnsguard(world: World, node: Node, poison: bytes) -> None:
+    """No loop; NodeLocalDNS comes up, the node is handed over, and all names resolve.
+
+    What is written then may be what the poison said: that is nobody's trample.
+    """
+    node.file.write_bytes(poison)
     with _handed_over(world, node):
+        time.sleep(0.5)
+        assert node.status()["tramples"]["count"] == 0
         assert node.status()["mode"] == "handed-over"
         assert resolve(world, INSIDE, NODELOCAL) == SERVICE
         assert resolve(world, OUTSIDE, NODELOCAL) == WORLD

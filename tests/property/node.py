@@ -250,6 +250,8 @@ class Node:
         found = self.file
         if self.prepared is None or found.trouble is not None:
             return
+        if self.plan is None or self.prepared != self.plan.prepared:
+            return  # it is no longer what should lie ready
         ready = self.prepared.content_for(found.content)
         if ready is None or found.being_written or not self.can_write:
             return

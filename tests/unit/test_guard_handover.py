@@ -34,17 +34,24 @@ def _answered(address: IPAddress, *ways: ProbeTarget, rcode: int = NOERROR) -> t
     )
 
 
-def _hand_over(machine: Machine, said: str) -> Guard:
+def _hand_over(
+    machine: Machine, said: str, poison: bytes = POISON, *, is_prepared: bool = False
+) -> Guard:
     """Let all that a handover needs happen, and kubelet's file say this meanwhile."""
     file = machine.paths.root / "etc/kubernetes/kubelet-config.yaml"
     file.parent.mkdir(parents=True)
     file.write_text(KUBELET.format("/var/lib/dnsguard/resolv.conf"))
-    machine.write(POISON)
+    machine.write(poison)
     machine.backup()
     guard = machine.start()
     guard.search()
     guard.surroundings.set_addresses(frozenset({NODELOCAL}), None)
     guard.look()
+    prepared = guard.file.prepared
+    if is_prepared:
+        assert prepared.wanted is not None
+        assert prepared.prepare(prepared.wanted)
+        prepared.repair = prepared.wanted
     file.write_text(KUBELET.format(said))
     guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.CLUSTER), rcode=NXDOMAIN))
     guard.look(_answered(UPSTREAM, ProbeTarget(ProbeKind.UPSTREAM)))
@@ -63,6 +70,19 @@ def test_a_node_is_handed_over_on_what_kubelets_files_say_now(
 ) -> None:
     """Not on what they said at the last refresh; the control has them say the same."""
     assert _hand_over(machine, said).memory.serves is serves
+
+
+def test_what_was_a_poison_may_be_the_guards_own_text_by_now(machine: Machine) -> None:
+    """The repair that lay ready for it made three writes and a trample of each handover."""
+    text = b"nameserver 169.254.25.10\nnameserver 10.0.0.2\n"
+    guard = _hand_over(machine, "/var/lib/dnsguard/resolv.conf", text, is_prepared=True)
+    try:
+        assert guard.file.prepared.repair is not None
+        assert machine.content == guard.file.prepared.repair.poisoned == text
+        assert not guard.apply_prepared()
+        assert machine.content == text
+    finally:
+        guard.file.prepared.discard()
 
 
 def test_an_answer_is_taken_in_without_a_look_only_if_it_tells_nothing_new(
