@@ -281,6 +281,13 @@ CASES = (
         right={"is untouched": True, "upstream": "unverified", "degraded": "upstream.question"},
     ),
     Guarded(
+        name="67-tcp-only-upstream: split DNS, the company's own first",
+        source="unbound and BIND that serve their zones alone; res_send.c goes on at once",
+        files={RESOLV_CONF: f"nameserver {FIRST}\nnameserver {SECOND}\n"},
+        answers={FIRST: "refused", SECOND: "answer"},
+        right={"pods": BOTH[1:], "is untouched": True, "upstream": "verified"},
+    ),
+    Guarded(
         name="68-wildcard-answers-the-cluster-name",
         source="kubernetes-sigs/kind#1901, replicatedhq/troubleshoot#1391, canonical/microk8s#4459",
         answers={FIRST: "everything"},
