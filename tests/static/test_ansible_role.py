@@ -58,6 +58,7 @@ def test_what_is_used_is_defined() -> None:
     own = {*_load(ROLE / "vars/main.yml"), *DEFAULTS}
     made = {task["register"] for task in tasks if "register" in task}
     made |= {name for task in tasks for name in task.get("ansible.builtin.set_fact", {})}
+    made |= {name for task in tasks for name in task.get("vars", {})}
     made |= {task["loop_control"]["loop_var"] for task in tasks if "loop_control" in task}
     files = [*TASKS, *ROLE.glob("templates/*"), *PLAYBOOKS]
     used = {
@@ -76,7 +77,7 @@ def test_modules_are_ansibles_own(path: Path) -> None:
     """A controller with ansible-core alone is enough."""
     keywords = {"name", "when", "register", "changed_when", "failed_when", "check_mode", "loop"}
     keywords |= {"loop_control", "environment", "notify", "until", "retries", "delay"}
-    keywords |= {"any_errors_fatal", "block", "rescue"}
+    keywords |= {"any_errors_fatal", "block", "rescue", "vars"}
     for task in _tasks(_load(path)):
         modules = task.keys() - keywords
         assert "block" in task or len(modules) == 1, task
