@@ -8,7 +8,9 @@ from managers.lab import Lab
 
 pytestmark = pytest.mark.managers
 
-STARTS = 20
+STARTS, ROUNDS = 20, 4
+"""A start dies where CoreDNS, which chooses by lot, has forwarded its own question to itself twice: one
+in four beside an upstream. All 20 lived in one run of the ring."""
 
 
 def test_a_healthy_node_resolves_and_its_pods_live(lab: Lab, table: Table) -> None:
@@ -33,6 +35,9 @@ def test_a_poisoned_reboot_kills_what_is_said_of_it(lab: Lab, table: Table) -> N
     table("poisoned reboot", answers)
 
     assert asking.dead(answers).keys() == control.dead
-    starts = node.restart_coredns(node.pods_file(), STARTS)
-    print(starts)
+    for _ in range(ROUNDS if control.loops else 1):
+        starts = node.restart_coredns(node.pods_file(), STARTS)
+        print(starts)
+        if starts.deaths:
+            break
     assert (starts.deaths > 0) is control.loops, starts.log
