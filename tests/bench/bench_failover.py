@@ -25,11 +25,13 @@ from lab.chain_client import Client, Count, client
 from lab.chain_files import OUTSIDE
 from lab.guard import Node
 
+from dnsguard.core.policy import Policy
+
 HELD = 3.0
 APART = 0.05
 """Seconds between the same fault on the two nodes: the one's noise is not in the other's time."""
-PERIOD = 0.3
-"""Seconds between two heartbeats (``health.heartbeat``)."""
+PERIOD = Policy().heartbeat
+"""Seconds between two heartbeats."""
 HUNG = "SIGSTOP"
 P50_MS, P99_MS = 300, 600
 LATE_PERCENT = 100 * 31_400 / 62_510 / 3

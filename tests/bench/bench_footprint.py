@@ -29,11 +29,11 @@ from bench_world import enter_namespaces, start_nodelocal
 STATUS, SAFE = 4, 6
 """CPU of `dnsguard status`, and until the file is safe, in those of a bare python3: figures of
 their own moved 1.8 times between two machines."""
-IDLE = 0.5
-"""Percent of a CPU, on a quiet node that is handed over: with three heartbeats a second (issue 17)."""
 READY = 15
 """Starts of a bare python3 until READY, where that is more than half a second: one machine took
 424 ms in the morning and 520 in the afternoon, for the same tree."""
+IDLE = 0.5
+"""Percent of a CPU, on a quiet node that is handed over: with three heartbeats a second (issue 17)."""
 IDLE_STARTS = 12
 """The same a minute, in starts of a bare python3, which took 26 ms where it was measured: those are
 as much slower on a slow machine."""

@@ -88,7 +88,7 @@ def test_the_same_boot_with_dnsguard(world: World, node: Node, poison: bytes) ->
     """
     node.file.write_bytes(poison)
     with _handed_over(world, node):
-        time.sleep(0.5)
+        time.sleep(0.5)  # what our own write could set off has happened by then
         assert node.status()["tramples"]["count"] == 0
         assert node.status()["mode"] == "handed-over"
         assert resolve(world, INSIDE, NODELOCAL) == SERVICE
