@@ -84,8 +84,9 @@ def _choose(memory: Memory, file: FileObservation, named: SortedNameservers, poo
         return _put_nodelocal_first(memory.nodelocal, file, named, pool), ()
     # There are three cases: the file is as good as any, another one is better, nobody is known.
     is_clean = bool(named.real) and not named.poison and not named.refused
-    judged = upstreams.drop_refusing(named.real, pool)
-    if is_clean and upstreams.is_good_enough(judged, pool, resolvconf.MAXNS):
+    if is_clean and upstreams.is_good_enough(
+        upstreams.drop_refusing(named.real, pool), pool, resolvconf.MAXNS
+    ):
         # "options rotate" was held back for a NodeLocalDNS that somebody has taken out.
         return (named.real if guarded_resolvconf.holds_rotate_back(file.content) else None), ()
     # In a file like "nameserver 169.254.25.10 / nameserver 192.0.2.1" the second one stays, if it

@@ -88,7 +88,9 @@ def _find_blockers_of_others(
     ):
         yield Blocker(BlockerKind.PODS, why, seen.pods.remedy)
     elif seen.pods is not None and (why := _explain_doubt(memory, seen.pods, exclusions)):
-        yield Blocker(BlockerKind.PODS_UNKNOWN, why, 'handover.mode = "always" if it does not')
+        yield Blocker(
+            BlockerKind.PODS_UNKNOWN, why, 'handover.mode = "always" if that makes no loop'
+        )
     if seen.pods_doubt is not None:
         why = f"nobody can tell which resolv.conf pods get: {seen.pods_doubt}"
         yield Blocker(BlockerKind.PODS_UNKNOWN, why)

@@ -167,12 +167,17 @@ def _apply_outside_answer(record: ProbeRecord, answer: Answer) -> ProbeRecord:
             is_refusing=False,
             detail=first.detail,
         )
-    record = replace(record, is_refusing=first.rcode == REFUSED)
     since = answer.at if record.failing_since is None else record.failing_since
     failures = record.failures + 1
-    record = replace(record, failures=failures, failing_since=since, failed_at=answer.at)
     about = " for a one-time name" if is_second else ""
-    record = replace(record, detail=answer.detail + about)
+    record = replace(
+        record,
+        failures=failures,
+        failing_since=since,
+        failed_at=answer.at,
+        is_refusing=first.rcode == REFUSED,
+        detail=answer.detail + about,
+    )
     if failures < LOST_AFTER:
         return record
     return replace(record, cleared_at=None, doubts=0, alike_since=None)
