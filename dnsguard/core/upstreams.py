@@ -237,6 +237,8 @@ def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> boo
     192.0.2.1  silent        192.0.2.2 answered since   no
     192.0.2.1  not asked     192.0.2.2 answers          yes: it has the time to answer
     192.0.2.1  answers       its peer answers, too      no: the file has room
+    192.0.2.1  answers       -                          no, if only an older source names the
+    192.0.2.2  answers                                  second: it may have been retired
     """
     named = [upstream for upstream in among if upstream.address in servers]
     # Among the cluster's services, and never proven: what stands there is likely its DNS. The
@@ -257,7 +259,12 @@ def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> boo
     unasked -= {u.address for u in among if u.record.doubts}
     ranks = {upstream.address: upstream.rank for upstream in among}
     is_best = any(ranks.get(server) == best for server in servers[:1])
-    return is_best and all(server in usable or server in unasked for server in servers)
+    # A boot before the lease writes all it remembers; whom the lease no more names goes with it.
+    is_left_over = any(
+        u.rank > best and u.candidate.source is not Source.RESOLV_CONF for u in named
+    )
+    is_heard = all(server in usable or server in unasked for server in servers)
+    return is_best and is_heard and not is_left_over
 
 
 def _silent_since(named: Sequence[Upstream]) -> float | None:

@@ -22,13 +22,15 @@ pytestmark = pytest.mark.integration
 
 HUNG = f"silent: {NODELOCAL} hangs: "
 TCP = "for names of the cluster over TCP"
-CONFIG = '[handover]\nmode = "always"\n[health]\nheartbeat = {}\n'
+CONFIG = '[handover]\nmode = "always"\n[health]\nheartbeat = {}\nslow = {}\n'
 _WAITS = re.compile("gives no answer in 1 s: .* wait (unread in its queue|to be accepted)")
 """What is said when it is asked again, over UDP or TCP: whichever was met first."""
 Daemon = subprocess.Popen[bytes]
 LONG = 30.0
 SLOW = 60.0
-"""Seconds between heartbeats that never come within a test: the control."""
+"""Seconds between questions of which none comes within a test."""
+SUCCESSES = 3
+"""The default of ``health.successes``."""
 
 
 @pytest.fixture
@@ -40,13 +42,19 @@ def box() -> Iterator[Container]:
 
 @contextmanager
 def _served(
-    guard: Node, box: Container = NO_CONTAINER, *, heartbeat: float = 0.3
+    guard: Node, box: Container = NO_CONTAINER, *, heartbeat: float = 0.3, slow: float = 5.0
 ) -> Iterator[tuple[Nameserver, Daemon]]:
-    """Have a node that is handed over, its NodeLocalDNS in a container."""
-    (guard.root / "etc/dnsguard/dnsguard.toml").write_text(CONFIG.format(heartbeat))
+    """Have a node that is handed over, its NodeLocalDNS in a container.
+
+    :param slow: seconds between the other questions; with :data:`SLOW` it is the heartbeat alone
+        that can find a hang.
+    """
+    (guard.root / "etc/dnsguard/dnsguard.toml").write_text(CONFIG.format(heartbeat, slow))
     guard.where.bridge("nodelocal", NODELOCAL)
     with nameserver(guard.where, NODELOCAL, box=box) as server, guard.guarded() as daemon:
         guard.wait_for(NODELOCAL, UPSTREAM, within=LONG)
+        # The questions that led to the handover have ended: none of them finds the hang.
+        until(lambda: all(leg["in_a_row"] >= SUCCESSES for leg in guard.status()["nodelocal"]["legs"]))
         yield server, daemon
 
 
@@ -56,7 +64,7 @@ def test_it_reads_nothing(guard: Node, box: Container, heartbeat: float) -> None
 
     So they do where an operator waits longer for a heartbeat than for any other answer.
     """
-    with _served(guard, box, heartbeat=heartbeat) as (server, _):
+    with _served(guard, box, heartbeat=heartbeat, slow=SLOW) as (server, _):
         server.process.send_signal(SIGSTOP)
         guard.wait_for(UPSTREAM)
         guard.wait_for_line("mode=guarding", HUNG)
@@ -79,9 +87,9 @@ def test_it_hangs_over_tcp_alone(guard: Node, box: Container, script: str, says:
 
     One that it reads and does not answer is not: that takes the questions' time.
     """
-    with _served(guard, box) as (server, _):
+    with _served(guard, box, slow=SLOW) as (server, _):
         server.play(script)
-        guard.wait_for(UPSTREAM)
+        guard.wait_for(UPSTREAM, within=LONG)
         guard.wait_for_line("mode=guarding", says)
 
 

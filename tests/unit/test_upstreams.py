@@ -125,6 +125,10 @@ STAYS = [
     pytest.param([A], [(A, FILE), (B, BACKUP)], {B: 0.1}, False, id="its silence is"),
     pytest.param([A, B], [(A, FILE), (B, FILE)], {A: 0.1}, True, id="a second just named no"),
     pytest.param([A, D], [(A, FILE)], {A: 0.1}, False, id="a stranger is"),
+    pytest.param([A, B], [(A, CONFIG), (B, FILE)], {A: 0.1, B: 0.1}, True, id="the file's own no"),
+    pytest.param(
+        [A, B], [(A, LEASE), (B, REMEMBERED)], {A: 0.1, B: 0.1}, False, id="who is retired is"
+    ),
 ]
 
 
