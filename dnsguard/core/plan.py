@@ -133,14 +133,13 @@ class PreparedRepair:
         """
         if text == self.poisoned:
             return self.content
-        if not self.block:
+        if not self.block or b"dnsguard" in text:
             return None
         before, block, after = text.partition(self.block)
         if not block or before[-1:] not in b"\n" or after[:1] not in b"\n":
             return None
-        for rest in (before, after):
-            if b"nameserver" in rest or b"dnsguard" in rest:
-                return None
+        if b"nameserver" in before or b"nameserver" in after:
+            return None
         return before + self.guarded + after
 
 

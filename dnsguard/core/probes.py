@@ -147,8 +147,7 @@ def _is_worth_asking(known: Pool, memory: Memory, policy: Policy) -> Iterator[Up
         if upstream.is_guess and not is_needed:
             continue
         is_served |= upstream.is_usable
-        record = upstream.record
-        is_open |= not (upstream.is_usable or record.failures or record.doubts)
+        is_open |= upstream.is_open
         yield upstream
 
 

@@ -55,6 +55,11 @@ class Upstream:
         return self.record.answers if is_named else self.record.is_usable
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has yet to be heard: nothing speaks for it, nor against it."""
+        return not (self.is_usable or self.record.failures or self.record.doubts)
+
+    @property
     def standing(self) -> Standing:
         if self.is_usable:
             return Standing.USABLE
@@ -255,16 +260,11 @@ def is_good_enough(servers: Sequence[IPAddress], among: Pool, count: int) -> boo
     best = min(usable.values())
     if len(servers) < min(count, list(usable.values()).count(best)):
         return False
-    unasked = {u.address for u in among if not u.is_usable and not u.record.failures}
-    unasked -= {u.address for u in among if u.record.doubts}
-    ranks = {upstream.address: upstream.rank for upstream in among}
-    is_best = any(ranks.get(server) == best for server in servers[:1])
+    is_best = any(u.rank == best for u in named if u.address == servers[0])
+    heard = {u.address for u in named if u.address in usable or u.is_open}
     # A boot before the lease writes all it remembers; whom the lease no more names goes with it.
-    is_left_over = any(
-        u.rank > best and u.candidate.source is not Source.RESOLV_CONF for u in named
-    )
-    is_heard = all(server in usable or server in unasked for server in servers)
-    return is_best and is_heard and not is_left_over
+    older = (u for u in named if u.rank > best and u.candidate.source is not Source.RESOLV_CONF)
+    return is_best and heard.issuperset(servers) and not any(older)
 
 
 def _silent_since(named: Sequence[Upstream]) -> float | None:
