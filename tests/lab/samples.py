@@ -8,7 +8,7 @@ _OF_THE_RUN = (
     (re.compile(r"^\w{3} \d\d (?=\d\d:)"), ""),
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\b[\d.]+ m?s\b"), "SPAN"),
-    (re.compile(r"\[\d+\]"), "[PID]"),
+    (re.compile(r"\[\d+\]|\bpid \d+"), "PID"),
     # dhclient leaves several signs, and which is seen first is the scheduler's.
     (re.compile(r'(?<=evidence=)"[^"]*"|(?<=by dhclient: ).*'), "EVIDENCE"),
 )
@@ -28,6 +28,7 @@ def drop_run(line: str) -> str:
     return line
 
 
+DOCTOR = find_sample(r"LOOP \(")
 STATUS = find_sample("OK guarding: ")
 EVENTS = find_sample(r"\d\d:\d\d:\d\d  ")
 JOURNAL = find_sample(r"\w{3} \d\d \d\d:\d\d:\d\d ")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from lab.nameserver import nameserver
+from lab.samples import DOCTOR, drop_run
 
 from dnsguard.commands import doctor
 from integration.doctor.world import CLUSTER, COREDNS, NODE_CACHE, NODELOCAL, UID, UPSTREAM, Lab
@@ -42,6 +43,18 @@ def test_the_loop_is_drawn(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None
     assert outside == {"path": path, "zones": ["."], "certain": True}
     assert [one["pid"] for one in data["servers"]] == [coredns, cache]
     assert data["kubelet"]["poison"] == [NODELOCAL]
+
+
+def test_the_incident_is_drawn_as_readme_has_it(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first screen, on a control plane; to the letter, but for a process id."""
+    (lab.root / "etc/kubernetes/admin.conf").touch()
+    (lab.root / "etc/resolv.conf").write_text(f"nameserver {NODELOCAL}\n")
+    lab.start("node-cache", NODE_CACHE, NODELOCAL, pod="nodelocaldns-8x7lq")
+    lab.start("coredns", COREDNS, NODELOCAL, pod="coredns-5d784884df-kq9fz")
+    _, told = lab.doctor(capsys)
+    assert [drop_run(line) for line in told.splitlines()] == [drop_run(line) for line in DOCTOR]
 
 
 def test_a_clean_node_is_clean(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
