@@ -17,6 +17,7 @@ from boot.waiting import wait_for
 pytestmark = pytest.mark.boot
 
 UNIT = "dnsguard.service"
+GATE = "dnsguard-wait.service"
 DEB = "/root/dnsguard.deb"
 
 # Samples that a run has to take to say anything; a tight loop takes some ten thousand a second.
@@ -64,6 +65,22 @@ def test_an_upgrade_leaves_no_instant_without_a_nameserver(node: Node) -> None:
     assert node.property_of(UNIT, "MainPID") not in ("0", before)
     _file(node).write_text(POISON)
     wait_for("the repair", lambda: _is_safe(node.resolv_conf()), seconds=2)
+
+
+def test_an_upgrade_leaves_the_boot_gate_as_it_is(node: Node) -> None:
+    """Closed by an upgrade, it would hold kubelet's next restart as it holds a boot.
+
+    A removal closes it: nobody is asked any more.
+    """
+    node.run("systemctl", "enable", "--now", GATE)
+    opened = node.property_of(GATE, "InvocationID")
+
+    node.run("dpkg", "--install", DEB)
+
+    assert node.property_of(GATE, "ActiveState") == "active"
+    assert node.property_of(GATE, "InvocationID") == opened
+    node.run("dpkg", "--remove", "dnsguard")
+    assert node.property_of(GATE, "ActiveState") == "inactive"
 
 
 def test_a_reload_succeeds_and_keeps_the_daemon(node: Node) -> None:

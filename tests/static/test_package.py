@@ -125,6 +125,21 @@ def test_package_holds_all_the_rest(package: Package) -> None:
     assert manuals | rest <= package.installed()
 
 
+def test_the_manuals_name_documents_that_are_there(package: Package) -> None:
+    """Packed or not as they say: a program reads the status's schema as it lies there."""
+    named = {
+        path.lstrip("/")
+        for page in (package.tree / "docs/man").iterdir()
+        for path in re.findall(
+            r"^\.Pa (/usr/share/doc/dnsguard/\S+)", page.read_text("utf-8"), re.MULTILINE
+        )
+    }
+    schema = "usr/share/doc/dnsguard/status.schema.json"
+    assert schema in named
+    assert {path for path in named if not (package.files / path).exists()} == set()
+    assert "properties" in json.loads((package.files / schema).read_text("utf-8"))
+
+
 def test_whatever_is_installed_is_readable_by_all(package: Package) -> None:
     """The modes are right, also of a package built under a private umask."""
     modes = {
