@@ -65,3 +65,9 @@ def test_a_guarded_file_is_one(sample: str) -> None:
     foreign = guarded_resolvconf.unguard(guarded)
     assert [*map(str, resolvconf.read_addresses(foreign))] == ["169.254.25.10"]
     assert guarded_resolvconf.guard(foreign, resolvconf.read_addresses(guarded)) == guarded
+
+
+def test_the_line_for_a_link_is_the_one_that_is_read() -> None:
+    """As dnsguard(8) has it, in the place of a network manager's link."""
+    (line,) = re.findall(r"^\.Dl (# in the place.*)", page("dnsguard.8"), re.MULTILINE)
+    assert guarded_resolvconf.read_link_marker(line.encode()) == "../run/NetworkManager/resolv.conf"
