@@ -25,10 +25,11 @@ def test_the_node_says_what_readme_shows(guarded_lab: Lab) -> None:
     def status() -> list[str]:
         return [drop_run(line) for line in node.try_("dnsguard", "status").stdout.splitlines()]
 
-    # The last to be told, and the last that the status changes for.
+    # The last to write, the last to be told, and the last that the status changes for.
+    wait_for("zdnsupdate's lines", lambda: node.resolv_conf().splitlines() == FILE, seconds=10)
     asked = "dhcp_server_asked"
     wait_for("the DHCP server's answer", lambda: asked in "\n".join(journal()), seconds=20)
     wait_for("its use", lambda: "from dhcp-server" in "\n".join(status()), seconds=20)
+    wait_for("the trample", lambda: "tramples" in "\n".join(status()), seconds=20)
     assert status() == [drop_run(line) for line in STATUS]
     assert sorted({drop_run(line) for line in JOURNAL} - journal()) == []
-    assert node.resolv_conf().splitlines() == FILE

@@ -9,8 +9,11 @@ _OF_THE_RUN = (
     (re.compile(r"\d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"\b[\d.]+ m?s\b"), "SPAN"),
     (re.compile(r"\[\d+\]|\bpid \d+"), "PID"),
-    # dhclient leaves several signs, and which is seen first is the scheduler's.
-    (re.compile(r'(?<=evidence=)"[^"]*"|(?<=by dhclient: ).*'), "EVIDENCE"),
+    # Which of dhclient's signs is seen first, and how often its hook's writes, is the scheduler's.
+    (
+        re.compile(r'(?<=evidence=)"[^"]*"|(?<=^tramples     ).*(?=by dhclient)|(?<=dhclient: ).*'),
+        "-",
+    ),
 )
 
 
