@@ -234,6 +234,7 @@ class _Stream(_Exchange):
             (length,) = _LENGTH.unpack(await _receive_exactly(sock, _LENGTH.size))
             if self._take(await _receive_exactly(sock, length)):
                 return self.reply
+            await asyncio.sleep(0)  # as over UDP: a flood of empty messages has no end either
 
 
 async def _receive_exactly(sock: socket.socket, count: int) -> bytes:

@@ -1,8 +1,11 @@
 """Questions to real nameservers that behave and misbehave."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, ip_address
 
 import pytest
@@ -219,6 +222,29 @@ def test_a_flood_stops_neither_the_loop_nor_the_timeout(server: Nameserver) -> N
     assert answer.outcome is Outcome.MALFORMED
     assert turns > 100
     assert time.monotonic() - before < 1
+
+
+def test_a_flood_over_tcp_stops_neither_the_loop_nor_the_timeout(node: Namespace) -> None:
+    """Empty messages without end: each is there before it is asked for."""
+    node.bridge("nodelocaldns", f"{NODELOCAL}/32")
+    with socket.create_server((str(NODELOCAL), 53)) as listener:
+        flood = threading.Thread(target=_flood, args=(listener,))
+        flood.start()
+        answer = answer_of(tcp=True)
+        flood.join()
+    assert answer.outcome is Outcome.MALFORMED  # by its timeout, not when the flood was over
+
+
+FLOODED = 3.0
+"""Seconds for which an answer has no end, unless it is hung up on."""
+
+
+def _flood(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    end = time.monotonic() + FLOODED
+    with connection, suppress(ConnectionError):
+        while time.monotonic() < end:
+            connection.sendall(bytes(1 << 16))
 
 
 def test_many_are_asked_side_by_side(server: Nameserver, node: Namespace) -> None:
