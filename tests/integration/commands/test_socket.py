@@ -29,6 +29,16 @@ def _as_nobody(guard: Node, tree: Path, *arguments: str) -> "subprocess.Complete
         )
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["kubelet", "adopt"]])
+def test_what_only_root_may_is_77_without_a_daemon_too(
+    guard: Node, readable_tree: Path, command: list[str]
+) -> None:
+    """One line, and not the status of what was found."""
+    done = _as_nobody(guard, readable_tree, *command)
+    assert (done.returncode, done.stderr.count("\n")) == (os.EX_NOPERM, 1)
+    assert "root" in done.stderr
+
+
 def test_only_root_commands_and_anyone_asks(guard: Node, readable_tree: Path) -> None:
     """The kernel says who is at the other end of the socket (SO_PEERCRED)."""
     with guard.guarded():
