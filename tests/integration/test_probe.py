@@ -155,6 +155,7 @@ def test_a_server_killed_while_asked_is_known_at_the_next_question(server: Names
         ("fe80::1", "unreachable (invalid argument)"),  # link-local without a zone
         ("fe80::1%gone0", "unreachable (no such device)"),
         ("fe80::1%77", "unreachable (network is unreachable)"),
+        pytest.param("fe80::1%" + "1" * 5000, "unreachable (no such device)", id="no int"),
     ],
 )
 def test_no_way_there_is_an_outcome(node: Namespace, address: str, detail: str) -> None:
