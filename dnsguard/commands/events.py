@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from dnsguard.core.plan import UnusedKind
@@ -68,15 +69,16 @@ def run(options: argparse.Namespace) -> int:
     try:
         command += [] if options.since is None else [f"--since={_point(options.since)}"]
         _check_permission()
-        with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child:
-            try:
-                for moment in _moments(_read(_lines(child))):
-                    _print(moment, as_json=options.json)
-                    if options.follow:
-                        flush()
-            except BaseException:
-                child.terminate()
-                raise
+        with (
+            subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child,
+            ExitStack() as unfinished,
+        ):
+            unfinished.callback(child.terminate)
+            for moment in _moments(_read(_lines(child))):
+                _print(moment, as_json=options.json)
+                if options.follow:
+                    flush()
+            unfinished.pop_all()  # it has ended by itself, and its exit status counts
     except FileNotFoundError as error:
         raise DnsguardError(f"{error.filename} is missing: apt-get install systemd") from error
     except KeyboardInterrupt:
