@@ -35,7 +35,7 @@ def _print(paths: Paths) -> NoReturn:
     """
     shown: object = None
     while True:
-        told, lines = _tell(paths, is_first=shown is None)
+        told, lines = _ask(paths, is_first=shown is None)
         if told != shown:
             terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *lines, "")
             terminal.flush()
@@ -43,7 +43,7 @@ def _print(paths: Paths) -> NoReturn:
         terminal.wait(PERIOD)
 
 
-def _tell(paths: Paths, *, is_first: bool) -> tuple[object, tuple[Line, ...]]:
+def _ask(paths: Paths, *, is_first: bool) -> tuple[object, tuple[Line, ...]]:
     """Return what makes a status another one, and its lines."""
     try:
         data = client.ask_status(paths.socket)
