@@ -20,7 +20,6 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -93,18 +92,6 @@ async def ask(
         records=exchange.reply.addresses,
         is_authoritative=exchange.reply.is_authoritative,
     )
-
-
-async def ask_all(
-    addresses: Iterable[IPAddress],
-    question: Question,
-    *,
-    timeout: float,  # noqa: ASYNC109 - as in ask()
-    port: int = 53,
-) -> tuple[Answer, ...]:
-    """Ask all of them side by side; the answers are in the order of the addresses."""
-    asks = (ask(address, question, timeout=timeout, port=port) for address in addresses)
-    return tuple(await asyncio.gather(*asks))
 
 
 def write_query(question: Question) -> bytes:

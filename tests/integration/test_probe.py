@@ -14,7 +14,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core.answers import Answer, Outcome, Question
-from dnsguard.host.probe import ask, ask_all
+from dnsguard.host.probe import ask
 
 pytestmark = pytest.mark.integration
 
@@ -246,30 +246,6 @@ def _flood(listener: socket.socket) -> None:
     with connection, suppress(ConnectionError):
         while time.monotonic() < end:
             connection.sendall(bytes(1 << 16))
-
-
-def test_many_are_asked_side_by_side(server: Nameserver, node: Namespace) -> None:
-    """The slowest sets the time, and the answers come in the order of the addresses."""
-    node.ip("address add 10.0.0.1/32 dev nodelocaldns")
-    node.ip("address add 10.0.0.2/32 dev nodelocaldns")
-    wanted = [ip_address(text) for text in ("10.0.0.1", "10.0.0.2", str(NODELOCAL), "10.0.0.3")]
-    with (
-        nameserver(node, "10.0.0.1", script="silent"),
-        nameserver(node, "10.0.0.2", script="silent"),
-    ):
-        before = time.monotonic()
-        answers = asyncio.run(ask_all(wanted, QUESTION, timeout=PATIENCE))
-        took = time.monotonic() - before
-    assert [answer.address for answer in answers] == wanted
-    outcomes = [answer.outcome for answer in answers]
-    silent = Outcome.TIMED_OUT
-    assert outcomes == [silent, silent, Outcome.ANSWERED, Outcome.UNREACHABLE]
-    assert took < 2 * PATIENCE
-
-
-def test_nobody_to_ask_is_no_answers() -> None:
-    """An empty list of candidates is not an error."""
-    assert asyncio.run(ask_all([], QUESTION, timeout=1)) == ()
 
 
 def test_an_abandoned_question_leaves_nothing_behind(server: Nameserver) -> None:
