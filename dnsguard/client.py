@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import cast
 
 from dnsguard import PROTOCOL, ROOT_SOCKET
-from dnsguard.errors import NoDaemonError, NotPermittedError, ProtocolError, RefusedError
+from dnsguard.errors import (
+    NoDaemonError,
+    NotPermittedError,
+    ProtocolError,
+    RefusedError,
+    SilentDaemonError,
+)
 from dnsguard.reporting.wire import StatusJson
 
 _TIMEOUT = 3.0
@@ -23,7 +29,8 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
 
     :raises NoDaemonError: nobody listens.
     :raises RefusedError: the daemon has a reason not to do it.
-    :raises ProtocolError: no reply, none of ours, or of another version.
+    :raises SilentDaemonError: no reply.
+    :raises ProtocolError: none of ours, or of another version.
     """
     line = json.dumps({"version": PROTOCOL, "request": request, **arguments}).encode() + b"\n"
     try:
@@ -33,12 +40,12 @@ def ask(path: Path, request: str, **arguments: object) -> dict[str, object]:
                 connection.sendall(line)
             reply = _read_line(connection, time.monotonic() + _TIMEOUT)
     except (TimeoutError, BlockingIOError) as error:
-        raise ProtocolError(
-            f"the daemon at {path} does not answer: see journalctl -u dnsguard"
-        ) from error
+        raise _make_silent(path, "does not answer") from error
     except OSError as error:
-        hint = "is it running? systemctl status dnsguard"
-        raise NoDaemonError(f"no daemon at {path} ({error.strerror}): {hint}") from error
+        why, hint = error.strerror or error, "is it running? systemctl status dnsguard"
+        raise NoDaemonError(f"no daemon at {path} ({why}): {hint}") from error
+    if not reply:
+        raise _make_silent(path, "hung up without an answer")
     return _check(path, request, reply)
 
 
@@ -54,6 +61,10 @@ def ask_status(path: Path, request: str = "status", **arguments: object) -> Stat
             f"the daemon's status lacks {', '.join(missing)}: systemctl restart dnsguard"
         )
     return cast("StatusJson", answer)
+
+
+def _make_silent(path: Path, what: str) -> SilentDaemonError:
+    return SilentDaemonError(f"the daemon at {path} {what}: see journalctl -u dnsguard")
 
 
 def _connected(path: Path) -> socket.socket:

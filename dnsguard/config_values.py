@@ -94,7 +94,8 @@ def read_listen(value: object) -> Listen | None:
     if not value:
         return None
     host, _, port = value.rpartition(":")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _PORT_MAX):
+    is_number = port.isascii() and port.isdigit() and len(port) <= len(str(_PORT_MAX))
+    if not (is_number and 0 < int(port) <= _PORT_MAX):
         raise InvalidError(expected)
     try:
         # A bare port is for this node only: what is to be reached says its address.

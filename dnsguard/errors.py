@@ -60,6 +60,10 @@ class ProtocolError(DnsguardError):
     """Raised when what answers is no daemon of this version."""
 
 
+class SilentDaemonError(ProtocolError):
+    """Raised when a daemon is there and says nothing: it hangs, or is about to end."""
+
+
 class RefusedError(DnsguardError):
     """Raised when the daemon could do what it is asked, and has a reason not to."""
 

@@ -28,6 +28,8 @@ _PAGE = b"dnsguard: metrics are at /metrics, see dnsguard-metrics(7)\n", "text/p
 _TERMS = Terms(
     end=_END, longest=MOST_HEADER, patience=PATIENCE, share=MOST_CLIENTS, most=MOST_CLIENTS
 )
+_FREEBIND = 15
+"""IP_FREEBIND (ip(7)), which counts for IPv6 as well; Python has no name for it."""
 FRESH = 50
 """Times as long as it took to make them, the metrics are served to all who ask, and"""
 STALE = 1.0
@@ -67,13 +69,14 @@ class Exporter:
 
     def configure(self, wanted: Destinations) -> None:
         """Do as the configuration says from now on."""
-        if wanted.directory != self._wanted.directory:
-            self._remove()
+        before, self._wanted, self._due = self._wanted, wanted, 0.0
+        if wanted.directory != before.directory:
+            if before.directory is not None:
+                self._remove(before.directory)
             if wanted.directory is not None:
                 atomic.sweep((wanted.directory / FILE,))
-        if wanted.listen != self._wanted.listen or self._listener is None:
+        if wanted.listen != before.listen or self._listener is None:
             self._listen(wanted.listen)
-        self._wanted, self._due = wanted, 0.0
 
     def is_due(self, now: float) -> bool:
         """Tell whether the file is to be written now."""
@@ -92,13 +95,21 @@ class Exporter:
             return
         families = self._collect()
         try:
-            why = await loop.run_in_executor(None, self._write_file, directory, families)
+            why = await loop.run_in_executor(None, self._write_if_wanted, directory, families)
         except OSError as error:
             why = f"{directory / FILE}: {error}"
         if why is not None:
             self._fail("textfile", why)
         else:
             self._complained.pop("textfile", None)
+
+    def _write_if_wanted(self, directory: Path, families: Families) -> str | None:
+        """In a thread, which the end and a reload overtake: then nothing is to be left behind."""
+        try:
+            return self._write_file(directory, families)
+        finally:
+            if directory != self._wanted.directory:
+                self._remove(directory)
 
     def _write_file(self, directory: Path, families: Families) -> str | None:
         """Write the file; where another user could turn it into any other, one of our own."""
@@ -115,13 +126,11 @@ class Exporter:
 
     def close(self) -> None:
         """Take the file away, for what it says is no longer so, and stop listening."""
-        self._remove()
-        self._listen(None)
+        self.configure(Destinations(None, None))
 
-    def _remove(self) -> None:
-        if self._wanted.directory is not None:
-            atomic.remove(self._wanted.directory / FILE)
-            atomic.remove(self._own)
+    def _remove(self, directory: Path) -> None:
+        atomic.remove(directory / FILE)
+        atomic.remove(self._own)
 
     def _listen(self, listen: tuple[str, int] | None) -> None:
         """Listen there from now on, in one step: what is awaited can overtake itself."""
@@ -159,7 +168,8 @@ class Exporter:
         if path not in ("/", "/metrics"):
             return _make_response("404 Not Found", b"see /metrics\n")
         body, kind = self._find_metrics(_wants_open(headers)) if path == "/metrics" else _PAGE
-        return _make_response("200 OK", body if method == "GET" else b"", kind=kind)
+        response = _make_response("200 OK", body, kind=kind)
+        return response if method == "GET" else response.removesuffix(body)
 
     def _find_metrics(self, is_open: bool) -> tuple[bytes, str]:  # noqa: FBT001 -- which of two
         """Return the metrics, those made just now to all who ask in quick succession."""
@@ -186,6 +196,8 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if bound.family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as asyncio did
+        # The daemon is there before the network is: the address may come later.
+        bound.setsockopt(socket.IPPROTO_IP, _FREEBIND, 1)
         bound.bind((host, port))
         bound.listen()
     except OSError:

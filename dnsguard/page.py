@@ -16,6 +16,9 @@ LABEL = 13
 """Columns of the labels."""
 _LEAST = 40
 """Columns below which folding would only do harm."""
+_LABEL = re.compile(r"\w[\w ]{,21}  ")
+"""A label in a column of its own. Longer ones are no label, but a file's text: what is folded
+would have no column left."""
 _CODES = {
     "good": "32",
     "bad": "31",
@@ -84,7 +87,7 @@ class Page:
         """Return a line folded at words below its own beginning, two columns further in."""
         body = text.lstrip(" ")
         indent = len(text) - len(body)
-        label = re.match(r"\w[\w ]*  +", body)  # a label in a column of its own
+        label = _LABEL.match(body)
         hang = indent + (label.end() if label else 2)
         return self.fold(body, head=" " * indent, hang=hang)
 

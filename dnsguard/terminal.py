@@ -92,7 +92,10 @@ def confirm(question: str) -> bool | None:
         return None
     write(f"{escape(question)} [y/N] ")
     flush()
-    return keyboard.readline().strip().lower() in ("y", "yes")
+    try:
+        return keyboard.readline().strip().lower() in ("y", "yes")
+    except UnicodeDecodeError:  # another character set's letter is no yes
+        return False
 
 
 def flush() -> None:

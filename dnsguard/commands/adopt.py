@@ -14,7 +14,7 @@ from pathlib import Path
 from dnsguard import config, text_diff
 from dnsguard.commands.kubelet import POD_FILE, _list_servers
 from dnsguard.core.policy import fill_policy
-from dnsguard.errors import DnsguardError, UsageError
+from dnsguard.errors import DnsguardError, NotPermittedError, UsageError
 from dnsguard.formats import kubelet as core
 from dnsguard.formats import kubelet_edits
 from dnsguard.formats.kubelet import RESOLV_CONF, Kubelet, Setting
@@ -64,7 +64,7 @@ def adopt(paths: Paths, *, is_dry_run: bool, is_undo: bool, is_restart: bool) ->
     :raises DnsguardError: it would break pods, or nobody can tell what to change.
     """
     if not is_dry_run and os.geteuid() != 0:
-        raise DnsguardError("adopting takes root: sudo dnsguard kubelet adopt")
+        raise NotPermittedError("adopting takes root: sudo dnsguard kubelet adopt")
     kubelet = host.read_kubelet(paths.root)
     if kubelet is None:
         raise DnsguardError("there is no kubelet on this node: nothing to adopt")

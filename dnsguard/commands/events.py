@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from dnsguard.core.plan import UnusedKind
@@ -19,6 +20,7 @@ from dnsguard.terminal import find_page, flush, say, say_json, wait
 _COMMAND = ("journalctl", "--no-pager", "--quiet", "--output=json", "--all")
 _MATCHES = ("SYSLOG_IDENTIFIER=dnsguard", "_SYSTEMD_UNIT=dnsguard.service")
 _OWN = "DNSGUARD_"
+CANT_TELL = 1
 _LEVELS = {"3": "error", "4": "warning", "6": "info", "7": "debug"}
 _STYLES = {"error": "bad", "warning": "warn", "info": "", "debug": "dim"}
 
@@ -64,22 +66,24 @@ def run(options: argparse.Namespace) -> int:
     :raises DnsguardError: there is no journal, or it may not be read.
     """
     command = [*_COMMAND, *(["--follow", "--lines=all"] if options.follow else [])]
-    command += [] if options.since is None else [f"--since={_point(options.since)}"]
     try:
+        command += [] if options.since is None else [f"--since={_point(options.since)}"]
         _check_permission()
-        with subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child:
-            try:
-                for moment in _moments(_read(_lines(child))):
-                    _print(moment, as_json=options.json)
-                    if options.follow:
-                        flush()
-            finally:
-                child.terminate()
+        with (
+            subprocess.Popen([*command, *_MATCHES], stdout=subprocess.PIPE) as child,
+            ExitStack() as unfinished,
+        ):
+            unfinished.callback(child.terminate)
+            for moment in _moments(_read(_lines(child))):
+                _print(moment, as_json=options.json)
+                if options.follow:
+                    flush()
+            unfinished.pop_all()  # it has ended by itself, and its exit status counts
     except FileNotFoundError as error:
-        raise DnsguardError("journalctl is missing: apt-get install systemd") from error
+        raise DnsguardError(f"{error.filename} is missing: apt-get install systemd") from error
     except KeyboardInterrupt:
         return 0
-    return 0
+    return CANT_TELL if child.returncode else 0  # it has said why on stderr
 
 
 def _print(moment: Sequence[Entry], *, as_json: bool) -> None:

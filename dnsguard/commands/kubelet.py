@@ -4,6 +4,7 @@ Reads the node as it is and works without the daemon.
 """
 
 import argparse
+import os
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -52,7 +53,9 @@ def _look(paths: Paths) -> Json:
     lookout.search()
     kubelet = lookout.read()
     if kubelet is None:
-        return {"kubelet": None, "can_loop": False, "doubt": lookout.explain_doubt()}
+        return _make_doubt(lookout.explain_doubt())
+    if kubelet.troubles and os.geteuid() != 0:  # root may well read what is assumed here
+        return _make_doubt(f"{kubelet.troubles[0]}; run it as root")
     named = _list_servers(paths.root, kubelet.pods_file) if kubelet.pods_file else [LOCALHOST]
     cluster = fill_policy(config.load(paths.config).policy, kubelet).cluster
     dead_ends = [str(one) for one in named if one in cluster or is_asker(one)]
@@ -74,6 +77,10 @@ def _look(paths: Paths) -> Json:
         "names_nobody": not named,
         "can_loop": kubelet.pods_file == DEFAULT or bool(dead_ends),
     }
+
+
+def _make_doubt(why: str | None) -> Json:
+    return {"kubelet": None, "can_loop": False, "doubt": why}
 
 
 def _describe(setting: Setting | None) -> Json | None:

@@ -44,12 +44,10 @@ def _take_lock(paths: Paths, early: list[Event]) -> None:
     :raises AlreadyRunningError: another one runs on these files.
     """
     try:
-        is_only_one = lock.take(paths.lock)
+        lock.take(paths.lock)  # until the end of the process
+    except BlockingIOError as error:
+        why = f"another dnsguard listens on {paths.socket}: stop that first"
+        raise AlreadyRunningError(why) from error
     except OSError as error:
         details = (("error", str(error)), ("means", "a second daemon would not be noticed"))
         early.append(Event(name="lock_failed", level=Level.ERROR, details=details))
-    else:
-        if not is_only_one:
-            raise AlreadyRunningError(
-                f"another dnsguard listens on {paths.socket}: stop that first"
-            )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from dnsguard import client
-from dnsguard.errors import DnsguardError, NoDaemonError
+from dnsguard.errors import DnsguardError, NoDaemonError, SilentDaemonError
 from dnsguard.paths import Paths
 from dnsguard.reporting.wire import StatusJson, explain
 
@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def wait(paths: Paths, state: str, seconds: float) -> StatusJson:
-    """Return the status once it is so; a daemon that is not there yet is waited for.
+    """Return the status once it is so; a daemon that is not there yet, or just ends, is waited for.
 
     :raises DnsguardError: it is not so in time; says what was so at the end.
     """
@@ -43,7 +43,7 @@ def wait(paths: Paths, state: str, seconds: float) -> StatusJson:
     while True:
         try:
             data = client.ask_status(paths.socket)
-        except NoDaemonError as error:
+        except (NoDaemonError, SilentDaemonError) as error:
             found = str(error)
         else:
             if STATES[state](data):

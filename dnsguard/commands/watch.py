@@ -29,16 +29,30 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(paths: Paths) -> NoReturn:
-    """Print each status that differs in more than the time that has passed."""
+    """Print each status that differs in more than the time that has passed.
+
+    :raises DnsguardError: there is no status at first; later the daemon may be restarted.
+    """
     shown: object = None
     while True:
-        data = client.ask_status(paths.socket)
-        told = (data["mode"], data["because"], data["resolv_conf"], data["degraded"])
+        told, lines = _ask(paths, is_first=shown is None)
         if told != shown:
-            terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *status.render(data), "")
+            terminal.say(time.strftime("%Y-%m-%d %H:%M:%S"), *lines, "")
             terminal.flush()
             shown = told
         terminal.wait(PERIOD)
+
+
+def _ask(paths: Paths, *, is_first: bool) -> tuple[object, tuple[Line, ...]]:
+    """Return what makes a status another one, and its lines."""
+    try:
+        data = client.ask_status(paths.socket)
+    except DnsguardError as error:
+        if is_first:
+            raise
+        return str(error), (Line(str(error)),)
+    told = (data["mode"], data["because"], data["resolv_conf"], data["degraded"])
+    return told, status.render(data)
 
 
 def _lines(paths: Paths, layout: Page) -> tuple[Line, ...]:

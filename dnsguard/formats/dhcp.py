@@ -6,7 +6,6 @@ answer than half of a forged one.
 """
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
@@ -105,7 +104,7 @@ class Expected:
     hardware_type: int = 1
 
 
-def make_inform(expected: Expected, *, asked: Sequence[int] = ASKED) -> bytes:
+def make_inform(expected: Expected) -> bytes:
     """Return the DHCPINFORM whose reply :func:`accept` takes (RFC 2131, 4.4.3).
 
     :raises ValueError: the hardware address is longer than 16 bytes.
@@ -130,7 +129,7 @@ def make_inform(expected: Expected, *, asked: Sequence[int] = ASKED) -> bytes:
         _COOKIE,
     )
     size = LONGEST_REPLY.to_bytes(2, "big")
-    options = [_TYPE, 1, _INFORM, _MAX_SIZE, 2, *size, _REQUESTED, len(asked), *asked, _END]
+    options = [_TYPE, 1, _INFORM, _MAX_SIZE, 2, *size, _REQUESTED, len(ASKED), *ASKED, _END]
     return (header + bytes(options)).ljust(_SHORTEST, b"\0")
 
 

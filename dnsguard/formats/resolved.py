@@ -8,7 +8,7 @@ from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import parse_endpoints
 from dnsguard.formats.ini import read_lists
 
-_ACTION = re.compile(r"\[[^]]*\]")
+_ACTION = re.compile(r"\[[^][]*\]")
 """Of nsswitch.conf(5): ``[!UNAVAIL=return]``."""
 _HEADER = """\
 # Kept by dnsguard(8) while another file of this configuration names cluster DNS; a reboot

@@ -186,14 +186,14 @@ def remove(path: Path) -> None:
         os.unlink(path.name, dir_fd=directory)
 
 
-def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
+def open_own(path: Path, flags: int) -> int:
     """Open a regular file in a directory of root's own; the caller closes it.
 
     :raises OSError: it can't be opened, or is no regular file.
     """
     with path_walk.directory(path.parent) as directory:
         safe = flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        descriptor = os.open(path.name, safe, mode, dir_fd=directory)
+        descriptor = os.open(path.name, safe, PRIVATE, dir_fd=directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

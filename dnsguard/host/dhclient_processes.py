@@ -1,15 +1,15 @@
 """Which dhclients run, and which ones ifupdown starts at boot."""
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dnsguard.formats import ifupdown
+from dnsguard.host import processes
 from dnsguard.host.dhclient import RUN_PARTS, exists, list_names, locate
 from dnsguard.host.files import read_bounded
+from dnsguard.host.processes import Process
 
 INTERFACES = "/etc/network/interfaces"
 MOST_PROCESSES = 64
@@ -19,8 +19,8 @@ _WITH_ARGUMENT = re.compile(
     "-([psgeD]|4o6|cf|df|lf|pf|sf)|--(dad|decline)-wait-time|--(prefix-len-hint|address-prefix-len)"
 )
 """Options of dhclient(8) that take the next word along."""
+_NAMES = frozenset({"dhclient"})
 _IS_IPV6 = frozenset({"-6", "-S", "-T", "-P", "-N"})
-_MOST_ARGUMENTS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,18 +38,13 @@ class DhclientProcess:
 
 
 def find_running(root: Path) -> tuple[DhclientProcess, ...]:
-    """Return the dhclient processes, one for each interface they serve (proc(5))."""
-    found: list[DhclientProcess] = []
-    proc = root / "proc"
-    with suppress(OSError):
-        boot = re.search(
-            rb"^btime ([0-9]+)$", read_bounded(proc / "stat", 1 << 20) or b"", re.MULTILINE
-        )
-        booted = float(boot[1]) if boot else 0.0
-        for entry in proc.iterdir():
-            if entry.name.isdigit() and len(found) < MOST_PROCESSES:
-                found += _read_process(entry, booted)
-    return tuple(sorted(found, key=lambda one: one.pid))
+    """Return the node's own dhclient processes, one for each interface they serve.
+
+    Not what a user calls so, nor a container's, which has another resolv.conf.
+    """
+    running = processes.find_running(root / "proc", _NAMES)
+    own = [one for one in running if one.name in _NAMES and one.uid == 0 and not one.is_nested]
+    return tuple(served for one in own[:MOST_PROCESSES] for served in _find_served(one))
 
 
 def find_configured(root: Path) -> tuple[tuple[str, int], ...]:
@@ -69,30 +64,23 @@ def find_configured(root: Path) -> tuple[tuple[str, int], ...]:
     return tuple(dict.fromkeys((one.name, one.dhcp) for one in stanzas if one.dhcp is not None))
 
 
-def _read_process(process: Path, booted: float) -> Iterator[DhclientProcess]:
-    """Yield what a process serves, if it is a dhclient that is there to stay."""
-    stat = read_bounded(process / "stat", 4096) or b""
-    name, _, rest = stat.partition(b"(")[2].rpartition(b")")
-    fields = rest.split()
-    if name != b"dhclient" or len(fields) < 20 or fields[0] in (b"Z", b"X"):
-        return
-    command = read_bounded(process / "cmdline", _MOST_ARGUMENTS) or b""
-    words = command.decode("utf-8", "replace").split("\0")[1:]
-    started = booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+def _find_served(process: Process) -> Iterator[DhclientProcess]:
+    """Yield what a process serves, if it is there to stay."""
+    words = process.arguments[1:]
     options = {word for word in words if word.startswith("-")}
     if options & {"-r", "-x"}:
         return
     for interface in _find_interfaces(words) or [None]:
         yield DhclientProcess(
-            pid=int(process.name),
+            pid=process.pid,
             interface=interface,
             version=6 if options & _IS_IPV6 else 4,
-            started=started,
+            started=process.started,
             script=words[words.index("-sf") + 1] if "-sf" in words[:-1] else None,
         )
 
 
-def _find_interfaces(words: list[str]) -> list[str | None]:
+def _find_interfaces(words: Sequence[str]) -> list[str | None]:
     """Return the words that are neither an option nor an option's argument."""
     return [
         word

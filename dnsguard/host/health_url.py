@@ -56,11 +56,15 @@ async def _read_status(url: str) -> int | None:
     """
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}"
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORT)
+    reader, writer = await asyncio.open_connection(
+        parts.hostname, parts.port or _PORT, limit=_LONGEST
+    )
     try:
         request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
         writer.write(request.encode())
-        line = (await reader.read(_LONGEST)).split(b"\r\n")[0].split(b" ")
+        line = (await reader.readline()).split()
+    except ValueError:  # a line without an end
+        return None
     finally:
         writer.close()
     is_http = len(line) > 1 and line[0].startswith(b"HTTP/1.") and line[1].isdigit()

@@ -6,14 +6,13 @@ recycled process id can make dhclient do nothing. What dhclient is told stands i
 small file an interface.
 """
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from dnsguard.core.model import HookRecord
 from dnsguard.formats.dhclient import records as record_format
-from dnsguard.host import atomic
+from dnsguard.host import lock
 from dnsguard.host.files import read_bounded
 
 MOST_RECORDS = 64
@@ -22,19 +21,13 @@ MOST_RECORDS = 64
 class HookLock:
     """The lock, held until :meth:`close` or the end of the process."""
 
-    def __init__(self, lock: Path, records: Path) -> None:
+    def __init__(self, path: Path, records: Path) -> None:
         """Take the lock.
 
         :raises OSError: the directory can't be written, or another daemon holds the lock.
         """
         records.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # Only root may hold it: who can open the file can lock it (flock(2)).
-        self._descriptor = atomic.open_own(lock, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise
+        self._descriptor = lock.take(path)
 
     def close(self) -> None:
         """Let dhclient write resolv.conf again."""

@@ -55,9 +55,11 @@ def send(fields: Fields) -> None:
 
 
 def _wait_for_room() -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gauge, suppress(OSError):
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gauge:
         gauge.connect(_SOCKET)
-        select.select([], [gauge], [])
+        room = select.poll()  # select(2) takes no descriptor from 1024 on
+        room.register(gauge, select.POLLOUT)
+        room.poll()
 
 
 class Outbox:
@@ -67,8 +69,10 @@ class Outbox:
         self._write = write
         self._waiting: queue.SimpleQueue[Fields | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._thread.start()
         self._lost = 0
+        self._failed: queue.SimpleQueue[None] = queue.SimpleQueue()
+        """As many as the thread could not send."""
+        self._thread.start()
 
     def put(self, fields: Fields) -> None:
         """Have this sent; never blocks."""
@@ -81,7 +85,10 @@ class Outbox:
         """Return how many were lost since the last call, once there is room to tell."""
         if self._waiting.qsize() >= MOST:
             return 0
-        lost, self._lost = self._lost, 0
+        failed = self._failed.qsize()
+        for _ in range(failed):
+            self._failed.get()
+        lost, self._lost = self._lost + failed, 0
         return lost
 
     def close(self) -> None:
@@ -91,4 +98,7 @@ class Outbox:
 
     def _work(self) -> None:
         while (fields := self._waiting.get()) is not None:
-            self._write(fields)
+            try:
+                self._write(fields)
+            except OSError:  # no descriptor or no memory is left just now: the next may be sent
+                self._failed.put(None)

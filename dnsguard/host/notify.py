@@ -37,12 +37,12 @@ class Notifier:
         """Say that a cycle was completed just now."""
         return self._send("WATCHDOG=1")
 
-    def reloading(self, status: str = "") -> bool:
+    def reloading(self) -> bool:
         """Say that a reload has begun; `ready` ends it."""
         # systemd 253 and later (Type=notify-reload) wants to know when, to tell this
         # reload from one before; Debian 12's 252 passes over it.
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={now}", *_format_status(status))
+        return self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 
     def stopping(self, status: str = "") -> bool:
         """Say that the stop has begun."""

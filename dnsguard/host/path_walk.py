@@ -12,13 +12,14 @@ Who counts as root is a value, :class:`Owners`; who reads asks it of whoever may
 
 import errno
 import os
-import pwd
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from dnsguard.host import users
 
 LINKS_MAX = 40
 """The kernel's MAXSYMLINKS (path_resolution(7))."""
@@ -204,9 +205,7 @@ def _find_outside() -> int:
 
 
 def _name_owner(uid: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(uid).pw_name
-    return f"uid {uid}"
+    return users.find_name(uid) or f"uid {uid}"
 
 
 def _join(where: str, name: str) -> str:

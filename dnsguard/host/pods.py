@@ -153,7 +153,7 @@ def find_addresses(process: Path) -> frozenset[IPAddress]:
     """Return the addresses in its network namespace."""
     table = read_bounded(process / "net/fib_trie", MOST_TABLE) or b""
     found: set[IPAddress] = {IPv4Address(one) for one in _LOCAL.findall(table.decode())}
-    for line in (read_bounded(process / "net/if_inet6", MOST_TABLE) or b"").decode().splitlines():
+    for line in _read_table(process / "net/if_inet6"):
         found.add(IPv6Address(bytes.fromhex(line.split()[0])))
     return frozenset(found)
 
@@ -170,12 +170,17 @@ def find_listening(process: Path) -> frozenset[tuple[IPAddress, int]]:
     found = set()
     for table, state in (("udp", _UNCONNECTED), ("tcp", _LISTEN)):
         for suffix in ("", "6"):
-            content = read_bounded(process / "net" / (table + suffix), MOST_TABLE) or b""
-            for line in content.decode().splitlines()[1:]:
+            for line in _read_table(process / "net" / (table + suffix))[1:]:
                 fields = line.split()
                 if fields[3] == state and f"socket:[{fields[9]}]" in inodes:
                     found.add(_read_endpoint(fields[1]))
     return frozenset(found)
+
+
+def _read_table(path: Path) -> list[str]:
+    """Return the whole lines of one of the kernel's tables, as many as are read of it."""
+    content = read_bounded(path, MOST_TABLE) or b""
+    return content[: content.rfind(b"\n") + 1].decode().splitlines()
 
 
 def _read_endpoint(text: str) -> tuple[IPAddress, int]:

@@ -20,7 +20,6 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -93,18 +92,6 @@ async def ask(
         records=exchange.reply.addresses,
         is_authoritative=exchange.reply.is_authoritative,
     )
-
-
-async def ask_all(
-    addresses: Iterable[IPAddress],
-    question: Question,
-    *,
-    timeout: float,  # noqa: ASYNC109 - as in ask()
-    port: int = 53,
-) -> tuple[Answer, ...]:
-    """Ask all of them side by side; the answers are in the order of the addresses."""
-    asks = (ask(address, question, timeout=timeout, port=port) for address in addresses)
-    return tuple(await asyncio.gather(*asks))
 
 
 def write_query(question: Question) -> bytes:
@@ -234,6 +221,7 @@ class _Stream(_Exchange):
             (length,) = _LENGTH.unpack(await _receive_exactly(sock, _LENGTH.size))
             if self._take(await _receive_exactly(sock, length)):
                 return self.reply
+            await asyncio.sleep(0)  # as over UDP: a flood of empty messages has no end either
 
 
 async def _receive_exactly(sock: socket.socket, count: int) -> bytes:

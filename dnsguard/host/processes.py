@@ -148,11 +148,6 @@ def read_arguments(proc: Path, pid: int) -> tuple[str, ...]:
     return tuple(words[:-1] if len(words) > 1 and not words[-1] else words) if words[0] else ()
 
 
-def read_root(proc: Path, pid: int) -> Path:
-    """Return the way into the files as the process sees them; takes root's power to go."""
-    return proc / str(pid) / "root"
-
-
 def _read(proc: Path, pid: int, name: str, limit: int) -> bytes | None:
     # Bare system calls: there are hundreds of processes, and a file object costs three times that.
     try:

@@ -12,6 +12,7 @@ from struct import Struct
 
 from dnsguard.formats.address import IPAddress
 from dnsguard.host.netlink import DATAGRAM_MAX, HEADER, check, messages
+from dnsguard.host.sockaddr import find_zone_index
 
 NETLINK_SOCK_DIAG = 4
 _NLM_F_REQUEST = 1
@@ -88,11 +89,6 @@ def _find_link(address: IPAddress) -> int:
     A server on a link-local address is bound to its link. On 0, which is also the number
     of a link that is gone, only those are found that are bound to none.
     """
-    zone = address.scope_id if isinstance(address, IPv6Address) else None
-    if zone is None:
-        return 0
-    if zone.isdecimal() and len(zone) < 10:
-        return int(zone)
-    with suppress(OSError, ValueError):  # no such link; no name at all
-        return socket.if_nametoindex(zone)
+    with suppress(OSError):  # no such link
+        return find_zone_index(address.scope_id if isinstance(address, IPv6Address) else None)
     return 0

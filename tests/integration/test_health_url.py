@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -17,7 +18,7 @@ PORT = 9254
 
 
 class Pages(BaseHTTPRequestHandler):
-    """/200 says 200, /503 says 503; what else there is says no HTTP, or nothing."""
+    """/200 says 200, /503 says 503; what else there is says it oddly, says no HTTP, or nothing."""
 
     def do_GET(self) -> None:
         word = self.path.strip("/").partition("?")[0]
@@ -26,6 +27,12 @@ class Pages(BaseHTTPRequestHandler):
             self.end_headers()
         elif word == "garbage":
             self.wfile.write(b"\x00\xff\r\n" * 100)
+        elif word == "pieces":
+            for piece in (b"HTT", b"P/1.1 20", b"0 OK\r", b"\n\r\n"):
+                self.wfile.write(piece)
+                time.sleep(0.02)
+        elif word == "endless":
+            self.wfile.write(b"HTTP/1.1 200 " + b"x" * 100_000)
         elif word == "silence":
             self.rfile.read(1)
 
@@ -69,6 +76,8 @@ def _ask(path: str) -> Answer:
         ("/503", Outcome.FAILED, "says 503"),
         ("/garbage", Outcome.MALFORMED, "says no HTTP"),
         ("/nothing", Outcome.MALFORMED, "says no HTTP"),
+        ("/pieces", Outcome.ANSWERED, "says 200"),
+        ("/endless", Outcome.MALFORMED, "says no HTTP"),
         ("/silence", Outcome.TIMED_OUT, "gives no answer in 0.3 s"),
     ],
 )

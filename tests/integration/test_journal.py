@@ -1,5 +1,6 @@
 """journald's queue, full, in a mount namespace of the test's own: nothing of ours stops for it."""
 
+import errno
 import json
 import os
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from lab import needs
+
+from dnsguard.host.journal import Fields, Outbox
 
 pytestmark = pytest.mark.integration
 pytest.importorskip("systemd.journal", reason="python3-systemd is not in this environment")
@@ -54,3 +57,19 @@ def test_a_full_queue_stops_nobody_and_what_is_lost_is_counted() -> None:
     assert heard + lost == most + 200
     assert "MESSAGE=line 0" in first
     assert is_second
+
+
+def test_a_line_that_cannot_be_sent_is_counted_and_the_next_one_is() -> None:
+    """No descriptor is left for one, and then there is."""
+    sent: list[str] = []
+
+    def write(fields: Fields) -> None:
+        if fields["MESSAGE"] == "first":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        sent.append(fields["MESSAGE"])
+
+    outbox = Outbox(write)
+    outbox.put({"MESSAGE": "first"})
+    outbox.put({"MESSAGE": "second"})
+    outbox.close()
+    assert (sent, outbox.take_lost()) == (["second"], 1)

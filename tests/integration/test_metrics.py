@@ -133,6 +133,10 @@ def test_the_listener_serves_what_is_asked_for(guard: Node) -> None:
         connection.request("POST", "/metrics")
         assert connection.getresponse().status == 405
         connection.close()
+        connection.request("HEAD", "/")
+        head = connection.getresponse()
+        assert (head.read(), head.headers["Content-Length"]) == (b"", str(len(_get("/")[2])))
+        connection.close()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("192.0.2.1", PORT))
 
@@ -179,9 +183,21 @@ def test_a_port_in_use_is_said_and_no_death(guard: Node) -> None:
     assert guard.log.read_text().count("metrics_failed") == 1
 
 
-def _connects(port: int) -> bool:
+@pytest.mark.parametrize("address", ["192.0.2.77", "2001:db8::77"])
+def test_an_address_that_comes_later_is_served(guard: Node, address: str) -> None:
+    """The daemon is started before the network is: at each boot, the node has none yet."""
+    _configure(guard, f'listen = "[{address}]:{PORT}"')
+    with guard.guarded():
+        guard.wait_for(UPSTREAM)
+        assert not _connects(PORT, address)
+        guard.where.ip(f"address add {address} dev lo")
+        until(lambda: _connects(PORT, address))
+    assert "metrics_failed" not in guard.log.read_text()
+
+
+def _connects(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port)).close()
+        socket.create_connection((address, port), timeout=1).close()
     except OSError:
         return False
     return True

@@ -1,8 +1,11 @@
 """Questions to real nameservers that behave and misbehave."""
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address, ip_address
 
 import pytest
@@ -11,7 +14,7 @@ from lab.netns import Namespace, cable, namespace
 from lab.wait import until
 
 from dnsguard.core.answers import Answer, Outcome, Question
-from dnsguard.host.probe import ask, ask_all
+from dnsguard.host.probe import ask
 
 pytestmark = pytest.mark.integration
 
@@ -152,6 +155,7 @@ def test_a_server_killed_while_asked_is_known_at_the_next_question(server: Names
         ("fe80::1", "unreachable (invalid argument)"),  # link-local without a zone
         ("fe80::1%gone0", "unreachable (no such device)"),
         ("fe80::1%77", "unreachable (network is unreachable)"),
+        pytest.param("fe80::1%" + "1" * 5000, "unreachable (no such device)", id="no int"),
     ],
 )
 def test_no_way_there_is_an_outcome(node: Namespace, address: str, detail: str) -> None:
@@ -221,28 +225,27 @@ def test_a_flood_stops_neither_the_loop_nor_the_timeout(server: Nameserver) -> N
     assert time.monotonic() - before < 1
 
 
-def test_many_are_asked_side_by_side(server: Nameserver, node: Namespace) -> None:
-    """The slowest sets the time, and the answers come in the order of the addresses."""
-    node.ip("address add 10.0.0.1/32 dev nodelocaldns")
-    node.ip("address add 10.0.0.2/32 dev nodelocaldns")
-    wanted = [ip_address(text) for text in ("10.0.0.1", "10.0.0.2", str(NODELOCAL), "10.0.0.3")]
-    with (
-        nameserver(node, "10.0.0.1", script="silent"),
-        nameserver(node, "10.0.0.2", script="silent"),
-    ):
-        before = time.monotonic()
-        answers = asyncio.run(ask_all(wanted, QUESTION, timeout=PATIENCE))
-        took = time.monotonic() - before
-    assert [answer.address for answer in answers] == wanted
-    outcomes = [answer.outcome for answer in answers]
-    silent = Outcome.TIMED_OUT
-    assert outcomes == [silent, silent, Outcome.ANSWERED, Outcome.UNREACHABLE]
-    assert took < 2 * PATIENCE
+def test_a_flood_over_tcp_stops_neither_the_loop_nor_the_timeout(node: Namespace) -> None:
+    """Empty messages without end: each is there before it is asked for."""
+    node.bridge("nodelocaldns", f"{NODELOCAL}/32")
+    with socket.create_server((str(NODELOCAL), 53)) as listener:
+        flood = threading.Thread(target=_flood, args=(listener,))
+        flood.start()
+        answer = answer_of(tcp=True)
+        flood.join()
+    assert answer.outcome is Outcome.MALFORMED  # by its timeout, not when the flood was over
 
 
-def test_nobody_to_ask_is_no_answers() -> None:
-    """An empty list of candidates is not an error."""
-    assert asyncio.run(ask_all([], QUESTION, timeout=1)) == ()
+FLOODED = 3.0
+"""Seconds for which an answer has no end, unless it is hung up on."""
+
+
+def _flood(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    end = time.monotonic() + FLOODED
+    with connection, suppress(ConnectionError):
+        while time.monotonic() < end:
+            connection.sendall(bytes(1 << 16))
 
 
 def test_an_abandoned_question_leaves_nothing_behind(server: Nameserver) -> None:

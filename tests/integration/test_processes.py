@@ -133,13 +133,6 @@ def test_no_proc_at_all(tmp_path: Path) -> None:
     assert processes.find_running(tmp_path / "proc", NAMES) == []
 
 
-def test_its_files_are_seen_as_it_sees_them(start: Start) -> None:
-    """The way into a container's files."""
-    started = start(NAME)
-    there = processes.read_root(PROC, started.pid) / "etc/hostname"
-    assert there.read_bytes() == Path("/etc/hostname").read_bytes()
-
-
 @pytest.mark.parametrize("user", [0, 65534])
 def test_the_units_sandbox_sees_it(start: Start, tmp_path: Path, user: int) -> None:
     """ProtectProc=invisible, ProcSubset=pid, no capability: group root sees everybody."""

@@ -1,6 +1,9 @@
 """One question put again and again: what counts as an answer, over UDP and TCP."""
 
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from ipaddress import ip_address
@@ -131,6 +134,24 @@ def test_over_tcp_the_reply_may_come_in_pieces(
     with tcp.accept()[0] as other:
         _answer(other)
         assert _heard(connection) == 0
+
+
+def test_a_flood_over_tcp_has_an_end(tcp: socket.socket, connection: StandingConnection) -> None:
+    """One turn reads some of it, whatever more is there: the loop is not the server's."""
+    connection.put()
+    with tcp.accept()[0] as accepted:
+        accepted.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                accepted.send(bytes(1 << 16))
+        assert connection.hear() is None
+        until(lambda: _count_unread(connection) > 1 << 16)
+
+
+def _count_unread(connection: StandingConnection) -> int:
+    sock = connection._socket
+    assert sock is not None
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_over_tcp_some_questions_share_a_connection(

@@ -69,6 +69,16 @@ def test_no_daemon_is_one_line_and_1(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "file/in.toml"])
+def test_a_file_that_is_out_of_reach_is_one_line_and_78(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the kernel has against its name."""
+    (tmp_path / "file").touch()
+    assert _status("check-config", str(tmp_path / name)) == os.EX_CONFIG
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["check-config"], ["run"], ["plan"]])
 def test_a_bad_configuration_is_one_line_and_78(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from dnsguard import PROTOCOL, client
+from dnsguard.commands.wait import wait
 from dnsguard.errors import DnsguardError, NoDaemonError, ProtocolError
+from dnsguard.paths import Paths
 
 FINE = {"version": PROTOCOL, "ok": True, "answer": {"mode": "guarding"}}
 
@@ -70,7 +72,7 @@ def test_a_status_without_its_parts_is_none(path: Path) -> None:
 
 
 BAD = [
-    pytest.param(b"", "answers something else than dnsguard", id="hangs up"),
+    pytest.param(b"", "hung up without an answer: see journalctl", id="hangs up"),
     pytest.param(b"\n", "answers something else than dnsguard", id="an empty line"),
     pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", "answers something else", id="another program"),
     pytest.param(b"\xff\xff\n", "answers something else than dnsguard", id="noise"),
@@ -107,6 +109,20 @@ def test_a_newer_daemon_tells_what_to_do(path: Path) -> None:
         pytest.raises(DnsguardError, match="systemctl restart"),
     ):
         client.ask(path, "status")
+
+
+def test_a_name_that_is_too_long_is_explained(tmp_path: Path) -> None:
+    """It is Python that refuses it, and gives no errno with it."""
+    with pytest.raises(NoDaemonError, match=r"\(AF_UNIX path too long\)"):
+        client.ask(tmp_path / ("a" * 200), "status")
+
+
+def test_a_daemon_that_just_ends_is_waited_for(tmp_path: Path) -> None:
+    """It is being restarted: it has hung up on a question, and the next one finds another."""
+    paths = Paths(tmp_path)
+    paths.socket.parent.mkdir(parents=True)
+    with _server(paths.socket), pytest.raises(DnsguardError, match=r"not safe within .* hung up"):
+        wait(paths, "safe", 0.0)
 
 
 def _leave_a_dead_socket(path: Path) -> None:

@@ -200,6 +200,7 @@ def test_every_key_is_explained() -> None:
         ("[health]\nsuccesses = 1" + "0" * 400, "health.successes: must be a whole number"),
         ("[log]\nlevel = 0x1" + "0" * 5000, "log.level: must be one of"),
         ('[upstream]\nservers = ["' + "x" * 5000 + '"]', "upstream.servers: must be an IP"),
+        ('[metrics]\nlisten = "' + "9" * 5000 + '"', "metrics.listen: must be a port"),
         ("[upstream]\n" + "x" * 5000 + " = 1", "unknown key"),
         ("x" * 5000 + " = 1", "unknown table"),
         ("#" * config.MAX_BYTES + "\n", "longer than 64 KiB"),

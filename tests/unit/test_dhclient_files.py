@@ -1,8 +1,10 @@
 """Where dhclient's files are found, as it finds them, and its processes."""
 
 import os
+import time
 from pathlib import Path
 
+import pytest
 from property.text import CLUSTER
 
 from dnsguard.formats.dhclient.files import ENTER, EXIT, OURS, DhclientFiles
@@ -96,23 +98,27 @@ def test_a_file_is_read_to_a_bound(tmp_path: Path) -> None:
 
 
 def test_processes_are_read_from_proc(tmp_path: Path) -> None:
-    """That of ifupdown, one for IPv6 and two interfaces; not one that releases, nor others."""
+    """That of ifupdown, one for IPv6 and two interfaces; not one that releases, nor others'."""
     ifupdown = (
         "/sbin/dhclient -4 -v -i -pf /run/dhclient.eth0.pid -lf /var/lib/dhcp/dhclient.eth0.leases"
         " -I -df /var/lib/dhcp/dhclient6.eth0.leases eth0"
     )
-    _write(tmp_path, "proc/stat", b"cpu 1 2\nbtime 1700000000\n")
-    for pid, name, command in (
-        (10, "dhclient", ifupdown),
-        (11, "dhclient", "dhclient -6 -sf /opt/script eth0 eth1"),
-        (12, "dhclient", "dhclient -r eth0"),
-        (13, "dhclient", "dhclient"),
-        (14, "bash", "dhclient eth0"),
-        (15, "a) S (dhclient", "dhclient eth0"),
+    for pid, name, command, status in (
+        (10, "dhclient", ifupdown, ""),
+        (11, "dhclient", "dhclient -6 -sf /opt/script eth0 eth1", ""),
+        (12, "dhclient", "dhclient -r eth0", ""),
+        (13, "dhclient", "dhclient", ""),
+        (14, "bash", "dhclient eth0", ""),
+        (15, "a) S (dhclient", "dhclient eth0", ""),
+        (16, "dhclient", "dhclient eth0", "Uid:\t1000\t1000\t1000\t1000\n"),  # a user's
+        (17, "dhclient", "dhclient eth0", "NSpid:\t17\t1\n"),  # a container's
     ):
         _write(tmp_path, f"proc/{pid}/cmdline", command.replace(" ", "\0").encode() + b"\0")
         fields = f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5000 0 0\n"
         _write(tmp_path, f"proc/{pid}/stat", fields.encode())
+        _write(tmp_path, f"proc/{pid}/comm", f"{name}\n".encode())
+        told = f"Name:\t{name}\n{status}Uid:\t0\t0\t0\t0\nNSpid:\t{pid}\n"
+        _write(tmp_path, f"proc/{pid}/status", told.encode())
     found = dhclient_processes.find_running(tmp_path)
     assert [(one.pid, one.interface, one.version, one.script) for one in found] == [
         (10, "eth0", 4, None),
@@ -120,4 +126,6 @@ def test_processes_are_read_from_proc(tmp_path: Path) -> None:
         (11, "eth1", 6, "/opt/script"),
         (13, None, 4, None),
     ]
-    assert {one.started for one in found} == {1.7e9 + 5000 / os.sysconf("SC_CLK_TCK")}
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    started = booted + 5000 / os.sysconf("SC_CLK_TCK")
+    assert [one.started for one in found] == pytest.approx([started] * 4, abs=1.0)

@@ -73,6 +73,25 @@ def test_a_line_is_one_line_and_only_the_colours_are_escapes() -> None:
     assert painted == "\x1b[31mx\\x1b[0m\\nDEGRADED\x1b[0m"
 
 
+@pytest.mark.parametrize("text", ["x" * 60 + "  and more", "options" + " " * 300 + "rotate"])
+def test_what_looks_like_a_label_leaves_room_for_the_rest(text: str) -> None:
+    """A file's line may begin with anything: no character stands on a line of its own."""
+    for indent in ("", "      "):
+        lines = [line.text for line in Page(width=40).indent(indent + text)]
+        assert len(lines) <= 4
+        assert max(map(len, lines)) <= 40
+
+
+def test_a_label_has_a_column_of_its_own() -> None:
+    """What is folded stands below the text, not below the label."""
+    text = "cluster domain  cluster.local  (/var/lib/kubelet/config.yaml)"
+    assert [line.text for line in Page(width=40).indent(text)] == [
+        "cluster domain  cluster.local",
+        "                (/var/lib/kubelet/config",
+        "                .yaml)",
+    ]
+
+
 def test_a_row_is_folded_by_what_is_shown() -> None:
     """An escape takes four columns, not one."""
     lines = Page(width=60).row("file", "\x1b " * 40)

@@ -17,7 +17,7 @@ from dnsguard.commands.doctor.inquiry import inquire
 from dnsguard.commands.doctor.snapshot import add_answers, take
 from dnsguard.commands.doctor.text import render
 from dnsguard.core.policy import fill_policy
-from dnsguard.errors import DnsguardError
+from dnsguard.errors import NotPermittedError
 from dnsguard.host import kubelet
 from dnsguard.paths import Paths
 
@@ -29,10 +29,10 @@ CANT_TELL = 1
 def run(options: argparse.Namespace) -> int:
     """Print what was found; 2 if there is anything, 1 if something couldn't be looked at.
 
-    :raises DnsguardError: not root.
+    :raises NotPermittedError: not root.
     """
     if os.geteuid() != 0:
-        raise DnsguardError("doctor looks into other programs' processes: run it as root")
+        raise NotPermittedError("doctor looks into other programs' processes: run it as root")
     paths = Paths(options.root)
     found = kubelet.read_kubelet(paths.root)
     policy = fill_policy(config.load(paths.config).policy, found)

@@ -1,6 +1,5 @@
 """What there is: every DNS server's process on the node, and how each is asked and asks."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from dnsguard.commands.doctor.server_process import (
 from dnsguard.core.policy import KNOWN_NODELOCAL, Policy
 from dnsguard.formats import resolvconf
 from dnsguard.formats.address import IPAddress, parse_address
-from dnsguard.host import kubelet, pod_resolv_confs, pods, processes, trust
+from dnsguard.host import kubelet, pod_resolv_confs, pods, processes, trust, users
 from dnsguard.host.files import read_bounded
 from dnsguard.host.pod_resolv_confs import PodFile
 from dnsguard.paths import Paths
@@ -116,15 +115,8 @@ def _find_stranger(
             return f"pod {uid}, which is not known to be of {trust.SYSTEM},"
         return None if pod.namespace == trust.SYSTEM else f"pod {pod.namespace}/{pod.name}"
     if process.uid != 0:
-        return f"user {_name_user(root, process.uid)}"
+        return f"user {users.find_name(process.uid, root) or process.uid}"
     return f"a container that is no pod of {trust.SYSTEM}" if process.is_nested else None
-
-
-def _name_user(root: Path, uid: int) -> str:
-    """Return a user's name; the C library might ask a directory service, which may need DNS."""
-    lines = os.fsdecode(read_bounded(root / "etc/passwd", pods.MOST_BYTES) or b"").splitlines()
-    fields = (line.split(":") for line in lines)
-    return next((one[0] for one in fields if one[2:3] == [str(uid)]), str(uid))
 
 
 def _name_first(strangers: list[str]) -> tuple[str, ...]:

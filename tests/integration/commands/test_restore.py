@@ -1,6 +1,7 @@
 """``dnsguard restore``, typed against the real daemon."""
 
 import os
+import termios
 
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node
@@ -34,9 +35,22 @@ def test_restore_asks_on_a_terminal(guard: Node) -> None:
     """And takes nothing but yes for it."""
     with guard.guarded():
         guard.wait_for(UPSTREAM)
-    for answer, expected in ((b"\n", [UPSTREAM]), (b"y\n", [NODELOCAL])):
-        terminal = Terminal(guard, 80, "restore")
+    for answer, expected in (
+        (b"\n", [UPSTREAM]),
+        (b"\xff\n", [UPSTREAM]),  # no UTF-8
+        (b"y\n", [NODELOCAL]),
+    ):
+        # As Python has it in any locale but C and C.UTF-8.
+        strict = {"PYTHONIOENCODING": "utf-8:strict"}
+        terminal = Terminal(guard, 80, "restore", environ=strict)
         terminal.wait_for("[y/N]")
+        _stop_echo(terminal)
         terminal.type(answer)
-        terminal.read()
+        assert "Traceback" not in terminal.read()
         assert guard.servers() == expected
+
+
+def _stop_echo(terminal: Terminal) -> None:
+    settings = termios.tcgetattr(terminal.master)
+    settings[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal.master, termios.TCSANOW, settings)

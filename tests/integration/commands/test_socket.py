@@ -29,6 +29,33 @@ def _as_nobody(guard: Node, tree: Path, *arguments: str) -> "subprocess.Complete
         )
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["kubelet", "adopt"]])
+def test_what_only_root_may_is_77_without_a_daemon_too(
+    guard: Node, readable_tree: Path, command: list[str]
+) -> None:
+    """One line, and not the status of what was found."""
+    done = _as_nobody(guard, readable_tree, *command)
+    assert (done.returncode, done.stderr.count("\n")) == (os.EX_NOPERM, 1)
+    assert "root" in done.stderr
+
+
+def test_what_only_root_can_read_is_not_judged(guard: Node, readable_tree: Path) -> None:
+    """Whoever can't read kubelet's files is not told that pods get the node's own."""
+    config = guard.root / "var/lib/kubelet/config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("resolvConf: /var/lib/dnsguard/resolv.conf\n")
+    pod_file = guard.root / "var/lib/dnsguard/resolv.conf"
+    pod_file.parent.mkdir(parents=True, exist_ok=True)
+    pod_file.write_text(f"nameserver {UPSTREAM}\n")
+    assert _as_nobody(guard, readable_tree, "kubelet").returncode == 0
+    config.parent.chmod(0o700)
+    assert guard.run("kubelet").returncode == 0
+    done = _as_nobody(guard, readable_tree, "kubelet")
+    assert done.returncode == 1
+    assert done.stdout.startswith("Nobody can tell which resolv.conf pods get: ")
+    assert "Permission denied; run it as root" in done.stdout
+
+
 def test_only_root_commands_and_anyone_asks(guard: Node, readable_tree: Path) -> None:
     """The kernel says who is at the other end of the socket (SO_PEERCRED)."""
     with guard.guarded():

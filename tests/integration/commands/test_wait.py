@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from lab.guard import UPSTREAM, Node, environment, nodelocaldns
@@ -65,3 +66,19 @@ def test_watch_draws_what_changes(guard: Node) -> None:
     assert terminal.process.returncode == 0
     assert shown.startswith("\x1b[?1049h")
     assert shown.endswith("\x1b[?1049l")
+
+
+def test_watch_outlives_the_daemon(guard: Node, tmp_path: Path) -> None:
+    """Into a file as on a terminal: that it is gone is one more thing that has changed."""
+    said = tmp_path / "said"
+    with guard.guarded():
+        guard.done("wait")
+        with said.open("wb") as file, guard.where.inside():
+            watching = subprocess.Popen(guard.command("watch"), stdout=file, env=environment())
+        until(lambda: "OK guarding" in said.read_text())
+    until(lambda: "no daemon at" in said.read_text())
+    with guard.guarded():
+        until(lambda: "OK guarding" in said.read_text().partition("no daemon at")[2])
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+    assert guard.run("watch").returncode == 1

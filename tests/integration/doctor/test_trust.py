@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,17 @@ def test_a_link_in_a_container_ends_in_the_container(tmp_path: Path) -> None:
     (root / "run/inside").unlink()
     with pytest.raises(FileNotFoundError):
         pods.read(tmp_path, "/etc/passwd")
+
+
+def test_a_table_of_many_connections_is_read_in_whole_lines(tmp_path: Path) -> None:
+    """8 MiB of it are read, which 56,000 connections fill: the cut is in the middle of one."""
+    (tmp_path / "fd").mkdir()
+    (tmp_path / "fd/3").symlink_to("socket:[777]")
+    (tmp_path / "net").mkdir()
+    line = "   1: 0100007F:0035 00000000:0000 0A 0:0 00:0 0     0        0 777 1 0 100 0 0 10 0\n"
+    head = "x" * ((pods.MOST_TABLE - 10) % len(line) - 1) + "\n"
+    (tmp_path / "net/tcp").write_text(head + line * (pods.MOST_TABLE // len(line) + 1))
+    assert pods.find_listening(tmp_path) == {(ip_address("127.0.0.1"), 53)}
 
 
 @pytest.mark.parametrize(
