@@ -21,7 +21,7 @@ Flag = tuple[str, str, str]
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
-_QUOTES = str.maketrans("'\"", "  ")
+_QUOTES = str.maketrans("", "", "'\"")
 _ARGUMENT = r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?"
 _PASSED_ON = re.compile(_ARGUMENT + r"(?=(?:resolv[-_]conf|cluster[-_](?:dns|domain))\b)")
 _CONFIG_OF_KUBELET = re.compile(_ARGUMENT + r"(config(?:[-_]dir)?)=")
@@ -29,6 +29,12 @@ _VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
 _CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
 _OTHER_CONFIG = "kubelet-arg"
 _OPTIONS = ("cluster-dns", "cluster-domain")
+_KEYS = {
+    "resolvConf": RESOLV_CONF_FLAG,
+    "clusterDNS": "--cluster-dns",
+    "clusterDomain": "--cluster-domain",
+}
+"""What a KubeletConfiguration calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,32 +47,42 @@ class Distribution:
     units: tuple[str, ...] = ()
     """The one that is there runs it."""
     texts: tuple[str, ...] = ()
-    """Files with flags and variables."""
+    """Patterns of files with flags and variables."""
     configs: tuple[str, ...] = ()
     """YAML with its options as keys."""
     config_dir: str | None = None
     """With more of those."""
+    drop_ins: tuple[str, ...] = ()
+    """Patterns of KubeletConfigurations that kubelet reads beside what it is told."""
+    own_drop_in: str | None = None
+    """The one that the program writes itself, at each start, from what it is told."""
     cluster_dns: str
     """Where it puts cluster DNS unless told otherwise."""
     remedy: str
     """How pods get the file that dnsguard keeps for them, once it has been restarted."""
 
 
+_K3S_DROP_INS = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
 K3S = Distribution(
     name="k3s",
     # The wrapper, what it runs, and the title that hides the token.
     programs=frozenset({"k3s", "k3s-server", "k3s-agent", "k3s server", "k3s agent"}),
     units=("k3s", "k3s-agent"),
+    # Units of other names too, as INSTALL_K3S_NAME makes them (install.sh), and their variables.
     texts=(
-        *(f"/etc/systemd/system/{name}.service.env" for name in ("k3s", "k3s-agent")),
+        "/etc/systemd/system/k3s-*.service",
+        "/etc/systemd/system/k3s-*.service.d/*.conf",
         *(
-            f"/etc/{place}/{name}"
-            for place in ("default", "sysconfig")
-            for name in ("k3s", "k3s-agent")
+            f"/etc/{place}"
+            for one in ("k3s", "k3s-*")
+            for place in (f"systemd/system/{one}.service.env", f"default/{one}", f"sysconfig/{one}")
         ),
     ),
     configs=("/etc/rancher/k3s/config.yaml",),
     config_dir="/etc/rancher/k3s/config.yaml.d",
+    # Since 1.32, and stronger (docs.k3s.io, "Kubelet Configuration Files").
+    drop_ins=(f"{_K3S_DROP_INS}/*.conf",),
+    own_drop_in=f"{_K3S_DROP_INS}/00-k3s-defaults.conf",
     cluster_dns="10.43.0.10",
     remedy=f"set resolv-conf to {POD_FILE} in /etc/rancher/k3s/config.yaml",
 )
@@ -121,6 +137,14 @@ def read_flags(document: object, where: str) -> Iterator[Flag]:
                 yield from find_flags(passed, where)
 
 
+def read_drop_in(document: object, where: str) -> Iterator[Flag]:
+    """Yield the same of a KubeletConfiguration."""
+    for key, value in document.items() if isinstance(document, Mapping) else ():
+        for one in value if isinstance(value, list) else [value]:
+            if key in _KEYS and isinstance(one, str):
+                yield _KEYS[key], one, where
+
+
 def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
     """Return the file that pods get.
 
@@ -135,8 +159,9 @@ def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setti
     if not last:
         return Setting(value=DEFAULT, where=f"{distribution.name}'s default")
     where, value = next(iter(last.items()))
-    if len(set(last.values())) > 1:
-        return Setting(value=DEFAULT, where=where, name="other files say otherwise")
+    other = next((one for one, said in last.items() if said != value), None)
+    if other is not None:
+        return Setting(value=DEFAULT, where=where, name=f"{other} says otherwise")
     if not value.startswith("/") or "$" in value:
         return Setting(value=DEFAULT, where=where, name=UNREADABLE)
     return Setting(value=value, where=where, name=RESOLV_CONF_FLAG)

@@ -16,6 +16,8 @@ GLOBAL = "2001:db8:1::53"
 OPTIONS = "options single-request-reopen use-vc timeout:1 ndots:1"
 BOTH = [f"nameserver {FIRST}", f"nameserver {SECOND}"]
 RESOLV_CONF, KUBELET = "etc/resolv.conf", "var/lib/kubelet/config.yaml"
+K3S_DROP_INS = "var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
+RKE2_DROP_INS = "var/lib/rancher/rke2/agent/etc/kubelet.conf.d"
 HOOK_24 = "etc/dhcp/dhclient-enter-hooks.d/leave_my_resolv_conf_alone"
 
 CASES = (
@@ -148,6 +150,50 @@ CASES = (
         },
         answers={FIRST: "answer", "169.254.20.10": "cluster"},
         right={"names": ["169.254.20.10", FIRST], "mode": "handed-over"},
+    ),
+    Guarded(
+        name="39-k3s-embedded-kubelet: a drop-in of kubelet's own, which beats that",
+        source='docs.k3s.io, "Kubelet Configuration Files" (1.32)',
+        files={
+            "etc/rancher/k3s/config.yaml": "resolv-conf: /var/lib/dnsguard/resolv.conf\n",
+            f"{K3S_DROP_INS}/50-dns.conf": "kind: KubeletConfiguration\n"
+            "resolvConf: /etc/resolv.conf\n",
+        },
+        answers={FIRST: "answer", "169.254.20.10": "cluster"},
+        runs=("/usr/local/bin/k3s", "server"),
+        right={
+            "nodelocal": "healthy",
+            "mode": "guarding",
+            "kubelet": "50-dns.conf says otherwise",
+        },
+    ),
+    Guarded(
+        name="39-k3s-embedded-kubelet: a unit of another name",
+        source="k3s-io/k3s install.sh, INSTALL_K3S_NAME",
+        files={
+            "etc/rancher/k3s/config.yaml": "resolv-conf: /var/lib/dnsguard/resolv.conf\n",
+            "etc/systemd/system/k3s-edge.service": "[Service]\nExecStart=/usr/local/bin/k3s \\\n"
+            '    server --kubelet-arg="resolv-conf=/etc/resolv.conf"\n',
+        },
+        answers={FIRST: "answer", "169.254.20.10": "cluster"},
+        runs=("/usr/local/bin/k3s", "server"),
+        right={"nodelocal": "healthy", "mode": "guarding"},
+    ),
+    Guarded(
+        name="39-k3s-embedded-kubelet: RKE2, which writes kubelet's drop-in itself",
+        source="rancher/rke2#4043",
+        files={
+            "etc/rancher/k3s/config.yaml": None,
+            "etc/systemd/system/rke2-server.service": "[Service]\n",
+            f"{RKE2_DROP_INS}/00-rke2-defaults.conf": "resolvConf: /etc/resolv.conf\n",
+        },
+        answers={FIRST: "answer", NODELOCAL: "answer"},
+        runs=("kubelet", f"--config-dir=/{RKE2_DROP_INS}"),
+        right={
+            "nodelocal": "healthy",
+            "mode": "guarding",
+            "next": "set resolv-conf to /var/lib/dnsguard/resolv.conf in /etc/rancher/rke2",
+        },
     ),
     Guarded(
         name="39-k3s-embedded-kubelet: MicroK8s",
