@@ -54,7 +54,9 @@ def _served(
     with nameserver(guard.where, NODELOCAL, box=box) as server, guard.guarded() as daemon:
         guard.wait_for(NODELOCAL, UPSTREAM, within=LONG)
         # The questions that led to the handover have ended: none of them finds the hang.
-        until(lambda: all(leg["in_a_row"] >= SUCCESSES for leg in guard.status()["nodelocal"]["legs"]))
+        until(
+            lambda: all(leg["in_a_row"] >= SUCCESSES for leg in guard.status()["nodelocal"]["legs"])
+        )
         yield server, daemon
 
 
