@@ -84,7 +84,8 @@ def parse(content: bytes) -> Interfaces:
             case [keyword, *_] if keyword in _OTHERS or keyword.startswith("allow-"):
                 current = None
             case ["dns-nameservers" | "dns-nameserver", *values] if current is not None:
-                found = map(parse_nameserver, values[:MOST_SERVERS])
+                given = ",".join(values[:MOST_SERVERS]).split(",")
+                found = map(parse_nameserver, given[:MOST_SERVERS])
                 current.servers += [address for address in found if address is not None]
             case ["dhcp", "1"] if current is not None:
                 current.is_told_more = True

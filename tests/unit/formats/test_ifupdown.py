@@ -21,7 +21,7 @@ def test_debians_own_file_names_no_nameserver() -> None:
 
 
 def test_nameservers_of_a_stanza_are_told() -> None:
-    """In both spellings, over several lines, with comments between them."""
+    """In both spellings, over several lines, with comments between them, and with commas."""
     (one,) = ifupdown.parse(
         b"iface eth0 inet static\n"
         b"  address 10.0.0.5/24\n"
@@ -29,13 +29,17 @@ def test_nameservers_of_a_stanza_are_told() -> None:
         b"  dns-nameservers 10.0.0.2 \\\n"
         b"     2001:db8::53 nonsense\n"
         b"  dns-nameserver fe80::1%eth0\n"
+        b"  dns-nameservers 10.0.0.4,10.0.0.5, 10.0.0.6\n"
         b"  dns-search a.example b.example\n"
         b"  up echo dns-nameservers 9.9.9.9\n"
     ).ifaces
     assert one == ifupdown.Iface(
         name="eth0",
         line=1,
-        nameservers=tuple(map(ip_address, ("10.0.0.2", "2001:db8::53", "fe80::1%eth0"))),
+        nameservers=(
+            *map(ip_address, ("10.0.0.2", "2001:db8::53", "fe80::1%eth0")),
+            *map(ip_address, ("10.0.0.4", "10.0.0.5", "10.0.0.6")),
+        ),
     )
 
 
