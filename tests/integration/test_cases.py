@@ -18,6 +18,7 @@ BOTH = [f"nameserver {FIRST}", f"nameserver {SECOND}"]
 RESOLV_CONF, KUBELET = "etc/resolv.conf", "var/lib/kubelet/config.yaml"
 K3S_DROP_INS = "var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
 RKE2_DROP_INS = "var/lib/rancher/rke2/agent/etc/kubelet.conf.d"
+HOOK_26 = "etc/dhcp/dhclient-enter-hooks.d/hardened-dns"
 HOOK_24 = "etc/dhcp/dhclient-enter-hooks.d/leave_my_resolv_conf_alone"
 
 CASES = (
@@ -149,13 +150,35 @@ CASES = (
         name="26-hook-writes-its-own: removed, and line by line",
         source="as public installers do it without a temporary file",
         files={
-            "etc/dhcp/dhclient-enter-hooks.d/hardened-dns": None,
+            HOOK_26: None,
             "etc/dhcp/dhclient-exit-hooks.d/own": "rm -f /etc/resolv.conf\n"
             f"for one in {SECOND} {FIRST}; do\n"
             '    echo "nameserver $one" >> /etc/resolv.conf\n'
             "done\n",
         },
         right={"names": [SECOND, FIRST], "foreseen": [SECOND, FIRST]},
+    ),
+    Booted(
+        name="26-hook-writes-its-own: a loop that leaves the cluster's out",
+        source="a loop over $new_domain_name_servers, as dhclient-script's own; continue",
+        files={
+            HOOK_26: 'servers=""\nfor one in $new_domain_name_servers; do\n'
+            '  case "$one" in 169.254.*) continue ;; esac\n  servers="$servers $one"\ndone\n'
+            f'new_domain_name_servers="$servers {FIRST}"\n',
+        },
+        right={"names": [FIRST], "foreseen": [FIRST], "verdict": "reboot: fine"},
+    ),
+    Booted(
+        name="26-hook-writes-its-own: by interface, and the first of what it is told",
+        source="as public hooks take a word: cut, awk, head",
+        files={
+            HOOK_26: 'case "$interface" in eth[0-9]) ;; *) return 0 ;; esac\n'
+            "make_resolv_conf() {\n"
+            "  dns=$(echo \"$new_domain_name_servers\" | cut -d' ' -f1)\n"
+            f'  [ "$dns" = {NODELOCAL} ] && dns={FIRST}\n'
+            '  echo "nameserver $dns" > /etc/resolv.conf\n}\n',
+        },
+        right={"names": [FIRST], "foreseen": [FIRST], "verdict": "reboot: fine"},
     ),
     Guarded(
         name="34-dhcpcd-static",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 from dnsguard.formats.dhclient.shell.tree import UNKNOWN
 
@@ -40,11 +41,13 @@ def decide_test(  # noqa: C901, PLR0911 -- a form, a case
 
 
 def match_pattern(word: str, pattern: str) -> bool | None:
-    """Tell whether a word matches a pattern of stars and letters."""
+    """Tell whether a word matches a pattern (sh(1), "Shell Patterns")."""
     if pattern == "*":
         return True
     if UNKNOWN in word or UNKNOWN in pattern:
         return None
+    if set(pattern) & set("?["):
+        return word == pattern or fnmatchcase(word, pattern)
     parts = [re.escape(part) for part in pattern.split("*")]
     return re.fullmatch(".*".join(parts[:9]), word, re.DOTALL) is not None
 
