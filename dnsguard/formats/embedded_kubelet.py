@@ -28,7 +28,11 @@ _CONFIG_OF_KUBELET = re.compile(_ARGUMENT + r"(config(?:[-_]dir)?)=")
 _VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
 _CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
 _OTHER_CONFIG = "kubelet-arg"
-_OPTIONS = ("cluster-dns", "cluster-domain")
+_DATA_DIR = re.compile(
+    r"(?:(?<!\w)K3S_DATA_DIR=|(?<![\w-])(?:--data-dir|-d)(?:=|(?:[ \t]|\\\n)+))(/\S*)"
+)
+DATA_DIR_FLAG = "--data-dir"
+_OPTIONS = ("cluster-dns", "cluster-domain", "data-dir")
 _KEYS = {
     "resolvConf": RESOLV_CONF_FLAG,
     "clusterDNS": "--cluster-dns",
@@ -52,17 +56,18 @@ class Distribution:
     """YAML with its options as keys."""
     config_dir: str | None = None
     """With more of those."""
-    drop_ins: tuple[str, ...] = ()
-    """Patterns of KubeletConfigurations that kubelet reads beside what it is told."""
-    own_drop_in: str | None = None
-    """The one that the program writes itself, at each start, from what it is told."""
+    data_dir: str = ""
+    """Where it keeps its own, unless told otherwise."""
+    drop_ins: str = ""
+    """There: pattern of KubeletConfigurations that kubelet reads beside what it is told."""
+    own_drop_in: str = ""
+    """There: the one that it writes itself, at each start, from what it is told."""
     cluster_dns: str
     """Where it puts cluster DNS unless told otherwise."""
     remedy: str
     """How pods get the file that dnsguard keeps for them, once it has been restarted."""
 
 
-_K3S_DROP_INS = "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
 K3S = Distribution(
     name="k3s",
     # The wrapper, what it runs, and the title that hides the token.
@@ -81,8 +86,9 @@ K3S = Distribution(
     configs=("/etc/rancher/k3s/config.yaml",),
     config_dir="/etc/rancher/k3s/config.yaml.d",
     # Since 1.32, and stronger (docs.k3s.io, "Kubelet Configuration Files").
-    drop_ins=(f"{_K3S_DROP_INS}/*.conf",),
-    own_drop_in=f"{_K3S_DROP_INS}/00-k3s-defaults.conf",
+    data_dir="/var/lib/rancher/k3s",
+    drop_ins="agent/etc/kubelet.conf.d/*.conf",
+    own_drop_in="agent/etc/kubelet.conf.d/00-k3s-defaults.conf",
     cluster_dns="10.43.0.10",
     remedy=f"set resolv-conf to {POD_FILE} in /etc/rancher/k3s/config.yaml",
 )
@@ -107,6 +113,8 @@ def has_kubelet(arguments: Sequence[str]) -> bool:
 def find_flags(text: str, where: str) -> Iterator[Flag]:
     """Yield what a unit, an environment file or a file of flags says that matters."""
     plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _unquote(text))
+    for match in _DATA_DIR.finditer(plain):
+        yield DATA_DIR_FLAG, match[1], where
     for match in _CONFIG_OF_KUBELET.finditer(plain):
         yield _OTHER_CONFIG, match[1], where
     yield from kubelet.find_flags_in(_PASSED_ON.sub("--", plain), where)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.formats import embedded_kubelet, kubelet
-from dnsguard.formats.embedded_kubelet import DISTRIBUTIONS, Distribution, Flag
+from dnsguard.formats.embedded_kubelet import DATA_DIR_FLAG, DISTRIBUTIONS, Distribution, Flag
 from dnsguard.formats.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
 from dnsguard.host.kubelet_files import KubeletFiles, Survey, below, find_mapping
 from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
@@ -140,6 +140,7 @@ class KubeletReader:
         """Return a kubelet inside another program, which reads all its files at its start."""
         read = Survey()
         found = list(self._find_told(distribution, read))
+        found += self._find_drop_ins(distribution, found, read)
         if process is None and not read.is_any:
             return None
         setting = embedded_kubelet.find_resolv_conf(distribution, found)
@@ -179,14 +180,19 @@ class KubeletReader:
             file = self._files.read(name, read, is_yaml=True)
             if file is not None:
                 yield from embedded_kubelet.read_flags(find_mapping(file.document), name)
-        for name in self._files.find_matching(distribution.drop_ins):
-            file = (
-                None
-                if name == distribution.own_drop_in
-                else self._files.read(name, read, is_yaml=True)
-            )
-            if file is not None:
-                yield from embedded_kubelet.read_drop_in(find_mapping(file.document), name)
+
+    def _find_drop_ins(
+        self, distribution: Distribution, told: Iterable[Flag], read: Survey
+    ) -> Iterator[Flag]:
+        """Yield what kubelet's own drop-ins say, wherever the program keeps them."""
+        moved = [value for flag, value, _ in told if flag == DATA_DIR_FLAG]
+        places = [one.rstrip("/") for one in (distribution.data_dir, *moved) if one]
+        for place in dict.fromkeys(places):
+            for name in self._files.find_matching([f"{place}/{distribution.drop_ins}"]):
+                is_own = name == f"{place}/{distribution.own_drop_in}"
+                file = None if is_own else self._files.read(name, read, is_yaml=True)
+                if file is not None:
+                    yield from embedded_kubelet.read_drop_in(find_mapping(file.document), name)
 
     def _find_in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""

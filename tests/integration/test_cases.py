@@ -111,6 +111,25 @@ CASES = (
         right={"names": [SECOND, FIRST], "pods": BOTH[::-1]},
     ),
     Guarded(
+        name="15-empty-file-ifupdown: written by a command",
+        source="interfaces files all over: up echo nameserver, without resolvconf(8)",
+        files={
+            "etc/network/interfaces": "auto eth0\niface eth0 inet static\n"
+            f'    address {NODE}/24\n    up echo "nameserver {FIRST}" > /etc/resolv.conf\n',
+        },
+        right={"names": [FIRST], "pods": BOTH[:1]},
+    ),
+    Guarded(
+        name="15-empty-file-ifupdown: cloud-init's, on lo",
+        source="canonical/cloud-init#4255, Debian 12",
+        files={
+            "etc/network/interfaces.d/50-cloud-init": "auto lo\niface lo inet loopback\n"
+            f"    dns-nameservers {FIRST}\n    dns-search lab.example\n",
+            "etc/network/interfaces": "source /etc/network/interfaces.d/*\n",
+        },
+        right={"names": [FIRST], "pods": BOTH[:1]},
+    ),
+    Guarded(
         name="15-empty-file-ifupdown: NetworkManager was told over D-Bus",
         source="nmstate/nmstate#2198: NetworkManager-intern.conf",
         files={

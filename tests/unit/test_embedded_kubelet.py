@@ -187,6 +187,21 @@ class TestK3s:
         node.write(name, f"resolvConf: {POD_FILE}\n")
         assert node.read() == POD_FILE
 
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            (CONFIG, "data-dir: /data/k3s\nresolv-conf: POD_FILE\n"),
+            (UNIT, K3S_UNIT + "\t'--data-dir' \\\n\t'/data/k3s/' \\\n\t--resolv-conf=POD_FILE\n"),
+            ("etc/default/k3s", "K3S_DATA_DIR=/data/k3s\nK3S_RESOLV_CONF=POD_FILE\n"),
+        ],
+    )
+    def test_a_drop_in_of_kubelets_elsewhere(self, node: Node, name: str, text: str) -> None:
+        """Below the directory of --data-dir."""
+        node.write(name, text.replace("POD_FILE", POD_FILE))
+        assert node.read() == POD_FILE
+        node.write("data/k3s/agent/etc/kubelet.conf.d/50.conf", "resolvConf: /etc/resolv.conf\n")
+        assert node.read() == DEFAULT
+
     def test_a_drop_in_and_another_configuration(self, node: Node) -> None:
         """config.yaml.d, and the file of --config."""
         node.write("etc/rancher/k3s/config.yaml.d/a.yaml", f"resolv-conf: {POD_FILE}\n")
