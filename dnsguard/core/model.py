@@ -90,6 +90,7 @@ class Source(StrEnum):
     NETWORK_MANAGER = "NetworkManager"
     COREFILE = "Corefile"  # forward . of a CoreDNS on this node
     RESOLVED = "resolved"  # systemd-resolved's own upstreams
+    FORWARDER = "forwarder"  # whom dnsmasq or unbound on this node asks in its turn
     DHCPCD = "dhcpcd"
     CLOUD_INIT = "cloud-init"
     GUESS = "guess"  # routers and DHCP servers: used only once they answered

@@ -96,13 +96,9 @@ def summarize(among: Pool) -> Trust:
 
 def from_text(content: bytes, *, source: Source, origin: str, seen: float) -> tuple[Candidate, ...]:
     """Return the candidates that a resolv.conf names, in its order, as many as can ever matter."""
-    named: dict[IPAddress, None] = {}
-    for server in resolvconf.read_nameservers(content):
-        named.setdefault(server.address)
-        if len(named) == MOST_NAMED:
-            break
     return tuple(
-        Candidate(address=address, source=source, origin=origin, seen=seen) for address in named
+        Candidate(address=address, source=source, origin=origin, seen=seen)
+        for address in resolvconf.find_meant(content)[:MOST_NAMED]
     )
 
 

@@ -21,14 +21,24 @@ Flag = tuple[str, str, str]
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
-_QUOTES = str.maketrans("'\"", "  ")
+_QUOTES = str.maketrans("", "", "'\"")
 _ARGUMENT = r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?"
 _PASSED_ON = re.compile(_ARGUMENT + r"(?=(?:resolv[-_]conf|cluster[-_](?:dns|domain))\b)")
 _CONFIG_OF_KUBELET = re.compile(_ARGUMENT + r"(config(?:[-_]dir)?)=")
 _VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
 _CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
 _OTHER_CONFIG = "kubelet-arg"
-_OPTIONS = ("cluster-dns", "cluster-domain")
+_DATA_DIR = re.compile(
+    r"(?:(?<!\w)K3S_DATA_DIR=|(?<![\w-])(?:--data-dir|-d)(?:=|(?:[ \t]|\\\n)+))(/\S*)"
+)
+DATA_DIR_FLAG = "--data-dir"
+_OPTIONS = ("cluster-dns", "cluster-domain", "data-dir")
+_KEYS = {
+    "resolvConf": RESOLV_CONF_FLAG,
+    "clusterDNS": "--cluster-dns",
+    "clusterDomain": "--cluster-domain",
+}
+"""What a KubeletConfiguration calls them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +51,17 @@ class Distribution:
     units: tuple[str, ...] = ()
     """The one that is there runs it."""
     texts: tuple[str, ...] = ()
-    """Files with flags and variables."""
+    """Patterns of files with flags and variables."""
     configs: tuple[str, ...] = ()
     """YAML with its options as keys."""
     config_dir: str | None = None
     """With more of those."""
+    data_dir: str = ""
+    """Where it keeps its own, unless told otherwise."""
+    drop_ins: str = ""
+    """There: pattern of KubeletConfigurations that kubelet reads beside what it is told."""
+    own_drop_in: str = ""
+    """There: the one that it writes itself, at each start, from what it is told."""
     cluster_dns: str
     """Where it puts cluster DNS unless told otherwise."""
     remedy: str
@@ -57,16 +73,22 @@ K3S = Distribution(
     # The wrapper, what it runs, and the title that hides the token.
     programs=frozenset({"k3s", "k3s-server", "k3s-agent", "k3s server", "k3s agent"}),
     units=("k3s", "k3s-agent"),
+    # Units of other names too, as INSTALL_K3S_NAME makes them (install.sh), and their variables.
     texts=(
-        *(f"/etc/systemd/system/{name}.service.env" for name in ("k3s", "k3s-agent")),
+        "/etc/systemd/system/k3s-*.service",
+        "/etc/systemd/system/k3s-*.service.d/*.conf",
         *(
-            f"/etc/{place}/{name}"
-            for place in ("default", "sysconfig")
-            for name in ("k3s", "k3s-agent")
+            f"/etc/{place}"
+            for one in ("k3s", "k3s-*")
+            for place in (f"systemd/system/{one}.service.env", f"default/{one}", f"sysconfig/{one}")
         ),
     ),
     configs=("/etc/rancher/k3s/config.yaml",),
     config_dir="/etc/rancher/k3s/config.yaml.d",
+    # Since 1.32, and stronger (docs.k3s.io, "Kubelet Configuration Files").
+    data_dir="/var/lib/rancher/k3s",
+    drop_ins="agent/etc/kubelet.conf.d/*.conf",
+    own_drop_in="agent/etc/kubelet.conf.d/00-k3s-defaults.conf",
     cluster_dns="10.43.0.10",
     remedy=f"set resolv-conf to {POD_FILE} in /etc/rancher/k3s/config.yaml",
 )
@@ -91,6 +113,8 @@ def has_kubelet(arguments: Sequence[str]) -> bool:
 def find_flags(text: str, where: str) -> Iterator[Flag]:
     """Yield what a unit, an environment file or a file of flags says that matters."""
     plain = _VARIABLE.sub(f"{RESOLV_CONF_FLAG}=", _unquote(text))
+    for match in _DATA_DIR.finditer(plain):
+        yield DATA_DIR_FLAG, match[1], where
     for match in _CONFIG_OF_KUBELET.finditer(plain):
         yield _OTHER_CONFIG, match[1], where
     yield from kubelet.find_flags_in(_PASSED_ON.sub("--", plain), where)
@@ -121,6 +145,14 @@ def read_flags(document: object, where: str) -> Iterator[Flag]:
                 yield from find_flags(passed, where)
 
 
+def read_drop_in(document: object, where: str) -> Iterator[Flag]:
+    """Yield the same of a KubeletConfiguration."""
+    for key, value in document.items() if isinstance(document, Mapping) else ():
+        for one in value if isinstance(value, list) else [value]:
+            if key in _KEYS and isinstance(one, str):
+                yield _KEYS[key], one, where
+
+
 def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:
     """Return the file that pods get.
 
@@ -135,8 +167,9 @@ def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setti
     if not last:
         return Setting(value=DEFAULT, where=f"{distribution.name}'s default")
     where, value = next(iter(last.items()))
-    if len(set(last.values())) > 1:
-        return Setting(value=DEFAULT, where=where, name="other files say otherwise")
+    other = next((one for one, said in last.items() if said != value), None)
+    if other is not None:
+        return Setting(value=DEFAULT, where=where, name=f"{other} says otherwise")
     if not value.startswith("/") or "$" in value:
         return Setting(value=DEFAULT, where=where, name=UNREADABLE)
     return Setting(value=value, where=where, name=RESOLV_CONF_FLAG)

@@ -1,5 +1,6 @@
 """interfaces(5): the nameservers of ifupdown's stanzas, as resolvconf(8) is given them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ MAX_BYTES = 1 << 16
 MOST_SERVERS = 64
 """In one line."""
 
+_LONGEST = 1024
+_WRITES = re.compile(r"\b(?:echo|printf)\b.*\bresolv\.conf\b")
+_WRITTEN = re.compile(r"(?:\b|\\n)nameserver +([0-9A-Fa-f.:]+)")
 _OTHERS = frozenset({"auto", "mapping", "rename", "template", "no-auto-down", "no-scripts"})
 """Stanzas that end an ``iface``, as ``source`` does."""
 
@@ -84,8 +88,11 @@ def parse(content: bytes) -> Interfaces:
             case [keyword, *_] if keyword in _OTHERS or keyword.startswith("allow-"):
                 current = None
             case ["dns-nameservers" | "dns-nameserver", *values] if current is not None:
-                found = map(parse_nameserver, values[:MOST_SERVERS])
+                given = ",".join(values[:MOST_SERVERS]).split(",")
+                found = map(parse_nameserver, given[:MOST_SERVERS])
                 current.servers += [address for address in found if address is not None]
+            case ["pre-up" | "up" | "post-up", *command] if current is not None:
+                current.servers += _read_written(" ".join(command))
             case ["dhcp", "1"] if current is not None:
                 current.is_told_more = True
     return Interfaces(
@@ -93,6 +100,13 @@ def parse(content: bytes) -> Interfaces:
         sources=tuple(sources),
         directories=tuple(directories),
     )
+
+
+def _read_written(command: str) -> list[IPAddress]:
+    """Return whom a command has resolv.conf name: where resolvconf(8) is not installed."""
+    found = map(parse_nameserver, _WRITTEN.findall(command[:_LONGEST]))
+    is_written = _WRITES.search(command[:_LONGEST]) is not None
+    return [one for one in found if is_written and one is not None]
 
 
 def _join_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -11,6 +11,7 @@ from dnsguard.formats import (
     cloudinit,
     dhcp,
     dhcpcd,
+    forwarders,
     ifupdown,
     networkd,
     networkmanager,
@@ -29,6 +30,7 @@ MOST_SERVERS = 16
 """Of one note; more are no configuration."""
 
 _KLIBC = "IPV4DNS0", "IPV4DNS1", "IPV6DNS0", "IPV6DNS1"
+_OPENRESOLV = ("prepend_nameservers", "name_servers", "name_servers_append", "append_nameservers")
 _MARKER = b"# Ansible entries BEGIN"
 
 
@@ -86,7 +88,7 @@ def resolv_conf(content: bytes) -> NamedServersList:
     """Read a resolv.conf or a copy of it; what is too long to be one names nobody."""
     if len(content) > MAX_BYTES:
         return NamedServersList()
-    note = _make(resolvconf.read_addresses(content))
+    note = _make(resolvconf.find_meant(content))
     return _from(replace(note, is_marked=_MARKER in content))
 
 
@@ -189,6 +191,17 @@ def configmap(tree: object) -> NamedServersList:
     return _from(_make(_from_endpoints(corefiles.find_upstreams(corefiles.parse_configmap(tree)))))
 
 
+def dnsmasq(content: bytes) -> NamedServersList:
+    """Read a dnsmasq.conf, or the resolv.conf that it names."""
+    said = forwarders.parse_dnsmasq(content)
+    named = _make((*said.servers, *resolvconf.read_addresses(content)))
+    return _from(named, includes=said.files)
+
+
+def unbound(content: bytes) -> NamedServersList:
+    return _from(_make(forwarders.parse_unbound(content)))
+
+
 def dhcpcd_lease(content: bytes) -> NamedServersList:
     message = dhcp.decode(content)
     if isinstance(message, dhcp.Refused):
@@ -217,9 +230,7 @@ def klibc(content: bytes) -> NamedServersList:
 
 def openresolv(content: bytes) -> NamedServersList:
     """Read what resolvconf.conf(5) puts before and behind what the interfaces have."""
-    return _from(
-        _make(shell_variables.find_nameservers(content, "name_servers", "name_servers_append"))
-    )
+    return _from(_make(shell_variables.find_nameservers(content, *_OPENRESOLV)))
 
 
 def network_data(content: bytes) -> NamedServersList:

@@ -10,7 +10,8 @@ from dnsguard.formats.address import IPAddress
 from dnsguard.formats.endpoint import Endpoint, parse_endpoints
 from dnsguard.formats.ini import read_entries
 
-_EVERY_NAME = "global-dns-domain-*"
+_EVERY_NAME = frozenset({"global-dns-domain-*", ".intern.global-dns-domain-*"})
+"""The second is NetworkManager's own note of what it was told over D-Bus (nm-config-base.h)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def parse(content: bytes) -> Dns:
     """
     words: list[str] = []
     for section, key, value in read_entries(content):
-        if section == _EVERY_NAME and key in ("servers", "servers+"):
+        if section in _EVERY_NAME and key in ("servers", "servers+"):
             words = words if key == "servers+" else []
             words += _split_words(value)
     return Dns(servers=parse_endpoints(words))

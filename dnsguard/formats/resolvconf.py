@@ -26,6 +26,10 @@ _KEYWORDS = frozenset({KEYWORD, b"search", b"domain", b"options", b"sortlist"})
 """resolv.conf(5)'s own."""
 _OPTION = re.compile(rb"[a-z0-9][a-z0-9:_-]{0,63}", re.IGNORECASE)
 
+_MEANT = re.compile(
+    rb"^(?:\xef\xbb\xbf)?[ \t]*nameservers?[ \t]*[ \t:=][ \t]*([0-9a-f.:, \t]+)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _OPTIONS = re.compile(rb"[ \t\r]*options[ \t\r]")
 _ROTATE = re.compile(rb"[ \t\r]+rotate[^ \t\r]*")
 """glibc compares the beginning of a word only (res_setoptions()); Go splits at \\r as well."""
@@ -71,6 +75,20 @@ def read_nameservers(content: bytes) -> tuple[Nameserver, ...]:
 def read_addresses(content: bytes) -> tuple[IPAddress, ...]:
     """Return the addresses that the file names, each once, in its order."""
     return tuple(dict.fromkeys(server.address for server in read_nameservers(content)))
+
+
+def find_meant(content: bytes) -> tuple[IPAddress, ...]:
+    """Return the addresses that the file names, or else whom its writer seems to have meant.
+
+    ``nameserver 10.1.1.1, 10.1.1.2``, ``nameserver=10.1.1.1``, or the first line behind a byte
+    order mark: no reader takes any of them, and the node asks itself.
+    """
+    named = read_addresses(content)
+    if named or b"\0" in content:
+        return named
+    words = (word for match in _MEANT.finditer(content) for word in match[1].decode().split(","))
+    found = (parse_nameserver(one) for word in words for one in word.split())
+    return tuple(dict.fromkeys(plain(one) for one in found if one is not None))
 
 
 def find_nameservers(lines: Sequence[bytes]) -> tuple[Nameserver, ...]:

@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dnsguard.formats import embedded_kubelet, kubelet
-from dnsguard.formats.embedded_kubelet import DISTRIBUTIONS, Distribution, Flag
+from dnsguard.formats.embedded_kubelet import DATA_DIR_FLAG, DISTRIBUTIONS, Distribution, Flag
 from dnsguard.formats.kubelet import DEFAULT, Flags, Kubelet, Setting, Settings
 from dnsguard.host.kubelet_files import KubeletFiles, Survey, below, find_mapping
 from dnsguard.host.kubelet_process import UNIT, Finder, distribution_of
-from dnsguard.host.kubelet_unit import K0S, find_unit
+from dnsguard.host.kubelet_unit import K0S, RKE2, find_unit
 from dnsguard.host.processes import Process
 
 ENVIRONMENT = (
@@ -123,6 +123,7 @@ class KubeletReader:
             settings = replace(settings, resolv_conf=_make_unknown(units))
         config = flags.config.value if flags.config else files.first
         is_k0s = (config or "").startswith(_K0S_PLACES)
+        unit = self._find_unit_of(process, K0S if is_k0s else ())
         return Kubelet(
             used=used,
             resolv_conf=settings.resolv_conf,
@@ -131,14 +132,15 @@ class KubeletReader:
             config=config,
             pid=None if process is None else process.pid,
             troubles=(*units.troubles, *files.troubles),
-            remedy=_K0S if is_k0s else None,
-            unit=self._find_unit_of(process, K0S if is_k0s else ()),
+            remedy=_K0S if is_k0s else _RKE2 if process and unit in RKE2 else None,
+            unit=unit,
         )
 
     def _read_embedded(self, distribution: Distribution, process: Process | None) -> Kubelet | None:
         """Return a kubelet inside another program, which reads all its files at its start."""
         read = Survey()
         found = list(self._find_told(distribution, read))
+        found += self._find_drop_ins(distribution, found, read)
         if process is None and not read.is_any:
             return None
         setting = embedded_kubelet.find_resolv_conf(distribution, found)
@@ -168,7 +170,8 @@ class KubeletReader:
         if distribution.config_dir is not None:
             configs += self._files.find_below(distribution.config_dir, (".yaml", ".yml"), read)
         units = [f"{unit}.service" for unit in distribution.units]
-        for name in (*self._files.find_unit_files(units), *distribution.texts):
+        texts = self._files.find_matching(distribution.texts)
+        for name in dict.fromkeys((*self._files.find_unit_files(units), *texts)):
             text = self._files.read_text(name, read)
             yield from embedded_kubelet.find_flags(text, name)
             if distribution.configs:
@@ -177,6 +180,19 @@ class KubeletReader:
             file = self._files.read(name, read, is_yaml=True)
             if file is not None:
                 yield from embedded_kubelet.read_flags(find_mapping(file.document), name)
+
+    def _find_drop_ins(
+        self, distribution: Distribution, told: Iterable[Flag], read: Survey
+    ) -> Iterator[Flag]:
+        """Yield what kubelet's own drop-ins say, wherever the program keeps them."""
+        moved = [value for flag, value, _ in told if flag == DATA_DIR_FLAG]
+        places = [one.rstrip("/") for one in (distribution.data_dir, *moved) if one]
+        for place in dict.fromkeys(places):
+            for name in self._files.find_matching([f"{place}/{distribution.drop_ins}"]):
+                is_own = name == f"{place}/{distribution.own_drop_in}"
+                file = None if is_own else self._files.read(name, read, is_yaml=True)
+                if file is not None:
+                    yield from embedded_kubelet.read_drop_in(find_mapping(file.document), name)
 
     def _find_in_use(self, process: Process, told: Flags) -> Setting | None:
         """Return what the process hands to pods, None where nobody knows any more."""
@@ -231,6 +247,8 @@ _K0S = (
     "k0s writes its kubelet's configuration anew at each start: have k0s started with"
     f" --kubelet-extra-args={kubelet.RESOLV_CONF_FLAG}={embedded_kubelet.POD_FILE}"
 )
+# RKE2 writes its kubelet's 00-rke2-defaults.conf anew as well; up to 1.31 it gives it a flag.
+_RKE2 = f"set resolv-conf to {embedded_kubelet.POD_FILE} in /etc/rancher/rke2/config.yaml"
 
 
 def _make_unknown(read: Survey) -> Setting:

@@ -13,7 +13,7 @@ from dnsguard.formats import kubelet
 from dnsguard.host import yaml_text
 from dnsguard.host.files import read_bounded
 from dnsguard.host.kubelet_unit import PLACES
-from dnsguard.host.patterns import find_drop_ins
+from dnsguard.host.patterns import expand_all, find_drop_ins
 from dnsguard.host.processes import Process
 
 _READ_AT_START = 0.02
@@ -82,6 +82,11 @@ class KubeletFiles:
                 self._walk(name, endings, survey, found)
             elif name.endswith(endings):
                 found.append(name)
+
+    def find_matching(self, patterns: Iterable[str]) -> list[str]:
+        """Return the files of these patterns; what is none need not exist."""
+        paths = expand_all(self._prefix, (one.lstrip("/") for one in patterns))
+        return [path.removeprefix(self._prefix) for path in paths]
 
     def find_unit_files(self, units: Iterable[str]) -> list[str]:
         return [name for unit in units for name in self._find_files_of(unit)]

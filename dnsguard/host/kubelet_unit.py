@@ -1,5 +1,6 @@
 """Which unit systemd has to restart for kubelet to start anew: its own, or that of what holds it."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +11,9 @@ from dnsguard.host.patterns import SYSTEMD
 PLACES = tuple(f"/{place}/system" for place in SYSTEMD)
 """The strongest first."""
 K0S = "k0scontroller", "k0sworker"
+RKE2 = "rke2-server", "rke2-agent"
 UNITS = (
-    *("kubelet", "k3s", "k3s-agent", "rke2-server", "rke2-agent", *K0S),
+    *("kubelet", "k3s", "k3s-agent", *RKE2, *K0S),
     "snap.microk8s.daemon-kubelite",
 )
 _CGROUP = re.compile(rb"/([^/\n]+)\.service(?=[/\n]|$)")
@@ -33,8 +35,10 @@ def find_unit(root: Path, pid: int | None = None, likely: Iterable[str] = ()) ->
 
 def _of_process(process: Path) -> str | None:
     """Return what of it systemd calls a kubelet (cgroups(7), both versions)."""
-    named = _CGROUP.findall(read_bounded(process / "cgroup", _MOST_CGROUPS) or b"")
-    return next((unit for unit in UNITS if unit.encode() in named), None)
+    found = _CGROUP.findall(read_bounded(process / "cgroup", _MOST_CGROUPS) or b"")
+    named = [os.fsdecode(one) for one in found]
+    renamed = (one for one in named if one.startswith("k3s-"))  # INSTALL_K3S_NAME
+    return next((unit for unit in (*UNITS, *renamed) if unit in named), None)
 
 
 def _is_installed(root: Path, unit: str) -> bool:

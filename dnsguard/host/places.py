@@ -79,7 +79,11 @@ _JSON = cloudinit.MAX_BYTES + 1  # so it knows that there is more
 _OF_INTERFACE = r"(.+?)(?:\.[^.]+)?"
 """``eth0.dhcp``, as resolvconf(8) and dhcpcd's hooks have it; openresolv has ``eth0``, too."""
 _UUID = "[0-9a-f-]{36}"
-_NETWORKS = "lib/systemd/network/*.network", "lib/systemd/network/*.network.d/*.conf"
+_NETWORKS = tuple(
+    f"{one}lib/systemd/network/*.network{more}"
+    for one in ("usr/local/", "usr/", "")
+    for more in ("", ".d/*.conf")
+)
 _NM = "NetworkManager"
 _VOLUME = "var/lib/kubelet/pods/{pod}/volumes/kubernetes.io~configmap/config-volume"
 
@@ -104,14 +108,15 @@ PLACES = (
            is_kept=True, is_current=True),
     _place(Source.NETWORKD, nameservers.network, "etc/systemd/network/*.network", "etc/systemd/network/*.network.d/*.conf",
            "run/systemd/network/*.network", "run/systemd/network/*.network.d/*.conf", tier=1),
-    _place(Source.NETWORKD, nameservers.network, *(f"usr/{one}" for one in _NETWORKS), *_NETWORKS, tier=2),
+    _place(Source.NETWORKD, nameservers.network, *_NETWORKS, tier=2),
     _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/no-stub-resolv.conf"),
     _place(Source.NETWORK_MANAGER, nameservers.resolv_conf, f"run/{_NM}/resolv.conf", tier=1),
     _place(Source.NETWORK_MANAGER, nameservers.device, f"run/{_NM}/devices/*", tier=2, names=r"([0-9]+)"),
     _place(Source.NETWORK_MANAGER, nameservers.networkd_lease, f"var/lib/{_NM}/internal*.lease", tier=2,
            names=rf"internal6?-{_UUID}-(.+)\.lease"),
     _place(Source.NETWORK_MANAGER, nameservers.global_dns, f"etc/{_NM}/conf.d/*.conf", f"run/{_NM}/conf.d/*.conf",
-           f"etc/{_NM}/NetworkManager.conf", f"usr/lib/{_NM}/conf.d/*.conf", tier=3),
+           f"etc/{_NM}/NetworkManager.conf", f"usr/lib/{_NM}/conf.d/*.conf",
+           f"var/lib/{_NM}/NetworkManager-intern.conf", tier=3),
     _place(Source.NETWORK_MANAGER, nameservers.connection, f"etc/{_NM}/system-connections/*",
            f"run/{_NM}/system-connections/*", tier=4),
     _place(Source.NETWORK_MANAGER, nameservers.global_dns, f"etc/{_NM}/conf.d/*.conf*~", tier=5),
@@ -122,7 +127,10 @@ PLACES = (
     # systemd-resolve's.
     _place(Source.RESOLVED, nameservers.resolv_conf, RESOLVED, is_kept=True),
     _place(Source.RESOLVED, nameservers.resolved_conf, "etc/systemd/resolved.conf", "etc/systemd/resolved.conf.d/*.conf",
-           "run/systemd/resolved.conf.d/*.conf", "usr/lib/systemd/resolved.conf.d/*.conf", tier=1),
+           "run/systemd/resolved.conf.d/*.conf", "usr/local/lib/systemd/resolved.conf.d/*.conf",
+           "usr/lib/systemd/resolved.conf.d/*.conf", tier=1),
+    _place(Source.FORWARDER, nameservers.dnsmasq, "etc/dnsmasq.conf", "etc/dnsmasq.d/*", f"etc/{_NM}/dnsmasq.d/*"),
+    _place(Source.FORWARDER, nameservers.unbound, "etc/unbound/unbound.conf", "etc/unbound/unbound.conf.d/*.conf"),
     _place(Source.DHCPCD, nameservers.dhcpcd_lease, "var/lib/dhcpcd*/*.lease", limit=dhcp.MAX_BYTES + 1,
            names=r"(?:dhcpcd-)?(?P<with_ssid>.+)\.lease", is_kept=True),
     _place(Source.DHCPCD, nameservers.dhcpcd_lease6, "var/lib/dhcpcd*/*.lease6", limit=dhcp.MAX_BYTES + 1,

@@ -242,7 +242,7 @@ def _given_back(seen: Observation, policy: Policy, after: Memory) -> set[IPAddre
 def _known(before: Memory, seen: Observation, policy: Policy) -> Iterator[IPAddress]:
     """Yield every address that anything named so far."""
     yield from addresses(seen.file.content)
-    yield from addresses(guarded_resolvconf.unguard(seen.file.content))
+    yield from resolvconf.find_meant(guarded_resolvconf.unguard(seen.file.content))
     yield from addresses(b"" if seen.link_target is None else seen.link_target.content)
     yield from (*policy.servers, *policy.fallback)
     for record in (*seen.records, *before.records):

@@ -11,6 +11,7 @@ from dnsguard.host.kubelet import SIGNS, KubeletReader
 POD_FILE = "/var/lib/dnsguard/resolv.conf"
 CONFIG = "etc/rancher/k3s/config.yaml"
 UNIT = "etc/systemd/system/k3s.service"
+K3S_DROP_INS = "var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
 ARGS = "var/snap/microk8s/current/args/kubelet"
 K3S_UNIT = """\
 [Service]
@@ -117,6 +118,8 @@ class TestK3s:
             (f"\t'--kubelet-arg' \\\n\t'resolv-conf={POD_FILE}' \\\n", POD_FILE),
             (f"\t--kubelet-arg=resolv-conf={POD_FILE}\n", POD_FILE),
             (f'\t"--kubelet-arg=--resolv-conf={POD_FILE}"\n', POD_FILE),
+            (f'\t--kubelet-arg="resolv-conf={POD_FILE}"\n', POD_FILE),  # quoted in the middle
+            (f"\t--resolv-conf='{POD_FILE}'\n", POD_FILE),
             (f'\nEnvironment="K3S_RESOLV_CONF={POD_FILE}"\n', POD_FILE),
             (f"\n#Environment=K3S_RESOLV_CONF={POD_FILE}\n", DEFAULT),
             (f"\nEnvironment=MY_K3S_RESOLV_CONF={POD_FILE}\n", DEFAULT),
@@ -144,6 +147,61 @@ class TestK3s:
         node.write(name, f"K3S_RESOLV_CONF={POD_FILE}\n")
         assert node.read() == POD_FILE
 
+    @pytest.mark.parametrize("quote", ["'", '"'])
+    def test_a_quoted_variable(self, node: Node, quote: str) -> None:
+        """As its installer writes what ``sh -c export`` says."""
+        node.write(
+            "etc/systemd/system/k3s.service.env", f"K3S_RESOLV_CONF={quote}{POD_FILE}{quote}\n"
+        )
+        assert node.read() == POD_FILE
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "etc/systemd/system/k3s-edge.service",
+            "etc/systemd/system/k3s-edge.service.d/dns.conf",
+            "etc/systemd/system/k3s-edge.service.env",
+            "etc/default/k3s-edge",
+        ],
+    )
+    def test_a_unit_of_another_name(self, node: Node, name: str) -> None:
+        """INSTALL_K3S_NAME: what it says beats the configuration, and pods would get the loop."""
+        node.write(CONFIG, f"resolv-conf: {POD_FILE}\n")
+        assert node.read() == POD_FILE
+        node.write(name, "K3S_RESOLV_CONF=/etc/resolv.conf\n")
+        assert node.read() == DEFAULT
+
+    def test_a_drop_in_of_kubelets(self, node: Node) -> None:
+        """It beats what k3s is told (docs.k3s.io); k3s's own says what it was told, once."""
+        node.write(CONFIG, f"resolv-conf: {POD_FILE}\n")
+        node.write(f"{K3S_DROP_INS}/00-k3s-defaults.conf", "resolvConf: /etc/resolv.conf\n")
+        assert node.read() == POD_FILE
+        name = f"{K3S_DROP_INS}/50-dns.conf"
+        node.write(name, "clusterDNS: [10.9.0.10]\nresolvConf: /etc/resolv.conf\n")
+        found, _ = node.look()
+        assert found is not None
+        assert f"/{name} says otherwise" in found.resolv_conf.origin
+        assert [str(one) for one in found.nameservers] == ["10.9.0.10"]
+        assert found.pods_file == DEFAULT
+        node.write(CONFIG, "node-name: a\n")
+        node.write(name, f"resolvConf: {POD_FILE}\n")
+        assert node.read() == POD_FILE
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            (CONFIG, "data-dir: /data/k3s\nresolv-conf: POD_FILE\n"),
+            (UNIT, K3S_UNIT + "\t'--data-dir' \\\n\t'/data/k3s/' \\\n\t--resolv-conf=POD_FILE\n"),
+            ("etc/default/k3s", "K3S_DATA_DIR=/data/k3s\nK3S_RESOLV_CONF=POD_FILE\n"),
+        ],
+    )
+    def test_a_drop_in_of_kubelets_elsewhere(self, node: Node, name: str, text: str) -> None:
+        """Below the directory of --data-dir."""
+        node.write(name, text.replace("POD_FILE", POD_FILE))
+        assert node.read() == POD_FILE
+        node.write("data/k3s/agent/etc/kubelet.conf.d/50.conf", "resolvConf: /etc/resolv.conf\n")
+        assert node.read() == DEFAULT
+
     def test_a_drop_in_and_another_configuration(self, node: Node) -> None:
         """config.yaml.d, and the file of --config."""
         node.write("etc/rancher/k3s/config.yaml.d/a.yaml", f"resolv-conf: {POD_FILE}\n")
@@ -160,7 +218,7 @@ class TestK3s:
         found, _ = node.look()
         assert found is not None
         assert found.pods_file == DEFAULT
-        assert "other files say otherwise" in found.resolv_conf.origin
+        assert f"/{CONFIG} says otherwise" in found.resolv_conf.origin
 
     def test_what_cannot_be_read_may_say_anything(self, node: Node) -> None:
         """As of a kubelet of its own."""

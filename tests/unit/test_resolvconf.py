@@ -190,6 +190,26 @@ def test_a_line_that_names_nobody(line: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
+        (b"nameserver 10.0.0.2, 10.0.0.3\n", "10.0.0.2 10.0.0.3"),
+        (
+            b"nameserver 10.0.0.2,2001:db8::53\nnameserver=10.0.0.3\n",
+            "10.0.0.2 2001:db8::53 10.0.0.3",
+        ),
+        (b"\xef\xbb\xbfnameserver 10.0.0.2\n", "10.0.0.2"),
+        (b"NAMESERVERS: 10.0.0.2\n", "10.0.0.2"),
+        (b"nameserver 10.0.0.2:53\n# nameserver 10.0.0.3,\nnameserver10.0.0.4\n", ""),
+        # Where somebody is named, the rest says nothing.
+        (b"nameserver 10.0.0.2, 10.0.0.3\nnameserver 169.254.25.10\n", "169.254.25.10"),
+    ],
+)
+def test_whom_somebody_meant(content: bytes, expected: str) -> None:
+    """In lines that no reader takes, where nothing else is named."""
+    assert " ".join(map(str, resolvconf.find_meant(content))) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
         (b"search a b\n", ("a", "b")),
         (b"search a\ndomain b c\n", ("b",)),
         (b"domain b\nsearch a\tc\n", ("a", "c")),

@@ -41,6 +41,8 @@ CLOUD_CONFIG = (
     "#cloud-config\nresolv_conf:\n  nameservers: ['10.0.0.2']\nx:\n  nameservers: [6.6.6.6]\n"
 )
 CLOUD = {"networks": [{"services": [{"type": "dns", "address": "10.0.0.2"}]}]}
+INTERN = "[.intern.global-dns-domain-*]\n.was=1\nservers=10.0.0.2\n"
+UNBOUND = 'forward-zone:\n  name: "."\n  forward-addr: 10.0.0.2\n'
 KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
 
 
@@ -65,11 +67,13 @@ KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
         ("etc/systemd/network/a.network.d/x.conf", NETWORK, "networkd 1 eth0"),
         ("run/systemd/network/a.network", NETWORK.replace("eth0", "e*"), "networkd 1 -"),
         ("lib/systemd/network/a.network", NETWORK, "networkd 2 eth0"),
+        ("usr/local/lib/systemd/network/a.network", NETWORK, "networkd 2 eth0"),
         ("run/NetworkManager/no-stub-resolv.conf", SERVERS, "NetworkManager 0 -"),
         ("run/NetworkManager/resolv.conf", SERVERS, "NetworkManager 1 -"),
         (f"var/lib/NetworkManager/internal-{UUID}-eth0.lease", "DNS=10.0.0.2\n", "NetworkManager 2 eth0"),
         ("etc/NetworkManager/conf.d/dns.conf", GLOBAL, "NetworkManager 3 -"),
         ("etc/NetworkManager/NetworkManager.conf", GLOBAL, "NetworkManager 3 -"),
+        ("var/lib/NetworkManager/NetworkManager-intern.conf", INTERN, "NetworkManager 3 -"),
         ("etc/NetworkManager/system-connections/a.nmconnection", KEYFILE, "NetworkManager 4 eth0"),
         ("etc/NetworkManager/conf.d/dns.conf.7.2026-03-02@09:14:51~", GLOBAL, "NetworkManager 5 -"),
         (f"{POD}/Corefile", COREFILE, "Corefile 0 -"),
@@ -77,6 +81,12 @@ KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
         ("etc/kubernetes/nodelocaldns-config.yml", CONFIGMAP, "Corefile 1 -"),
         ("etc/kubernetes/coredns-config.yml", CONFIGMAP, "Corefile 1 -"),
         ("run/systemd/resolve/resolv.conf", SERVERS, "resolved 0 -"),
+        ("usr/local/lib/systemd/resolved.conf.d/x.conf", "[Resolve]\nDNS=10.0.0.2\n", "resolved 1 -"),
+        ("etc/dnsmasq.conf", "server=10.0.0.2\n", "forwarder 0 -"),
+        ("etc/dnsmasq.d/k8s", "server=10.0.0.2\n", "forwarder 0 -"),
+        ("etc/NetworkManager/dnsmasq.d/a.conf", "server=10.0.0.2\n", "forwarder 0 -"),
+        ("etc/unbound/unbound.conf", UNBOUND, "forwarder 0 -"),
+        ("etc/unbound/unbound.conf.d/a.conf", UNBOUND, "forwarder 0 -"),
         ("etc/systemd/resolved.conf", "[Resolve]\nDNS=10.0.0.2\n", "resolved 1 -"),
         ("etc/systemd/resolved.conf.d/x.conf", "[Resolve]\nFallbackDNS=10.0.0.2\n", "resolved 2 -"),
         ("run/cloud-init/instance-data.json", json.dumps(CLOUD), "cloud-init 0 -"),
@@ -89,6 +99,8 @@ KEYFILE = "[connection]\ninterface-name=eth0\n\n[ipv4]\ndns=10.0.0.2;\n"
         ("run/resolvconf/keys/eth0.dhcp", SERVERS, "backup 0 eth0"),
         ("etc/resolvconf.conf", 'name_servers="10.0.0.2"\n', "backup 0 -"),
         ("etc/resolvconf.conf", "name_servers_append=10.0.0.2\n", "backup 0 -"),
+        ("etc/resolvconf.conf", "prepend_nameservers=10.0.0.2\n", "backup 0 -"),
+        ("etc/resolvconf.conf", "append_nameservers='10.0.0.2'\n", "backup 0 -"),
         ("etc/resolv.conf.head", SERVERS, "backup 0 -"),
         ("etc/resolv.conf.tail", SERVERS, "backup 0 -"),
         ("etc/.resolv.conf.systemd-resolved.bak", SERVERS, "backup 0 -"),
@@ -145,6 +157,18 @@ def test_the_stub_is_told_with_whom_it_asks(paths: Paths) -> None:
     path = write_file(paths, "run/systemd/resolve/resolv.conf", "# No DNS servers known.\n")
     stubs = frozenset({ip_address("127.0.0.53"), ip_address("127.0.0.54")})
     assert find_sources(paths).stubs == (Stub(addresses=stubs, asks=(), origin=str(path)),)
+
+
+def test_the_resolv_conf_that_dnsmasq_reads(paths: Paths) -> None:
+    """Not the node's own, which names dnsmasq itself."""
+    text = (
+        "resolv-file=/etc/resolv.dnsmasq\nconf-file=/etc/more.conf\nresolv-file=/etc/resolv.conf\n"
+    )
+    write_file(paths, "etc/dnsmasq.conf", text)
+    write_file(paths, "etc/resolv.dnsmasq", "nameserver 10.0.0.2\n")
+    write_file(paths, "etc/more.conf", "server=10.0.0.3\n")
+    write_file(paths, "etc/resolv.conf", "nameserver 127.0.0.1\n")
+    assert sorted(find(paths)) == ["forwarder 0 10.0.0.2", "forwarder 0 10.0.0.3"]
 
 
 def test_included_files_are_read(paths: Paths) -> None:

@@ -69,6 +69,18 @@ class TestEmbedded:
         assert (seen.pid, seen.pods_file) == (pid, POD_FILE)
         assert [str(one) for one in seen.nameservers] == ["10.43.0.10"]
 
+    @pytest.mark.parametrize("unit", ["rke2-server", "rke2-agent"])
+    def test_rke2_is_not_adopted_but_explained(self, node: Node, start: Start, unit: str) -> None:
+        """It writes kubelet's drop-in anew at each start: a line changed there would be lost."""
+        node.write(f"etc/systemd/system/{unit}.service", "[Service]\n")
+        drop_ins = "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d"
+        node.write(f"{drop_ins}/00-rke2-defaults.conf", "resolvConf: /etc/resolv.conf\n")
+        start(f"--config-dir={drop_ins}")
+        remedy = f"set resolv-conf to {POD_FILE} in /etc/rancher/rke2/config.yaml, then systemctl"
+        assert node.look().step == f"{remedy} restart {unit}"
+        with pytest.raises(DnsguardError, match=remedy):
+            node.adopt()
+
     def test_k0s_starts_a_kubelet_with_a_file(
         self, node: Node, start: Start, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -107,6 +119,7 @@ class TestEmbedded:
         [
             ("/usr/local/bin/k3s", K3S, "k3s"),
             ("/usr/local/bin/k3s", K3S, "k3s-agent"),
+            ("/usr/local/bin/k3s", K3S, "k3s-edge"),
             ("/snap/microk8s/1/kubelite", MICROK8S, "snap.microk8s.daemon-kubelite"),
             ("/var/lib/k0s/bin/kubelet", K0S, "k0sworker"),
             ("/var/lib/k0s/bin/kubelet", K0S, "k0scontroller"),

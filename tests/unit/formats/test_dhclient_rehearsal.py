@@ -39,6 +39,26 @@ TRIXIE = b"""if systemctl is-enabled systemd-resolved > /dev/null 2>&1; then
   esac
 fi
 """
+CONTINUES = b"""kept=""
+for one in $new_domain_name_servers 10.1.1.2; do
+    case "$one" in 169.254.*) continue ;; esac
+    kept="$kept $one"
+done
+new_domain_name_servers="$kept"
+"""
+BREAKS = b"""make_resolv_conf() {
+    for one in 10.1.1.2 10.1.1.3; do
+        echo "nameserver $one"
+        [ "$one" = 10.1.1.2 ] && break
+    done > /etc/resolv.conf
+}
+"""
+FIRST_WORD = b"""make_resolv_conf() {
+    one=$(echo "$new_domain_name_servers 10.1.1.9" | PROGRAM)
+    [ "$one" = 169.254.25.10 ] && one=10.1.1.2
+    echo "nameserver $one" > /etc/resolv.conf
+}
+"""
 RESOLVED_FILE = "/lib/systemd/systemd-resolved"
 
 
@@ -69,6 +89,15 @@ def _rehearse(
         (TRIXIE, Scene(enabled=frozenset({"systemd-resolved.service"})), BEFORE),
         (b'if [ "$interface" = eth1 ]; then make_resolv_conf() { :; }; fi', None, POISON),
         (b"case $interface in eth*) make_resolv_conf() { :; };; esac", None, BEFORE),
+        (b"case $interface in eth[0-9]) make_resolv_conf() { :; };; esac", None, BEFORE),
+        (b"case $interface in eth[!0] | e?) make_resolv_conf() { :; };; esac", None, POISON),
+        (CONTINUES, None, "nameserver 10.1.1.2\n"),
+        (BREAKS, None, "nameserver 10.1.1.2\n"),
+        (
+            b"for x in 10.1.1.2; do program && continue; new_domain_name_servers=$x; done",
+            None,
+            None,
+        ),
         (b"[ -e /etc/x ] && make_resolv_conf() { return 0; }", None, None),
         (b"[ -e /etc/x ] && make_resolv_conf() { :; }", Scene(files={"/etc/x": None}), POISON),
         (b"[ ! -e /etc/x ] || make_resolv_conf() { :; }", Scene(files={"/etc/x": b""}), BEFORE),
@@ -98,6 +127,32 @@ def test_enter_hooks_decide_whether_the_file_is_written(
 ) -> None:
     """As it was, as dhclient-script has it, or as the hook has it; None where nobody can tell."""
     assert _rehearse(enter, scene=scene).text == text
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cut -d' ' -f1",
+        b'cut -f 1 -d " "',
+        b"awk '{print $1}'",
+        b"awk '{ print $1; }'",
+        b"tr ' ' '\\n' | head -1",
+        b"tr ' ' '\\n' | head -n 1",
+    ],
+)
+def test_a_hook_takes_the_first_word(program: bytes) -> None:
+    """By the usual programs."""
+    said = _rehearse(FIRST_WORD.replace(b"PROGRAM", program)).text
+    assert said == "nameserver 10.1.1.2\n"
+
+
+@pytest.mark.parametrize(
+    "program", [b"cut -c1-9", b"cut -d' ' -f1-2", b"awk '{print $NF}'", b"tr -d x", b"head -c 9"]
+)
+def test_what_is_not_followed_is_not_guessed(program: bytes) -> None:
+    """What DHCP says comes out, maybe with more."""
+    found = _rehearse(FIRST_WORD.replace(b"PROGRAM", program))
+    assert (found.text, found.is_own_written) == (POISON, True)
 
 
 @pytest.mark.parametrize(

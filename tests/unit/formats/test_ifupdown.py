@@ -2,6 +2,8 @@
 
 from ipaddress import ip_address
 
+import pytest
+
 from dnsguard.formats import ifupdown
 
 
@@ -21,7 +23,7 @@ def test_debians_own_file_names_no_nameserver() -> None:
 
 
 def test_nameservers_of_a_stanza_are_told() -> None:
-    """In both spellings, over several lines, with comments between them."""
+    """In both spellings, over several lines, with comments between them, and with commas."""
     (one,) = ifupdown.parse(
         b"iface eth0 inet static\n"
         b"  address 10.0.0.5/24\n"
@@ -29,14 +31,38 @@ def test_nameservers_of_a_stanza_are_told() -> None:
         b"  dns-nameservers 10.0.0.2 \\\n"
         b"     2001:db8::53 nonsense\n"
         b"  dns-nameserver fe80::1%eth0\n"
+        b"  dns-nameservers 10.0.0.4,10.0.0.5, 10.0.0.6\n"
         b"  dns-search a.example b.example\n"
         b"  up echo dns-nameservers 9.9.9.9\n"
     ).ifaces
     assert one == ifupdown.Iface(
         name="eth0",
         line=1,
-        nameservers=tuple(map(ip_address, ("10.0.0.2", "2001:db8::53", "fe80::1%eth0"))),
+        nameservers=(
+            *map(ip_address, ("10.0.0.2", "2001:db8::53", "fe80::1%eth0")),
+            *map(ip_address, ("10.0.0.4", "10.0.0.5", "10.0.0.6")),
+        ),
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("post-up echo 'nameserver 10.0.0.2' > /etc/resolv.conf", "10.0.0.2"),
+        ('up echo "nameserver 10.0.0.2" | tee -a /etc/resolv.conf', "10.0.0.2"),
+        (
+            r"up printf 'nameserver 10.0.0.2\nnameserver 2001:db8::53\n' > /etc/resolv.conf",
+            "10.0.0.2 2001:db8::53",
+        ),
+        ("up sed -i '/nameserver 10.0.0.2/d' /etc/resolv.conf", ""),
+        ("down echo 'nameserver 10.0.0.2' > /etc/resolv.conf", ""),
+        ("up echo nameserver 10.0.0.2 > /tmp/x", ""),
+    ],
+)
+def test_a_command_has_the_file_name_somebody(command: str, expected: str) -> None:
+    """As people do without resolvconf(8)."""
+    (one,) = ifupdown.parse(f"iface eth0 inet static\n  {command}\n".encode()).ifaces
+    assert " ".join(map(str, one.nameservers)) == expected
 
 
 def test_options_belong_to_the_stanza_above_them() -> None:

@@ -11,6 +11,7 @@ from dnsguard.formats import (
     corefile,
     dhcp,
     dhcpcd,
+    forwarders,
     ifupdown,
     networkd,
     networkmanager,
@@ -43,6 +44,8 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "dhcp": dhcp.decode,
     "dhcpcd": dhcpcd.parse_lease6,
     "dhcpcd conf": dhcpcd.parse_conf,
+    "dnsmasq": forwarders.parse_dnsmasq,
+    "unbound": forwarders.parse_unbound,
     "shell": lambda content: shell_variables.find_nameservers(content, "DNS", "IPV4DNS0"),
 }
 PIECES = {
@@ -56,6 +59,8 @@ PIECES = {
     "ini, one value": b"DNS=1.1.1.1 \\\n",
     "static": b"static domain_name_servers=1.1.1.1 2.2.2.2\n",
     "static, one line": b"static domain_name_servers= 1.1.1.1",
+    "dnsmasq": b"server=1.1.1.1@eth0#53\n",
+    "unbound": b"forward-zone:\nname: .\nforward-addr: 1.1.1.1@53\n",
     "shell": b"IPV4DNS0='1.1.1.1 2.2.2.2'\n",
     "json": b'{"nameservers": [',
     "include": b'include "x";',

@@ -24,18 +24,7 @@ _QUIET = frozenset(
         *("set", "unset", "shift", "umask", "trap", "wait", "read", "cd", "which", "type"),
         *("md5sum", "sha256sum", "basename", "dirname", "cut", "tr", "head", "tail", "sort"),
         *("uniq", "wc", "awk", "env", "export", "flock", "resolvectl", "busctl", "sed"),
-        *(
-            "break",
-            "command",
-            "continue",
-            "restorecon",
-            "sysctl",
-            "ping",
-            "kill",
-            "id",
-            "uname",
-            "test",
-        ),
+        *("command", "restorecon", "sysctl", "ping", "kill", "id", "uname", "test"),
     }
 )
 """Programs that leave resolv.conf alone if they are not told its name."""
@@ -153,6 +142,22 @@ def _run_grep(call: Call, environment: Environment) -> Result | None:
     return None
 
 
+def _filter(
+    change: Callable[[Sequence[str], str], str],
+) -> Callable[[Call, Environment], Result | None]:
+    """Return a program that reads the pipe; with a file's name it is not followed."""
+
+    def run(call: Call, _environment: Environment) -> Result | None:
+        said = UNKNOWN if UNKNOWN in call.given else change(call.words[1:], call.given)
+        return None if said == UNKNOWN else (True, said)
+
+    return run
+
+
+def _print_field(words: Sequence[str], text: str) -> str:
+    return filters.print_field(words[0], text) if len(words) == 1 else UNKNOWN
+
+
 def _run_unset(call: Call, environment: Environment) -> Result:
     for one in call.arguments:
         environment.set_variable(one, "")
@@ -216,6 +221,10 @@ _COMMANDS: dict[str, Callable[[Call, Environment], Result | None]] = {
     "sed": _run_sed,
     "grep": _run_grep,
     "egrep": _run_grep,
+    "cut": _filter(filters.cut),
+    "tr": _filter(filters.translate),
+    "head": _filter(filters.head),
+    "awk": _filter(_print_field),
     "unset": _run_unset,
     "systemctl": _run_systemctl,
     "resolvconf": _run_resolvconf,

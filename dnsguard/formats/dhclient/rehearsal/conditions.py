@@ -5,6 +5,9 @@ from collections.abc import Callable
 
 from dnsguard.formats.dhclient.shell.tree import UNKNOWN
 
+_PIECE = re.compile(r"\[(!?)([^]]+)\]|(.)", re.DOTALL)
+"""``[abc]``, ``[!0-9]``, or a character."""
+
 
 def decide_test(  # noqa: C901, PLR0911 -- a form, a case
     words: list[str], is_there: Callable[[str], bool | None]
@@ -40,13 +43,30 @@ def decide_test(  # noqa: C901, PLR0911 -- a form, a case
 
 
 def match_pattern(word: str, pattern: str) -> bool | None:
-    """Tell whether a word matches a pattern of stars and letters."""
+    """Tell whether a word matches a pattern (sh(1), "Shell Patterns")."""
     if pattern == "*":
         return True
     if UNKNOWN in word or UNKNOWN in pattern:
         return None
-    parts = [re.escape(part) for part in pattern.split("*")]
-    return re.fullmatch(".*".join(parts[:9]), word, re.DOTALL) is not None
+    if word == pattern:  # test(1) knows no patterns
+        return True
+    parts = [_translate(part) for part in pattern.split("*")]
+    try:
+        return re.fullmatch(".*".join(parts[:9]), word, re.DOTALL) is not None
+    except re.error:  # a range that ends before it begins
+        return None
+
+
+def _translate(part: str) -> str:
+    """Return a pattern without stars as a regular expression."""
+    return "".join(
+        f"[{'^' * bool(not_these)}{re.escape(these)}]".replace(r"\-", "-")
+        if these
+        else "."
+        if one == "?"
+        else re.escape(one)
+        for not_these, these, one in _PIECE.findall(part)
+    )
 
 
 def _negate(holds: bool | None) -> bool | None:  # noqa: FBT001 -- it is the claim

@@ -47,6 +47,10 @@ class Environment:
         """The hook whose text is gone through."""
         self.may_have_left = False
         """Whether the hook or function may have come to its end by now."""
+        self.loops = 0
+        """How many are gone through, within each other."""
+        self.may_have_left_loop = False
+        """The same of this round of a loop; then of all that are left, too."""
         self.wrote: list[Place] = []
         self.may_write: list[Place] = []
         self.programs: list[str] = []
@@ -70,7 +74,7 @@ class Environment:
     @property
     def is_certain(self) -> bool:
         """Whether what is done now is done at all."""
-        return self._certainty and not self.may_have_left
+        return self._certainty and not (self.may_have_left or self.may_have_left_loop)
 
     @contextmanager
     def while_certain(self, is_certain: bool) -> Iterator[None]:  # noqa: FBT001 -- it is the claim
@@ -81,6 +85,17 @@ class Environment:
             yield
         finally:
             self._certainty = before
+
+    @contextmanager
+    def in_loop(self) -> Iterator[None]:
+        """Have break and continue end there what they may end."""
+        before = self.may_have_left_loop
+        self.loops += 1
+        try:
+            yield
+        finally:
+            self.loops -= 1
+            self.may_have_left_loop = before
 
     # -- functions ---------------------------------------------------------------------
 

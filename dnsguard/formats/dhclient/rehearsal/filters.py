@@ -13,6 +13,9 @@ from dnsguard.formats.dhclient.shell.tree import UNKNOWN
 _SUBSTITUTE = re.compile(r"s([/|#,@!])((?:\\.|(?!\1)[^\\\n])*)\1((?:\\.|(?!\1)[^\\\n])*)\1([gIi]*)")
 _DELETE = re.compile(r"/((?:\\.|[^\\/])*)/d")
 _INSERT = re.compile(r"(1|\$) ?([ia])\s*\\?\s*(.+)")
+_CUT = re.compile(r"-d\0?(?P<by>.)\0-f\0?(?P<field>[1-9])")
+_CUT_LAST = re.compile(r"-f\0?(?P<field>[1-9])\0-d\0?(?P<by>.)")
+_PRINT = re.compile(r"\{ *print \$([1-9]) *;? *\}")
 _PLAIN_PATTERN = re.compile(r"[\w\s^$.:#\[\]/@=\"'|()\\*+-]{0,200}")
 """What means the same to sed(1) and to us; with few stars, so that it ends."""
 
@@ -91,6 +94,45 @@ def _compile(pattern: str) -> re.Pattern[str] | None:
         return re.compile(pattern)
     except re.error:
         return None
+
+
+def cut(words: Sequence[str], text: str) -> str:
+    """Return one field of each line (cut(1)), UNKNOWN where others are asked for."""
+    match = _CUT.fullmatch("\0".join(words)) or _CUT_LAST.fullmatch("\0".join(words))
+    if match is None:
+        return UNKNOWN
+    return _take_fields(text, int(match["field"]), match["by"])
+
+
+def print_field(program: str, text: str) -> str:
+    """Return what awk(1) says that prints one field of each line, UNKNOWN for all else."""
+    match = _PRINT.fullmatch(program)
+    return UNKNOWN if match is None else _take_fields(text, int(match[1]), None)
+
+
+def _take_fields(text: str, field: int, by: str | None) -> str:
+    rows = (line.split(by) if by is None or by in line else [line] * field for line in _lines(text))
+    return "".join(f"{row[field - 1] if field <= len(row) else ''}\n" for row in rows)
+
+
+def translate(words: Sequence[str], text: str) -> str:
+    """Return what tr(1) makes of a text with one character for another, else UNKNOWN."""
+    known = [_unescape(word) for word in words]
+    if [len(word) for word in known] != [1, 1]:
+        return UNKNOWN
+    return text.replace(known[0], known[1])
+
+
+def head(words: Sequence[str], text: str) -> str:
+    """Return the first lines (head(1))."""
+    match = re.fullmatch(r"-(?:n\0?)?([0-9]{1,3})", "\0".join(words))
+    if match is None:
+        return UNKNOWN
+    return "".join(f"{line}\n" for line in _lines(text)[: int(match[1])])
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def drop_lines(pattern: str, text: str) -> str:

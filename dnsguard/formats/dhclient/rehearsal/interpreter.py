@@ -33,6 +33,16 @@ class _Left(Exception):  # noqa: N818 -- no error
         self.is_all = is_all
 
 
+class _LoopLeft(Exception):  # noqa: N818 -- no error
+    """Raised by break and continue."""
+
+    def __init__(self, *, is_break: bool) -> None:
+        super().__init__()
+        self.is_break = is_break
+        self.said = ""
+        """By the commands before, in the same round."""
+
+
 class Interpreter:
     """Goes through commands, one after the other, and has the environment change."""
 
@@ -73,8 +83,12 @@ class Interpreter:
             is_due = pipeline.operator == "" or _is_due(pipeline.operator, status=status)
             if is_due is False:
                 continue
-            with self._environment.while_certain(is_due is True):
-                now, text = self._run_pipeline(pipeline, given)
+            try:
+                with self._environment.while_certain(is_due is True):
+                    now, text = self._run_pipeline(pipeline, given)
+            except _LoopLeft as left:
+                left.said = said + left.said
+                raise
             status = now if is_due else None
             said = (said + text)[:LONGEST]
         return status, said
@@ -88,6 +102,14 @@ class Interpreter:
             raise _Left(is_all=is_all)
         self._environment.may_have_left = True
         self.may_have_ended = self.may_have_ended or is_all
+        return None, ""
+
+    def _leave_loop(self, *, is_break: bool) -> Result:
+        if not self._environment.loops:  # sh says so, and goes on
+            return True, ""
+        if self._environment.is_certain:
+            raise _LoopLeft(is_break=is_break)
+        self._environment.may_have_left_loop = True
         return None, ""
 
     def _run_pipeline(self, pipeline: tree.Pipeline, given: str) -> Result:
@@ -122,7 +144,7 @@ class Interpreter:
             case tree.For():
                 return self._run_for(command)
             case tree.While():
-                with self._environment.while_certain(False):
+                with self._environment.in_loop(), self._environment.while_certain(False):
                     self._run(command.body)
                 return None, UNKNOWN
             case tree.Group():
@@ -166,11 +188,18 @@ class Interpreter:
     def _run_for(self, command: tree.For) -> Result:
         words = " ".join(map(self._environment.expand, command.words)).split()
         said = ""
-        for word in words:
-            self._environment.set_variable(command.name, word)
-            with self._environment.while_certain(UNKNOWN not in word):
-                _, text = self._run(command.body)
-            said = (said + text)[:LONGEST]
+        with self._environment.in_loop():
+            for word in words:
+                self._environment.set_variable(command.name, word)
+                try:
+                    with self._environment.while_certain(UNKNOWN not in word):
+                        _, text = self._run(command.body)
+                except _LoopLeft as left:
+                    said = (said + left.said)[:LONGEST]
+                    if left.is_break:
+                        break
+                    continue
+                said = (said + text)[:LONGEST]
         return True, said
 
     # -- simple commands ---------------------------------------------------------------
@@ -219,6 +248,8 @@ class Interpreter:
             return self._call_function(call.words[0])
         if call.name in ("return", "exit"):
             return self._leave(is_all=call.name == "exit")
+        if call.name in ("break", "continue"):
+            return self._leave_loop(is_break=call.name == "break")
         return run_command(call, self._environment)
 
     def _call_function(self, name: str) -> Result:
