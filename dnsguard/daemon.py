@@ -338,7 +338,12 @@ class Daemon:
 
     def _reload(self) -> None:
         """SIGHUP: take the new configuration, or keep the old one and say so."""
-        self._service.begin_reload()
+        with self._service.reloading():
+            self._load_config()
+            self._refresh_at = self._reread_at = 0.0
+            self.look()
+
+    def _load_config(self) -> None:
         path = self._guard.paths.config
         try:
             self._settings = config.load(path)
@@ -353,9 +358,6 @@ class Daemon:
             self._update_dhclient_lock()
             self._serve_metrics()
             self._tell("reloaded", path=path)
-        self._refresh_at = self._reread_at = 0.0
-        self.look()
-        self._service.end_reload()
 
     def _on_failure(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Survive what nobody foresaw: say it, and look again in a while.

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,9 @@ class Exporter:
         self.configure(Destinations(None, None))
 
     def _remove(self, directory: Path) -> None:
-        atomic.remove(directory / FILE)
-        atomic.remove(self._own)
+        for path in (directory / FILE, self._own):
+            with suppress(OSError):
+                atomic.remove(path)
 
     def _listen(self, listen: tuple[str, int] | None) -> None:
         """Listen there from now on, in one step: what is awaited can overtake itself."""

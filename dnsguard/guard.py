@@ -281,7 +281,8 @@ class Guard:
         Return it where what it leads to was a dead end, and resolves for the time being.
         """
         cured = self.file.give_link_back(self.policy.cluster)
-        atomic.remove(self.paths.resolved_drop_in)
+        with suppress(OSError):
+            atomic.remove(self.paths.resolved_drop_in)
         self.deferred.unsynced.add(self.paths.resolv_conf)
         return cured
 

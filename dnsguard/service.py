@@ -1,6 +1,8 @@
 """What systemd is told: that the service is ready, how it is, and that it lives."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dnsguard.host.notify import Notifier, watchdog_interval
 
@@ -38,11 +40,14 @@ class Service:
         self._notifier.watchdog()
         return has_become_ready
 
-    def begin_reload(self) -> None:
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """Tell systemd that the configuration is taken in, and that this is over, come what may."""
         self._notifier.reloading()
-
-    def end_reload(self) -> None:
-        self._notifier.ready(self._status)
+        try:
+            yield
+        finally:
+            self._notifier.ready(self._status)
 
     def stop(self) -> None:
         self._notifier.stopping("leaving real upstreams behind")

@@ -181,8 +181,12 @@ def write(path: Path, content: bytes, mode: int = PUBLIC) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file of ours, if it is there and the place is root's alone."""
-    with suppress(OSError), path_walk.directory(path.parent) as directory:
+    """Remove a file of ours, if it is there.
+
+    :raises path_walk.ForeignPlaceError: the place is not root's alone.
+    :raises OSError: it can't be removed.
+    """
+    with suppress(FileNotFoundError), path_walk.directory(path.parent) as directory:
         os.unlink(path.name, dir_fd=directory)
 
 

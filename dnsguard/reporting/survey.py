@@ -72,7 +72,8 @@ def make_status(
         uptime_seconds=round(facts.uptime, 1),
         mode=plan.mode,
         mode_seconds=round(seconds, 1),
-        mode_since=round(seen.wall - seconds, 3),
+        # No finer: two clocks are read one after the other, and it is to be the same each time.
+        mode_since=round(seen.wall - seconds, 1),
         hold=None if plan.hold is None else _describe_hold(plan.hold, seen),
         next=next_steps(memory, seen, policy, plan.blockers),
         because=plan.because,

@@ -6,8 +6,9 @@ import os
 import pytest
 
 from dnsguard.core.observation import MAX_FILE
+from dnsguard.core.plan import CureResolved
 from dnsguard.guard import Guard
-from unit.machine import POISON, Machine
+from unit.machine import POISON, REAL, Machine
 
 
 def _spoil(machine: Machine, how: str) -> None:
@@ -95,3 +96,21 @@ def test_a_state_directory_that_cannot_be_written_costs_no_repair(machine: Machi
     machine.start()
     assert machine.servers == ["10.0.0.2"]
     assert "state_not_written" in machine.names()
+
+
+def test_what_resolved_is_told_and_can_not_be_taken_back_is_said(machine: Machine) -> None:
+    """And tried again: systemd-resolved would go on reading it."""
+    machine.write(REAL)
+    guard = machine.start()
+    drop_in = machine.paths.resolved_drop_in
+    (drop_in / "in the way").mkdir(parents=True)
+    guard.deferred.add([CureResolved(content=None, wanted=())])
+    guard.apply_deferred()
+    assert "state_not_written" in machine.names()
+    assert "resolved_told" not in machine.names()
+    (drop_in / "in the way").rmdir()
+    drop_in.rmdir()
+    drop_in.touch()
+    guard.apply_deferred()
+    assert "resolved_told" in machine.names()
+    assert not drop_in.exists()
