@@ -23,18 +23,26 @@ class Screen:
         self._shown: object = None
         self._keys: int | None = None
         self._settings: list[Any] = []
+        self._is_suspended = False
 
     def __enter__(self) -> Self:
+        signal.signal(signal.SIGTERM, _leave)  # not with the terminal in disorder
+        signal.signal(signal.SIGTSTP, self._note_suspension)
+        self._take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._give_back()
+
+    def _take(self) -> None:
         keyboard = stdin()
         if keyboard is not None and keyboard.isatty():
             self._keys = keyboard.fileno()
             self._settings = termios.tcgetattr(self._keys)
             tty.setcbreak(self._keys)
-        signal.signal(signal.SIGTERM, _leave)  # not with the terminal in disorder
         write(_ENTER)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def _give_back(self) -> None:
         if self._keys is not None:
             with suppress(termios.error):  # it has hung up
                 termios.tcsetattr(self._keys, termios.TCSADRAIN, self._settings)
@@ -56,7 +64,9 @@ class Screen:
             self._shown = (painted, rows, columns)
 
     def is_left(self, seconds: float) -> bool:
-        """Wait, and tell whether somebody has typed ``q`` meanwhile."""
+        """Wait, and tell whether somebody has typed ``q`` meanwhile. ^Z is for the shell."""
+        if self._is_suspended:
+            self._suspend()
         keys = () if self._keys is None else (self._keys,)
         if not wait(seconds, *keys) or self._keys is None:
             return False
@@ -64,6 +74,16 @@ class Screen:
         if not typed:  # the terminal's input has ended
             self._keys = None
         return b"q" in typed.lower()
+
+    def _note_suspension(self, *_: object) -> None:
+        self._is_suspended = True  # in the middle of a line, it may be
+
+    def _suspend(self) -> None:
+        """Stop, with the terminal as it was, until somebody has this go on (SIGCONT)."""
+        self._give_back()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._is_suspended, self._shown = False, None
+        self._take()
 
 
 def _leave(number: int, _: object) -> NoReturn:

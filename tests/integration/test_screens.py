@@ -1,8 +1,10 @@
 """The screens of a person at 3 a.m., on terminals of three sizes: short, whole, folded at words."""
 
 import re
+import signal
 import termios
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab.guard import NODELOCAL, POISON, UPSTREAM, Node, nodelocaldns, open_node
@@ -217,6 +219,30 @@ def test_a_killed_watch_leaves_the_terminal_as_it_was(guard: Node) -> None:
         shown = terminal.read()
     assert terminal.process.returncode == 128 + 15
     assert shown.endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_a_suspended_watch_gives_the_terminal_back(guard: Node) -> None:
+    """^Z leaves the shell its screen; who has it go on sees the status again."""
+    enter, leave = "\x1b[?1049h", "\x1b[?1049l"
+    with guard.guarded():
+        terminal = Terminal(guard, 80, "watch")
+        terminal.wait_for("q ends")
+        terminal.process.send_signal(signal.SIGTSTP)
+        terminal.wait_for(leave)
+        until(lambda: _state_of(terminal.process.pid) == "T")
+        before = len(terminal.shown)
+        terminal.process.send_signal(signal.SIGCONT)
+        until(lambda: _state_of(terminal.process.pid) != "T")
+        terminal.shown = terminal.shown[before:]
+        terminal.wait_for("q ends")
+        assert terminal.shown.startswith(enter)
+        terminal.type(b"q")
+        assert terminal.read().endswith(leave)
+
+
+def _state_of(pid: int) -> str:
+    """Return what the process does (proc_pid_stat(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def test_a_way_that_fails_is_told_plainly(guard: Node) -> None:
