@@ -69,15 +69,16 @@ class Outbox:
         self._write = write
         self._waiting: queue.SimpleQueue[Fields | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
-        self._lost = 0
-        self._failed: queue.SimpleQueue[None] = queue.SimpleQueue()
-        """As many as the thread could not send."""
+        self._dropped = self._failed = 0
+        """How many found no room, and how many the thread could not send: it alone counts those."""
+        self._told = 0
+        """How many of both are known to have been lost."""
         self._thread.start()
 
     def put(self, fields: Fields) -> None:
         """Have this sent; never blocks."""
         if self._waiting.qsize() >= MOST:
-            self._lost += 1
+            self._dropped += 1
         else:
             self._waiting.put(fields)
 
@@ -85,11 +86,8 @@ class Outbox:
         """Return how many were lost since the last call, once there is room to tell."""
         if self._waiting.qsize() >= MOST:
             return 0
-        failed = self._failed.qsize()
-        for _ in range(failed):
-            self._failed.get()
-        lost, self._lost = self._lost + failed, 0
-        return lost
+        before, self._told = self._told, self._dropped + self._failed
+        return self._told - before
 
     def close(self) -> None:
         """Send what waits, as long as that takes little time."""
@@ -101,4 +99,4 @@ class Outbox:
             try:
                 self._write(fields)
             except OSError:  # no descriptor or no memory is left just now: the next may be sent
-                self._failed.put(None)
+                self._failed += 1
