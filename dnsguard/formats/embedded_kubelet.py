@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dnsguard.formats import kubelet
-from dnsguard.formats.kubelet import DEFAULT, RESOLV_CONF_FLAG, UNREADABLE, Setting
+from dnsguard.formats.kubelet import DEFAULT, FLAGS_OF_KEYS, RESOLV_CONF_FLAG, UNREADABLE, Setting
 
 Flag = tuple[str, str, str]
 """Flag, value and where it stands, as of :func:`dnsguard.formats.kubelet.find_flags_in`."""
@@ -22,23 +22,16 @@ POD_FILE = "/var/lib/dnsguard/resolv.conf"
 
 _COMMENT = re.compile(r"^[ \t]*[#;].*$", re.MULTILINE)
 _QUOTES = str.maketrans("", "", "'\"")
-_ARGUMENT = r"--kubelet-arg(?:=|(?:[ \t]|\\\n)+)(?:--)?"
+_IS = r"(?:=|(?:[ \t]|\\\n)+)"
+_ARGUMENT = rf"--kubelet-arg{_IS}(?:--)?"
 _PASSED_ON = re.compile(_ARGUMENT + r"(?=(?:resolv[-_]conf|cluster[-_](?:dns|domain))\b)")
 _CONFIG_OF_KUBELET = re.compile(_ARGUMENT + r"(config(?:[-_]dir)?)=")
 _VARIABLE = re.compile(r"(?<!\w)K3S_RESOLV_CONF=")
-_CONFIG = re.compile(r"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config(?:=|(?:[ \t]|\\\n)+))(/\S*)")
+_CONFIG = re.compile(rf"(?:(?<!\w)K3S_CONFIG_FILE=|(?<![\w-])--config{_IS})(/\S*)")
 _OTHER_CONFIG = "kubelet-arg"
-_DATA_DIR = re.compile(
-    r"(?:(?<!\w)K3S_DATA_DIR=|(?<![\w-])(?:--data-dir|-d)(?:=|(?:[ \t]|\\\n)+))(/\S*)"
-)
+_DATA_DIR = re.compile(rf"(?:(?<!\w)K3S_DATA_DIR=|(?<![\w-])(?:--data-dir|-d){_IS})(/\S*)")
 DATA_DIR_FLAG = "--data-dir"
-_OPTIONS = ("cluster-dns", "cluster-domain", "data-dir")
-_KEYS = {
-    "resolvConf": RESOLV_CONF_FLAG,
-    "clusterDNS": "--cluster-dns",
-    "clusterDomain": "--cluster-domain",
-}
-"""What a KubeletConfiguration calls them."""
+_OPTIONS = ("resolv-conf", "cluster-dns", "cluster-domain", "data-dir")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,26 +124,27 @@ def _unquote(text: str) -> str:
 
 def read_flags(document: object, where: str) -> Iterator[Flag]:
     """Yield the same of a configuration: each option is a key, a list where it is repeated."""
-    if not isinstance(document, Mapping):
-        return
-    for key, value in document.items():
-        option = str(key).removesuffix("+")
-        for one in value if isinstance(value, list) else [value]:
-            if not isinstance(one, str):
-                continue
-            if option == "resolv-conf" or option in _OPTIONS:
-                yield f"--{option}", one, where
-            elif option == "kubelet-arg":
-                passed = f"--kubelet-arg={one}"
-                yield from find_flags(passed, where)
+    for key, text in _find_texts(document):
+        option = key.removesuffix("+")
+        if option in _OPTIONS:
+            yield f"--{option}", text, where
+        elif option == "kubelet-arg":
+            yield from find_flags(f"--kubelet-arg={text}", where)
 
 
 def read_drop_in(document: object, where: str) -> Iterator[Flag]:
     """Yield the same of a KubeletConfiguration."""
+    for key, text in _find_texts(document):
+        if key in FLAGS_OF_KEYS:
+            yield FLAGS_OF_KEYS[key], text, where
+
+
+def _find_texts(document: object) -> Iterator[tuple[str, str]]:
+    """Yield keys and texts of a mapping, those of a list one after the other."""
     for key, value in document.items() if isinstance(document, Mapping) else ():
         for one in value if isinstance(value, list) else [value]:
-            if key in _KEYS and isinstance(one, str):
-                yield _KEYS[key], one, where
+            if isinstance(one, str):
+                yield str(key), one
 
 
 def find_resolv_conf(distribution: Distribution, found: Sequence[Flag]) -> Setting:

@@ -16,12 +16,17 @@ DEFAULT = "/etc/resolv.conf"
 BY_DEFAULT = "kubelet's default"
 UNREADABLE = "can't be read"
 RESOLV_CONF, RESOLV_CONF_FLAG = "resolvConf", "--resolv-conf"
-_CLUSTER_DNS, _CLUSTER_DOMAIN = "clusterDNS", "clusterDomain"
+_CLUSTER_DNS, _CLUSTER_DNS_FLAG = "clusterDNS", "--cluster-dns"
+_CLUSTER_DOMAIN, _CLUSTER_DOMAIN_FLAG = "clusterDomain", "--cluster-domain"
+FLAGS_OF_KEYS = {
+    RESOLV_CONF: RESOLV_CONF_FLAG,
+    _CLUSTER_DNS: _CLUSTER_DNS_FLAG,
+    _CLUSTER_DOMAIN: _CLUSTER_DOMAIN_FLAG,
+}
+"""What a KubeletConfiguration calls what a flag says."""
 RESTART = "restart kubelet, which is configured otherwise by now"
 
-_FLAGS = frozenset({"--config", "--config-dir", RESOLV_CONF_FLAG, "--cluster-dns"}) | {
-    "--cluster-domain"
-}
+_FLAGS = frozenset({"--config", "--config-dir", *FLAGS_OF_KEYS.values()})
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 """Says nothing in a file, and an empty text said so to kubelets that used a plain string."""
 
@@ -77,7 +82,7 @@ class Flags:
         for flag, given, where in found:
             value = _make_printable(given)
             last[flag] = Setting(value=value, where=where, name=flag)
-            if flag == "--cluster-dns":  # a list: comma separated, and more with each flag
+            if flag == _CLUSTER_DNS_FLAG:  # a list: comma separated, and more with each flag
                 dns += [
                     Setting(value=one.strip(), where=where, name=flag)
                     for one in value.split(",")
@@ -88,7 +93,7 @@ class Flags:
             config_dir=last.get("--config-dir"),
             resolv_conf=last.get(RESOLV_CONF_FLAG),
             cluster_dns=tuple(dns),
-            cluster_domain=last.get("--cluster-domain"),
+            cluster_domain=last.get(_CLUSTER_DOMAIN_FLAG),
         )
 
 
