@@ -16,6 +16,7 @@ from lab.guard import NODELOCAL, UPSTREAM, Node
 from lab.nameserver import Nameserver, nameserver
 from lab.wait import until
 
+from dnsguard.core.policy import Policy
 from dnsguard.heartbeat import ANSWER
 
 pytestmark = pytest.mark.integration
@@ -29,8 +30,6 @@ Daemon = subprocess.Popen[bytes]
 LONG = 30.0
 SLOW = 60.0
 """Seconds between questions of which none comes within a test."""
-SUCCESSES = 3
-"""The default of ``health.successes``."""
 
 
 @pytest.fixture
@@ -54,10 +53,13 @@ def _served(
     with nameserver(guard.where, NODELOCAL, box=box) as server, guard.guarded() as daemon:
         guard.wait_for(NODELOCAL, UPSTREAM, within=LONG)
         # The questions that led to the handover have ended: none of them finds the hang.
-        until(
-            lambda: all(leg["in_a_row"] >= SUCCESSES for leg in guard.status()["nodelocal"]["legs"])
-        )
+        until(lambda: _has_settled(guard))
         yield server, daemon
+
+
+def _has_settled(guard: Node) -> bool:
+    legs = guard.status()["nodelocal"]["legs"]
+    return all(leg["in_a_row"] >= Policy().successes for leg in legs)
 
 
 @pytest.mark.parametrize("heartbeat", [0.3, 1.5])
@@ -91,7 +93,7 @@ def test_it_hangs_over_tcp_alone(guard: Node, box: Container, script: str, says:
     """
     with _served(guard, box, slow=SLOW) as (server, _):
         server.play(script)
-        guard.wait_for(UPSTREAM, within=LONG)
+        guard.wait_for(UPSTREAM)
         guard.wait_for_line("mode=guarding", says)
 
 
